@@ -1,0 +1,82 @@
+"""The one interface through which every broker is spoken to.
+
+A session lives on one event loop, keeps its connections open, makes exactly one attempt
+a call and sets its own timeouts. Every method raises ``BrokerCallError`` and nothing
+else when a call fails; what the failure proves is in its ``kind``.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from brokers.core.capabilities import Capabilities
+from brokers.core.orders import OrderTerms
+from brokers.core.reports import (
+    AccountReport,
+    FillPage,
+    InstrumentReport,
+    OrderReport,
+    PositionReport,
+    StreamEvent,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """Where one account lives and how to log in. Timeouts are seconds for one attempt."""
+
+    account: str
+    base_url: str
+    stream_url: str
+    credentials: Mapping[str, str] = field(repr=False, hash=False)
+    connect_timeout_seconds: float = 2.0
+    call_timeout_seconds: float = 5.0
+    silence_timeout_seconds: float = 0.75
+
+
+class BrokerSession(Protocol):
+    """An open session with one account at one broker."""
+
+    async def submit_order(self, client_order_id: str, terms: OrderTerms, correlation_id: str = "") -> OrderReport: ...
+
+    async def cancel_order(self, broker_order_id: str) -> None:
+        """Ask for a cancel. Success means the request was taken, not that the order is canceled."""
+
+    async def get_order(self, broker_order_id: str) -> OrderReport: ...
+
+    async def find_order(self, client_order_id: str) -> OrderReport | None:
+        """Return the order with our id, or None when the broker answers that there is none."""
+
+    async def list_open_orders(self) -> list[OrderReport]: ...
+
+    async def list_fills(self, cursor: str) -> FillPage:
+        """Return every fill after ``cursor`` (empty: from the beginning), oldest first."""
+
+    async def list_positions(self) -> list[PositionReport]: ...
+
+    async def get_account(self) -> AccountReport: ...
+
+    async def list_instruments(self) -> list[InstrumentReport]: ...
+
+    def stream_orders(self) -> AsyncIterator[StreamEvent | None]:
+        """Connect, log in, subscribe, then yield events.
+
+        ``None`` is yielded once when the subscription is confirmed, so that the caller
+        takes its snapshot after that, and at each sign of life without an event. Raises
+        ``StreamLostError`` when the stream ends, is refused, or stays silent longer than
+        ``silence_timeout_seconds`` in spite of pings.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class BrokerAdapter(Protocol):
+    """One kind of broker."""
+
+    name: str
+    capabilities: Capabilities
+
+    def open_session(self, settings: AccountSettings) -> BrokerSession:
+        """Return a session bound to the running event loop; nothing is sent yet."""
+        ...

@@ -1,0 +1,21 @@
+"""What a broker can do: declared by its adapter, asked by whoever must choose."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Abilities that decide how an unknown outcome is settled.
+
+    ``dedupes_client_order_id``: a second submission under the same id is refused, so that
+    an order may be sent again once its absence is proven. ``finds_by_client_order_id``:
+    an order can be looked up by our id. ``settle_time``: how long after sending an order
+    may still appear; absence proves nothing before it has passed.
+    """
+
+    dedupes_client_order_id: bool
+    finds_by_client_order_id: bool
+    streams_orders: bool
+    lists_fills: bool
+    settle_time: timedelta = timedelta(seconds=5)

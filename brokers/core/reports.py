@@ -1,0 +1,113 @@
+"""What a broker says, in broker-neutral words: reports are evidence, never commands."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from brokers.core.orders import OrderState, Side
+
+
+class ReportedStatus(StrEnum):
+    """State of an order as the broker reports it. Pending cancels and replaces count as ``WORKING``."""
+
+    WORKING = "working"
+    PARTIALLY_FILLED = "partially_filled"
+    REJECTED = "rejected"
+    REPLACED = "replaced"
+    EXPIRED = "expired"
+    CANCELED = "canceled"
+    FILLED = "filled"
+
+    @property
+    def state(self) -> OrderState:
+        return OrderState(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """One order as the broker reports it at one moment.
+
+    ``filled_quantity`` is cumulative. ``client_order_id`` is empty for orders that were
+    placed elsewhere on the account without one. ``cancel_pending`` and ``replace_pending``
+    are the broker's own overlays.
+    """
+
+    client_order_id: str
+    broker_order_id: str
+    status: ReportedStatus
+    symbol: str
+    side: Side
+    filled_quantity: Decimal
+    quantity: Decimal | None = None
+    notional: Decimal | None = None
+    limit_price: Decimal | None = None
+    average_price: Decimal | None = None
+    cancel_pending: bool = False
+    replace_pending: bool = False
+    replaced_by: str = ""
+    reported_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FillReport:
+    """One execution.
+
+    ``execution_id`` identifies it for the broker. ``cumulative_quantity`` is the order's
+    filled quantity after it and identifies it a second way, because a stream and an
+    activity list need not agree on ids.
+    """
+
+    execution_id: str
+    broker_order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    executed_at: datetime
+    client_order_id: str = ""
+    cumulative_quantity: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """One message of an order stream: the order as it stood, and the fill if it was one."""
+
+    name: str
+    order: OrderReport
+    fill: FillReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FillPage:
+    """Fills after a cursor, oldest first, and the cursor to go on from (unchanged if there were none)."""
+
+    fills: tuple[FillReport, ...]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class PositionReport:
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReport:
+    """Balances of one account, in its currency."""
+
+    broker_account_id: str
+    currency: str
+    cash: Decimal
+    equity: Decimal
+    buying_power: Decimal
+    trading_blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentReport:
+    symbol: str
+    name: str
+    tradable: bool
+    fractionable: bool

@@ -1,0 +1,70 @@
+"""What an error can be: the closed sets every part of Stanchion speaks in."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ErrorCategory(StrEnum):
+    """Where a failure comes from."""
+
+    NETWORK = "network"
+    AUTHENTICATION = "auth"
+    RATE_LIMIT = "rate_limit"
+    VALIDATION = "validation"
+    BROKER = "broker"
+    TIMEOUT = "timeout"
+    DATA = "data"
+    SYSTEM = "system"
+
+
+class ErrorSeverity(StrEnum):
+    """How much it matters, worst first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+
+
+class RecoveryStrategy(StrEnum):
+    """What is done about it."""
+
+    RETRY_IMMEDIATE = "retry_immediate"
+    RETRY_BACKOFF = "retry_backoff"
+    CIRCUIT_BREAK = "circuit_break"
+    FAILOVER = "failover"
+    DEGRADE = "degrade"
+    MANUAL = "manual"
+    IGNORE = "ignore"
+
+
+class FailureKind(StrEnum):
+    """What a failed call proves about its effect.
+
+    ``TRANSIENT``: provably not carried out, may work later. ``THROTTLED``: not carried
+    out, told to slow down. ``REJECTED``: definitely refused. ``AMBIGUOUS``: sent, outcome
+    unknown; only a look-up can tell, and nothing is resent before it.
+    """
+
+    TRANSIENT = "transient"
+    THROTTLED = "throttled"
+    REJECTED = "rejected"
+    AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDefinition:
+    """One entry of the error catalogue: everything a caller or an operator needs to know of a code."""
+
+    code: str
+    category: ErrorCategory
+    severity: ErrorSeverity
+    strategy: RecoveryStrategy
+    message: str
+    suggestion: str
+    retryable: bool = False
+    ambiguous: bool = False
+    http_status: int = 500
+    manual_steps: str = ""
+    escalation: str = ""
