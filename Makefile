@@ -1,0 +1,15 @@
+# A thin face of bootstrap.py, which explains every command: python3 bootstrap.py
+# Arguments pass through: make test ARGS="-k breaker"
+PYTHON ?= python3
+COMMANDS := demo up services status test check fmt lock setup
+
+.PHONY: help $(COMMANDS)
+
+help:
+	@$(PYTHON) bootstrap.py
+
+$(COMMANDS):
+	@$(PYTHON) bootstrap.py $@ $(ARGS)
+
+bench-%:
+	@$(PYTHON) bootstrap.py $@ $(ARGS)

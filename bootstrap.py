@@ -1,0 +1,276 @@
+"""Set up ``.venv`` and run one command in it. Standard library only; the Makefile is a thin face of this file.
+
+usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
+
+  demo         start everything in a temporary place, show orders going through failures, clean up
+  up           start everything and stay; Ctrl-C ends it
+  services     start PostgreSQL and Valkey only, for development
+  status       show what runs in an instance
+  test         run the tests (arguments go to pytest)
+  check        formatting, lint, types, imports, migrations, lock files
+  fmt          format the code and apply safe fixes
+  lock         resolve the lock files again from pyproject.toml
+  setup        make .venv ready for the commands above and stop there
+  bench-NAME   run benchmarks/NAME.py (dashes become underscores)
+"""
+
+from __future__ import annotations
+
+import ast
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+REQUIREMENTS = ROOT / "requirements"
+SUPPORTED = ((3, 11), (3, 12), (3, 13))
+STACK_COMMANDS = ("demo", "up", "services", "status")
+LOCKS = {"tool.lock": ["requirements/tool.in"], "run.lock": ["pyproject.toml"]}
+LOCKS["dev.lock"] = ["pyproject.toml", "--group", "dev", "--group", "bench", "--constraint", "requirements/run.lock"]
+
+
+class SetupError(Exception):
+    """Something outside this project must be put right first; the message is one line for the user."""
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(__doc__.strip())
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    os.chdir(ROOT)
+    try:
+        require_supported_python()
+        return run(command, rest)
+    except SetupError as error:
+        print(f"stanchion: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(command: str, rest: list[str]) -> int:
+    if command.startswith("bench-"):
+        module = "benchmarks." + command.replace("-", "_").removeprefix("bench_")
+        if not (ROOT / (module.replace(".", "/") + ".py")).exists():
+            raise SetupError(f"there is no benchmark called {command!r}")
+        ensure_environment("dev.lock")
+        replace_process([str(PYTHON), "-m", module, *rest])
+    if command in STACK_COMMANDS:
+        ensure_environment("run.lock")
+        replace_process([str(PYTHON), "-m", "config.stack", command, *rest])
+    commands = {"test": test, "check": check, "fmt": fmt, "lock": lock, "setup": setup}
+    if command not in commands:
+        raise SetupError(f"unknown command {command!r}; python3 bootstrap.py shows the list")
+    if command == "lock":
+        prepare_venv()
+    else:
+        ensure_environment("dev.lock")
+    return commands[command](rest)
+
+
+def replace_process(argv: list[str]) -> None:
+    sys.stdout.flush()
+    os.execv(argv[0], argv)  # noqa: S606  no shell is wanted
+
+
+# Commands
+
+
+def test(rest: list[str]) -> int:
+    replace_process([str(PYTHON), "-m", "pytest", *rest])
+    return 0
+
+
+def setup(rest: list[str]) -> int:
+    print(f"{VENV} is ready")
+    return 0
+
+
+def fmt(rest: list[str]) -> int:
+    return max(call(tool("ruff"), "format", *rest), call(tool("ruff"), "check", "--fix", *rest))
+
+
+def check(rest: list[str]) -> int:
+    """Run every check even when one fails, so that one run shows all there is to mend."""
+    manage = [str(PYTHON), "-m", "config.stack", "run", "--", str(PYTHON), "manage.py"]
+    checks = {
+        "format": [tool("ruff"), "format", "--check", "."],
+        "lint": [tool("ruff"), "check", "."],
+        "types": [tool("mypy")],
+        "imports": [tool("lint-imports"), "--no-cache"],
+        "migrations": [*manage, "makemigrations", "--check", "--dry-run"],
+        "django": [*manage, "check"],
+    }
+    failed = [name for name, argv in checks.items() if not passes(name, argv)]
+    for path in locks_with_addresses(REQUIREMENTS):
+        print(f"stanchion: {path.name} names an address; regenerate it with: python3 bootstrap.py lock")
+        failed.append(path.name)
+    print(f"check: {'failed: ' + ', '.join(failed) if failed else 'all passed'}")
+    return 1 if failed else 0
+
+
+def lock(rest: list[str]) -> int:
+    """Resolve all lock files. Extra indexes of this machine stay out: their hashes would hold for this machine only."""
+    if not ensure_uv():
+        raise SetupError("uv could not be installed, and only uv can write these lock files")
+    for name, sources in LOCKS.items():
+        print(f"resolving requirements/{name}", flush=True)
+        options = "--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q"
+        argv = [tool("uv"), "pip", "compile", *sources, *options.split(), "-o", f"requirements/{name}", *rest]
+        index = {
+            key: value for key, value in pip_settings_for_uv().items() if key in ("UV_DEFAULT_INDEX", "SSL_CERT_FILE")
+        }
+        if subprocess.run(argv, env={**os.environ, **index, "UV_PYTHON_DOWNLOADS": "never"}).returncode:
+            return 1
+    return 1 if locks_with_addresses(REQUIREMENTS) else 0
+
+
+def passes(name: str, argv: list[str]) -> bool:
+    print(f"== {name}", flush=True)
+    return call(*argv) == 0
+
+
+def call(*argv: str) -> int:
+    return subprocess.run(argv).returncode
+
+
+def tool(name: str) -> str:
+    return str(VENV / "bin" / name)
+
+
+def locks_with_addresses(folder: Path) -> list[Path]:
+    """Return the lock files that hold a URL or a local path: they would tie an installation to one registry."""
+    marks = ("://", "--index-url", "--extra-index-url", "--find-links", " @ ", "file:")
+    return [path for path in sorted(folder.glob("*.lock")) if any(mark in path.read_text() for mark in marks)]
+
+
+# The environment
+
+
+def require_supported_python() -> None:
+    """Go on in a supported Python: this one, or another one found on PATH."""
+    if sys.version_info[:2] in SUPPORTED:
+        return
+    for major, minor in reversed(SUPPORTED):
+        other = shutil.which(f"python{major}.{minor}")
+        if other and subprocess.run([other, "-c", ""], capture_output=True).returncode == 0:
+            replace_process([other, str(Path(__file__).resolve()), *sys.argv[1:]])
+    raise SetupError(f"needs Python 3.11, 3.12 or 3.13; this is {sys.version_info[0]}.{sys.version_info[1]}")
+
+
+def ensure_environment(lock_name: str) -> None:
+    """Bring ``.venv`` to what a lock file says. Costs one hash when nothing changed."""
+    if is_current(VENV, REQUIREMENTS, lock_name):
+        return
+    (ROOT / ".stanchion").mkdir(exist_ok=True)
+    with (ROOT / ".stanchion" / "setup.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if is_current(VENV, REQUIREMENTS, lock_name):
+            return
+        prepare_venv()
+        print(f"installing requirements/{lock_name} into .venv", flush=True)
+        install(REQUIREMENTS / lock_name)
+        stamp_path(VENV, lock_name).write_text(fingerprint(REQUIREMENTS / lock_name))
+
+
+def is_current(venv: Path, requirements: Path, lock_name: str) -> bool:
+    """Tell whether a lock file is installed as it is now. The development lock holds all of the run lock."""
+    if not (venv / "bin" / "python").exists():
+        return False
+    names = {lock_name, "dev.lock"}
+    return any(
+        stamp_path(venv, name).is_file() and stamp_path(venv, name).read_text() == fingerprint(requirements / name)
+        for name in names
+    )
+
+
+def stamp_path(venv: Path, lock_name: str) -> Path:
+    return venv / f".installed-{lock_name}"
+
+
+def fingerprint(lock_path: Path) -> str:
+    return hashlib.sha256(lock_path.read_bytes()).hexdigest() if lock_path.exists() else "missing"
+
+
+def prepare_venv() -> None:
+    if not PYTHON.exists():
+        create_venv()
+
+
+def create_venv() -> None:
+    print("making .venv", flush=True)
+    if importlib.util.find_spec("venv") is None:
+        raise SetupError("this Python has no venv module; install it first (Debian: apt install python3-venv)")
+    options = [] if importlib.util.find_spec("ensurepip") else ["--without-pip"]
+    if subprocess.run([sys.executable, "-m", "venv", "--clear", *options, str(VENV)]).returncode:
+        raise SetupError("python3 -m venv failed; its message is above (Debian: apt install python3-venv)")
+
+
+def install(lock_path: Path) -> None:
+    pinned = ["--require-hashes", "-r", str(lock_path)]
+    if ensure_uv():
+        environment = {**pip_settings_for_uv(), **os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+        if (
+            subprocess.run([tool("uv"), "pip", "install", "--python", str(PYTHON), *pinned], env=environment).returncode
+            == 0
+        ):
+            return
+        print("uv could not install the lock; trying pip", flush=True)
+    if subprocess.run([*pip(), "install", "--progress-bar", "off", *pinned]).returncode:
+        raise SetupError("installing the packages failed; the message is above")
+
+
+def ensure_uv() -> bool:
+    """Install the pinned uv into ``.venv``; False when it cannot be had and pip has to do."""
+    installed = VENV / "bin" / "uv"
+    if installed.exists() and uv_pin().split("==")[1] in subprocess.check_output([installed, "--version"], text=True):
+        return True
+    print("installing uv", flush=True)
+    argv = [*pip(), "install", "--quiet", "--require-hashes", "-r", str(REQUIREMENTS / "tool.lock")]
+    return subprocess.run(argv).returncode == 0
+
+
+def uv_pin() -> str:
+    return (REQUIREMENTS / "tool.in").read_text().strip()
+
+
+def pip() -> list[str]:
+    """Return the command of a pip that installs into ``.venv``: its own, or the system's where ensurepip is missing."""
+    if list(VENV.glob("lib/python*/site-packages/pip")):
+        return [str(PYTHON), "-m", "pip"]
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+    raise SetupError("neither ensurepip nor pip is here; install one (Debian: apt install python3-venv)")
+
+
+def pip_settings_for_uv() -> dict[str, str]:
+    """Translate pip's settings, which uv does not read. They may hold passwords: never print them."""
+    listed = subprocess.run([*pip(), "config", "list"], capture_output=True, text=True).stdout
+    found: dict[str, str] = {}
+    for section in ("global.", "install.", ":env:."):  # later ones win, as in pip
+        for line in listed.splitlines():
+            key, separator, value = line.partition("=")
+            if separator and key.startswith(section):
+                found[key.removeprefix(section)] = " ".join(str(ast.literal_eval(value)).split())
+    names = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "cert": "SSL_CERT_FILE"}
+    names.update(
+        {"trusted-host": "UV_INSECURE_HOST", "timeout": "UV_HTTP_TIMEOUT", "default-timeout": "UV_HTTP_TIMEOUT"}
+    )
+    translated = {names[key]: value for key, value in found.items() if key in names}
+    if "find-links" in found:
+        translated["UV_FIND_LINKS"] = found["find-links"].replace(" ", ",")
+    if "UV_INDEX" in translated:
+        translated["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # pip's way; the hashes decide what is accepted
+    return translated
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
