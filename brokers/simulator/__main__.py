@@ -1,0 +1,69 @@
+"""``python -m brokers.simulator``: run one simulated broker until it is told to stop."""
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from brokers.simulator.app import build_app
+from brokers.simulator.broker import Broker
+from brokers.simulator.ledger import LEDGER_NAME, LedgerError
+from brokers.simulator.ledger_writer import LedgerWriter
+from brokers.simulator.settings import Settings, parse_settings
+
+SHUTDOWN_SECONDS = 0.3
+
+
+async def serve(settings: Settings) -> None:
+    """Replay the ledger, listen, and tick until SIGTERM, SIGINT or a failing disk."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    async with LedgerWriter(settings.data_dir / LEDGER_NAME) as ledger:
+        broker = Broker(settings, ledger)
+        broker.replay()
+        broker.start(os.getpid())
+        loop = asyncio.get_running_loop()
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, broker.stopping.set)
+        runner = web.AppRunner(build_app(broker), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        await runner.setup()
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
+        await site.start()
+        port = runner.addresses[0][1]
+        print(f"simulator {settings.name} listening on http://{settings.host}:{port}", flush=True)
+        await _run_until_stopped(broker)
+        broker.streams.disconnect_all()
+        await runner.cleanup()
+
+
+async def _run_until_stopped(broker: Broker) -> None:
+    """Run the background work; the first part of it that fails ends the program with its error."""
+    waiting: set[asyncio.Future[Any]] = {
+        asyncio.create_task(broker.stopping.wait()),
+        asyncio.create_task(broker.run_ticks()),
+        asyncio.create_task(broker.streams.run()),
+        broker.ledger.failed,
+    }
+    done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    broker.stopping.set()
+    for future in pending:
+        future.cancel()
+    for future in done:
+        future.result()
+
+
+def main() -> int:
+    settings = parse_settings(None)
+    try:
+        uvloop.run(serve(settings))
+    except (OSError, LedgerError) as error:
+        print(f"simulator {settings.name}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""The running simulated broker: venue, ledger, faults and streams put together."""
+
+import asyncio
+import random
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from hmac import compare_digest
+from uuid import NAMESPACE_URL, uuid5
+
+from brokers.simulator.account import Account
+from brokers.simulator.book import Book
+from brokers.simulator.faults import Fault, FaultBoard, FaultKind
+from brokers.simulator.instruments import Instrument, choose_instruments
+from brokers.simulator.ledger import LEDGER_NAME, read_records
+from brokers.simulator.ledger_writer import LedgerWriter
+from brokers.simulator.orders import Order
+from brokers.simulator.prices import PriceWalk
+from brokers.simulator.rate_window import RateWindow
+from brokers.simulator.settings import Settings
+from brokers.simulator.stream import StreamHub
+from brokers.simulator.trading import run_tick
+from brokers.simulator.venue import Venue, VenueRules
+from brokers.simulator.wire import Json, order_json
+
+
+class Broker:
+    """Everything one simulator process holds. Lives on one event loop."""
+
+    def __init__(self, settings: Settings, ledger: LedgerWriter) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.ledger_path = settings.data_dir / LEDGER_NAME
+        self.instruments: dict[str, Instrument] = choose_instruments(settings.symbols)
+        self.account_id = str(uuid5(NAMESPACE_URL, f"stanchion-simulator/account/{settings.name}"))
+        self.started_at = time.monotonic()
+        self.stopping = asyncio.Event()
+        draws = random.Random(settings.seed)  # noqa: S311 -- reproducible, not secret
+        self.faults = FaultBoard(time.monotonic, random.Random(settings.seed).random, self._fault_ended)  # noqa: S311
+        self.streams = StreamHub(ledger, self.faults, self.instruments, draws.random)
+        self.venue = Venue(
+            book=Book(Account(settings.cash, settings.multiplier)),
+            instruments=self.instruments,
+            walks={i.symbol: PriceWalk(i, settings.seed, settings.volatility) for i in self.instruments.values()},
+            rules=VenueRules(settings.liquidity, settings.partial_probability, settings.allow_short, settings.dedupe),
+            draws=draws,
+            clock=lambda: datetime.now(UTC),
+            write=ledger.append,
+            publish=self.streams.publish,
+        )
+        self.rate_window = RateWindow()
+        self._request_count = 0
+
+    def replay(self) -> None:
+        """Rebuild the book from the ledger. A ledger keeps the starting cash it began with."""
+        account = self.venue.book.account
+        records = read_records(self.ledger_path) if self.ledger_path.exists() else ()
+        for position, record in enumerate(records):
+            if record["kind"] == "started" and position == 0:
+                account.cash = Decimal(record["cash"])
+            elif record["kind"] == "request":
+                self._request_count = record["request_id"]
+            self.venue.book.apply(record)
+        for symbol, price in self.venue.book.last_prices.items():
+            if symbol in self.venue.walks:
+                self.venue.walks[symbol].put(price, held=False)
+
+    def start(self, process_id: int) -> None:
+        settings = self.settings
+        self.ledger.append(
+            {
+                "kind": "started",
+                "name": settings.name,
+                "seed": settings.seed,
+                "cash": str(settings.cash),
+                "dedupe": settings.dedupe,
+                "process_id": process_id,
+                "orders": len(self.venue.book.orders),
+            }
+        )
+        self.apply_conditions()
+
+    async def run_ticks(self) -> None:
+        """Tick until the broker stops. A late tick is not made up for."""
+        interval = self.settings.tick_ms / 1000
+        while not self.stopping.is_set():
+            await asyncio.sleep(interval)
+            self.faults.expire()
+            run_tick(self.venue)
+
+    def next_request_id(self) -> int:
+        self._request_count += 1
+        return self._request_count
+
+    def switch_on(self, fault: Fault) -> None:
+        self.faults.add(fault)
+        self.ledger.append({"kind": "fault_on", "fault": fault.summary(time.monotonic())})
+        self.apply_conditions()
+
+    def apply_conditions(self) -> None:
+        """Bring the venue in line with the conditions that are switched on."""
+        find = self.faults.find_active
+        self.venue.is_open = not self.settings.market_closed and find(FaultKind.MARKET_CLOSED) is None
+        self.venue.is_matching = find(FaultKind.PAUSE_MATCHING) is None
+        self.venue.is_deduplicating = find(FaultKind.NO_DEDUPE) is None
+
+    def is_known_key(self, key: str, secret: str) -> bool:
+        settings = self.settings
+        if not settings.api_key:
+            return bool(key and secret)
+        return compare_digest(key.encode(), settings.api_key.encode()) and compare_digest(
+            secret.encode(), settings.api_secret.encode()
+        )
+
+    def render(self, order: Order) -> Json:
+        return order_json(order, self.instruments[order.symbol])
+
+    def _fault_ended(self, fault: Fault, reason: str) -> None:
+        self.ledger.append({"kind": "fault_off", "fault_id": fault.id, "hits": fault.hits, "reason": reason})
+        self.apply_conditions()

@@ -1,0 +1,67 @@
+"""One tick of the broker: prices move, orders trade, cancels and replacements take effect, old orders lapse."""
+
+from decimal import Decimal
+
+from brokers.simulator.matching import is_triggered, match_tick
+from brokers.simulator.orders import Order, Status, TimeInForce
+from brokers.simulator.venue import Event, Venue
+
+IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+
+
+def run_tick(venue: Venue) -> None:
+    """Advance the broker by one tick. Orders trade first, so a fill can beat a cancel or a replacement."""
+    for walk in venue.walks.values():
+        walk.step()
+    for symbol, open_orders in venue.book.open_orders.items():
+        if open_orders:
+            _trade_symbol(venue, symbol, list(open_orders.values()))
+
+
+def _trade_symbol(venue: Venue, symbol: str, orders: list[Order]) -> None:
+    if venue.is_open:
+        for order in orders:
+            _activate(venue, symbol, order)
+        if venue.is_matching:
+            _match(venue, symbol, orders)
+    now = venue.now()
+    for order in orders:
+        if order.is_final:
+            continue
+        if order.status is Status.PENDING_CANCEL:
+            venue.change_state(order, Status.CANCELED)
+        elif order.status is Status.PENDING_REPLACE:
+            venue.change_state(order, Status.REPLACED)
+        elif order.status is Status.PENDING_NEW:
+            _settle_replacement(venue, order)
+        elif now >= order.expires_at:
+            venue.change_state(order, Status.EXPIRED)
+        elif order.time_in_force in IMMEDIATE and venue.is_open and venue.is_matching:
+            venue.change_state(order, Status.CANCELED)
+
+
+def _activate(venue: Venue, symbol: str, order: Order) -> None:
+    if order.status is Status.ACCEPTED:
+        venue.change_state(order, Status.NEW)
+    if order.stop_price is not None and not order.triggered and is_triggered(order, venue.walks[symbol].quote):
+        venue.trigger(order)
+
+
+def _match(venue: Venue, symbol: str, orders: list[Order]) -> None:
+    liquidity = (venue.rules.liquidity * Decimal(0.5 + venue.draws.random() / 2)).quantize(Decimal(1))
+    live = (order for order in orders if order.status is not Status.PENDING_NEW)
+    executions = match_tick(
+        live, venue.walks[symbol].quote, liquidity, venue.draws.random, venue.rules.partial_probability
+    )
+    for execution in list(executions):
+        venue.fill(execution.order, execution.quantity, execution.price)
+
+
+def _settle_replacement(venue: Venue, order: Order) -> None:
+    """Start the replacing order if the old one is out of the way, refuse it if the old one ended otherwise."""
+    replaced = venue.book.by_id[order.replaces or ""]
+    if replaced.status is Status.REPLACED:
+        venue.change_state(order, Status.NEW)
+    elif replaced.is_final:
+        venue.change_state(order, Status.REJECTED)
+        venue.publish(Event("order_replace_rejected", replaced, venue.now()))
