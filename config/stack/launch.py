@@ -81,7 +81,7 @@ def _user_namespaces_work() -> bool:
         return False
     try:
         setup = child_setup(Account.USER_NAMESPACE, signal.SIGKILL)
-        subprocess.run(["/bin/sh", "-c", "exit 0"], preexec_fn=setup, check=True)  # noqa: PLW1509  main thread
+        subprocess.run(["/bin/sh", "-c", "exit 0"], preexec_fn=setup, check=True)
     except (subprocess.SubprocessError, OSError):
         return False
     return True

@@ -149,7 +149,7 @@ def _run(argv: list[str], account: Account, text: str = "") -> None:
         capture_output=True,
         cwd="/",
         env=clean_environment(),
-        preexec_fn=child_setup(account, signal.SIGKILL),  # noqa: PLW1509  called from the main thread
+        preexec_fn=child_setup(account, signal.SIGKILL),
     )
     if done.returncode or "ERROR:" in done.stderr or "FATAL:" in done.stderr:
         raise PostgresError(f"{Path(argv[0]).name} failed: {done.stderr.strip() or done.stdout.strip()}")

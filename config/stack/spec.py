@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -20,24 +20,25 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """Ready once a line written since the start matches this regular expression."""
+    """Ready once a line written since the start matches this regular expression, or after a while."""
 
     pattern: str
+    at_most_seconds: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """One process of the stack.
 
-    ``after`` names the processes that must be ready before the first start (a restart waits for
-    nobody) and that are stopped later. ``ready`` is a probe of its own, a log line, or ``None``
-    for a process that counts as ready by running. ``wipe`` lists what the ``wipe`` drill deletes.
-    ``{name}`` in ``argv`` stands for the name, which carries a number where ``count`` is above 1.
+    ``env`` is its whole environment. ``after`` names the processes that must be ready before the
+    first start (a restart waits for nobody) and that are stopped later. ``ready`` is a probe, a log
+    line, or ``None`` for a process that counts as ready by running. ``wipe`` lists what the drill of
+    that name deletes. ``{name}`` in ``argv`` stands for the name, numbered where ``count`` is above 1.
     """
 
     name: str
     argv: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str]
     after: tuple[str, ...] = ()
     ready: Probe | LogLine | None = None
     kind: Kind = Kind.SERVICE

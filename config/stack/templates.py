@@ -80,7 +80,7 @@ def served(server: Postgres) -> Iterator[subprocess.Popen[bytes]]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            preexec_fn=child_setup(server.account, signal.SIGINT),  # noqa: PLW1509  main thread
+            preexec_fn=child_setup(server.account, signal.SIGINT),
             start_new_session=True,
         )
     try:

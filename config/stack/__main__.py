@@ -1,0 +1,136 @@
+"""``python -m config.stack``: run the whole stack, or parts of it, on this machine."""
+
+import argparse
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from config.stack.console import print_status
+from config.stack.control import Control, ControlError
+from config.stack.instance import (
+    Instance,
+    InstanceInUseError,
+    is_in_use,
+    open_instance,
+    remove,
+)
+from config.stack.ports import NoFreePortsError
+from config.stack.postgres import PostgresError
+from config.stack.running import InstanceFailedError, running_instance
+from config.stack.serve import Scope, serve
+from config.stack.supervisor import StartError
+from config.stack.templates import CACHE
+from config.stack.valkey import ValkeyError
+
+_FAILURES = (
+    StartError,
+    PostgresError,
+    ValkeyError,
+    ControlError,
+    InstanceInUseError,
+    NoFreePortsError,
+    InstanceFailedError,
+)
+
+
+def main(arguments: list[str]) -> int:
+    args = _parser().parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except _FAILURES as error:
+        print(f"stanchion: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m config.stack", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, scope, text in (
+        ("up", Scope.STACK, "start everything and stay"),
+        ("services", Scope.SERVICES, "start PostgreSQL and Valkey only and stay"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--directory", type=Path, help="instance directory; default .stanchion/default")
+        command.add_argument("--without", action="append", default=[], metavar="PROCESS", help="leave a process out")
+        command.add_argument("--quiet", action="store_true", help="log files only")
+        command.add_argument("--temporary", action="store_true", help="delete the directory at the end")
+        command.add_argument("--until-eof", action="store_true", help="also stop when standard input closes")
+        command.set_defaults(run=_up, scope=scope)
+    demo = commands.add_parser("demo", help="show orders going through failures in a temporary instance")
+    demo.add_argument("--keep", action="store_true", help="keep the instance directory at the end")
+    demo.set_defaults(run=_demo)
+    status = commands.add_parser("status", help="show what runs")
+    status.add_argument("--directory", type=Path, help="one instance; default all in .stanchion")
+    status.set_defaults(run=_status)
+    run = commands.add_parser("run", help="run a command beside a temporary PostgreSQL and Valkey")
+    run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    run.set_defaults(run=_run)
+    return parser
+
+
+def _up(args: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, _exit)  # until the supervisor has its own
+    default = "default" if args.scope is Scope.STACK else "services"
+    instance = open_instance(args.directory) if args.directory else _first_free(default)
+    try:
+        serve(instance, args.scope, quiet=args.quiet, without=args.without, until_eof=args.until_eof)
+    finally:
+        instance.close()
+        if args.temporary:
+            remove(instance.directory)
+    return 0
+
+
+def _exit(number: int, frame: object) -> None:
+    sys.exit(128 + number)
+
+
+def _first_free(name: str) -> Instance:
+    """Open the default instance, or the next one that nobody runs."""
+    candidates = [name, *(f"{name}-{number}" for number in range(2, 100))]
+    for candidate in candidates:
+        try:
+            return open_instance(CACHE / candidate)
+        except InstanceInUseError as error:
+            refusal = error
+    raise refusal
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from config.stack import demo
+
+    with running_instance(quiet=True, keep=args.keep, report=print) as instance:
+        return int(demo.run(instance) or 0)
+
+
+def _status(args: argparse.Namespace) -> int:
+    directories = [args.directory] if args.directory else [path.parent for path in sorted(CACHE.glob("*/state.json"))]
+    states = [_state_now(directory) for directory in directories]
+    if not states:
+        print("nothing has been started here")
+    print_status(states)
+    return 0
+
+
+def _state_now(directory: Path) -> dict[str, Any]:
+    """Return the state of an instance; what a killed supervisor left behind is called that."""
+    state = Control(directory).state()
+    if state["status"] not in ("stopped", "failed") and not is_in_use(directory):
+        state["status"] = "killed"
+    return state
+
+
+def _run(args: argparse.Namespace) -> int:
+    argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
+    if not argv:
+        raise ControlError("run needs a command: run -- COMMAND")
+    with running_instance(scope=Scope.SERVICES) as instance:
+        return subprocess.run(argv, env=instance.environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,178 @@
+"""An instance: a directory with its data, logs, ports and generated secrets, used by one supervisor at a time."""
+
+import base64
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from config.stack import templates
+from config.stack.launch import Account, unprivileged_account
+from config.stack.ports import PortBlock, take_block
+from config.stack.postgres import Postgres, home_for
+from config.stack.valkey import Valkey
+
+ENV_FILE = "instance.env"
+PORT_NAMES = ("web", "postgres", "valkey", "simbroker-a", "simbroker-b", "flower")
+# Only for ``prepare``, Flower and whoever logs in: no other process is handed these.
+LOGIN_NAMES = ("STANCHION_ADMIN_USER", "STANCHION_ADMIN_PASSWORD", "STANCHION_API_TOKEN")
+_PORT_BASE = "STANCHION_PORT_BASE"
+_DATABASE_PASSWORD, _REDIS_PASSWORD = "STANCHION_DATABASE_PASSWORD", "STANCHION_REDIS_PASSWORD"
+_GENERATED: dict[str, Callable[[], str]] = {
+    "STANCHION_SECRET_KEY": lambda: secrets.token_urlsafe(48),
+    "STANCHION_ENCRYPTION_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    "STANCHION_ADMIN_USER": lambda: "admin",
+    "STANCHION_ADMIN_PASSWORD": lambda: secrets.token_urlsafe(15),
+    "STANCHION_API_TOKEN": lambda: f"st_{secrets.token_hex(32)}",
+    "STANCHION_SIM_API_KEY": lambda: f"SIM{secrets.token_hex(8).upper()}",
+    "STANCHION_SIM_API_SECRET": lambda: secrets.token_urlsafe(32),
+    _DATABASE_PASSWORD: lambda: secrets.token_urlsafe(24),
+    _REDIS_PASSWORD: lambda: secrets.token_urlsafe(24),
+}
+
+
+class InstanceInUseError(Exception):
+    """Another supervisor runs in this directory."""
+
+
+@dataclass
+class Instance:
+    """One instance while it is open. ``values`` are its secrets, kept in ``instance.env`` between runs."""
+
+    directory: Path
+    ports: dict[str, int]
+    values: dict[str, str]
+    account: Account
+    _block: PortBlock = field(repr=False)
+    _lock: int = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.directory.name
+
+    @cached_property
+    def postgres(self) -> Postgres | None:
+        """The embedded server, unless DATABASE_URL names another one."""
+        if os.environ.get("DATABASE_URL"):
+            return None
+        data = home_for(self.account, self.directory / "postgres")
+        return Postgres(data, self.ports["postgres"], self.values[_DATABASE_PASSWORD], self.account)
+
+    @cached_property
+    def valkey(self) -> Valkey | None:
+        """The embedded server, unless REDIS_URL names another one."""
+        if os.environ.get("REDIS_URL"):
+            return None
+        return Valkey(self.directory / "valkey", self.ports["valkey"], self.values[_REDIS_PASSWORD])
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Addresses for a person or a test; none holds a password."""
+        web = f"http://127.0.0.1:{self.ports['web']}"
+        simulators = {name: f"http://127.0.0.1:{self.ports[name]}" for name in ("simbroker-a", "simbroker-b")}
+        flower = f"http://127.0.0.1:{self.ports['flower']}"
+        return {"web": web, "admin": f"{web}/admin/", "api": f"{web}/api/v1/docs/", "flower": flower, **simulators}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every Python process of the instance gets, besides the environment we were started with."""
+        urls = self.urls
+        login = (*LOGIN_NAMES, _DATABASE_PASSWORD, _REDIS_PASSWORD)
+        return {
+            **{name: value for name, value in self.values.items() if name not in login},
+            "DATABASE_URL": self.postgres.url if self.postgres else os.environ["DATABASE_URL"],
+            "REDIS_URL": self.valkey.url if self.valkey else os.environ["REDIS_URL"],
+            "STANCHION_ALLOWED_HOSTS": os.environ.get("STANCHION_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]"),
+            "STANCHION_PORT": str(self.ports["web"]),
+            "STANCHION_FLOWER_URL": urls["flower"],
+            "STANCHION_SIM_A_URL": urls["simbroker-a"],
+            "STANCHION_SIM_B_URL": urls["simbroker-b"],
+            "STANCHION_INSTANCE": self.name,
+        }
+
+    @property
+    def login(self) -> dict[str, str]:
+        return {name: self.values[name] for name in LOGIN_NAMES}
+
+    @property
+    def schema_is_current(self) -> bool:
+        marker = self.directory / "schema"
+        return self.postgres is not None and marker.exists() and marker.read_text() == templates.schema_fingerprint()
+
+    def mark_schema_current(self) -> None:
+        (self.directory / "schema").write_text(templates.schema_fingerprint())
+
+    def write_environment(self) -> None:
+        """Write ``instance.env``: secrets, addresses and ports, readable by the owner alone."""
+        text = {**self.values, **self.environment, _PORT_BASE: str(self._block.base)}
+        path = self.directory / ENV_FILE
+        temporary = path.with_suffix(".new")
+        temporary.touch(mode=0o600)
+        temporary.write_text("".join(f"{name}={value}\n" for name, value in text.items()))
+        temporary.replace(path)
+
+    def close(self) -> None:
+        self._block.release()
+        os.close(self._lock)
+
+
+def open_instance(directory: Path) -> Instance:
+    """Lock an instance directory, made if it is missing, with its own ports and secrets.
+
+    Secrets set in our own environment win over generated ones.
+
+    Raises:
+        InstanceInUseError: somebody else runs there.
+    """
+    directory = directory.resolve()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise InstanceInUseError(f"{directory} is in use by a running instance") from None
+    kept = read_environment_file(directory / ENV_FILE)
+    values = {name: os.environ.get(name) or kept.get(name) or make() for name, make in _GENERATED.items()}
+    for name in (_DATABASE_PASSWORD, _REDIS_PASSWORD):
+        values[name] = kept.get(name) or values[name]
+    block = take_block(int(kept[_PORT_BASE]) if _PORT_BASE in kept else None)
+    ports = {name: block.base + offset for offset, name in enumerate(PORT_NAMES)}
+    instance = Instance(directory, ports, values, unprivileged_account(), block, lock)
+    instance.write_environment()
+    return instance
+
+
+def is_in_use(directory: Path) -> bool:
+    """Tell whether a supervisor holds the directory now."""
+    lock = os.open(directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def read_environment_file(path: Path) -> dict[str, str]:
+    """Return the variables of an ``instance.env``, or none when there is no such file."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {name: value for name, separator, value in (line.partition("=") for line in lines) if separator}
+
+
+def process_environment(instance: Instance, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the whole environment of a Python process of the instance."""
+    inherited = {name: value for name, value in os.environ.items() if name not in LOGIN_NAMES}
+    fixed = {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "DJANGO_SETTINGS_MODULE": "config.settings"}
+    return {**inherited, **fixed, **instance.environment, **(extra or {})}
+
+
+def remove(directory: Path) -> None:
+    """Delete an instance that does not run, with data that had to lie elsewhere."""
+    shutil.rmtree(home_for(unprivileged_account(), directory / "postgres"), ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
