@@ -1,0 +1,234 @@
+"""The Alpaca adapter: a thin client of the official Trading API, version 2.
+
+Source:
+    Alpaca Trading API reference and its OpenAPI description (docs.alpaca.markets).
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import quote
+
+from yarl import URL
+
+from brokers.adapters.alpaca import parsing
+from brokers.adapters.alpaca.errors import Operation, is_absent_order, not_sent, wrong_order
+from brokers.adapters.alpaca.stream import stream_trade_updates
+from brokers.adapters.alpaca.transport import REPLY_LIMIT_BYTES, AlpacaTransport, Reply, read_url
+from brokers.adapters.interface import AccountSettings, BrokerAdapter, BrokerSession
+from brokers.core.capabilities import Capabilities
+from brokers.core.orders import OrderTerms
+from brokers.core.reports import (
+    AccountReport,
+    FillPage,
+    FillReport,
+    InstrumentReport,
+    OrderReport,
+    PositionReport,
+    StreamEvent,
+)
+from reliability.core.taxonomy import FailureKind
+
+ORDERS_PAGE_SIZE = 500
+FILLS_PAGE_SIZE = 100
+INSTRUMENTS_LIMIT_BYTES = 64 * 1024 * 1024
+_BROKER_ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_CLIENT_ORDER_ID_MAX = 128
+_CORRELATION_ID_MAX = 128
+_JSON_BODY = {"Content-Type": "application/json"}
+_dump = json.JSONEncoder(separators=(",", ":")).encode
+
+Parsed = TypeVar("Parsed")
+
+
+class AlpacaSession:
+    """One account at Alpaca; see ``BrokerSession`` for what each method promises."""
+
+    def __init__(self, settings: AccountSettings) -> None:
+        base = read_url(settings, settings.base_url, "http", "https")
+        self._settings = settings
+        self._stream_url = read_url(settings, settings.stream_url, "ws", "wss")
+        self._base = str(base)
+        self._orders_url = URL(f"{base}/v2/orders", encoded=True)
+        self._transport = AlpacaTransport(settings)
+
+    async def submit_order(self, client_order_id: str, terms: OrderTerms, correlation_id: str = "") -> OrderReport:
+        body = submission_body(client_order_id, terms)
+        headers = _JSON_BODY
+        if correlation_id and correlation_id.isascii() and correlation_id.isprintable():
+            headers = {**_JSON_BODY, "X-Correlation-ID": correlation_id[:_CORRELATION_ID_MAX]}
+        reply = await self._transport.call(Operation.SUBMIT, "POST", self._orders_url, body=body, headers=headers)
+        report = self._parse(Operation.SUBMIT, reply, parsing.parse_order)
+        if report.client_order_id != client_order_id:
+            raise wrong_order(Operation.SUBMIT, reply.status)
+        return report
+
+    async def cancel_order(self, broker_order_id: str) -> None:
+        url = self._order_url(broker_order_id)
+        reply = await self._transport.call(Operation.CANCEL, "DELETE", url)
+        if reply.status == 204:
+            return
+        if reply.status // 100 == 2:
+            reason = parsing.ParseError("a cancel is confirmed by 204 alone")
+            raise self._transport.distrust(Operation.CANCEL, reply, reason)
+        raise self._transport.refusal(Operation.CANCEL, reply)
+
+    async def get_order(self, broker_order_id: str) -> OrderReport:
+        reply = await self._transport.call(Operation.QUERY, "GET", self._order_url(broker_order_id))
+        report = self._parse(Operation.QUERY, reply, parsing.parse_order)
+        if report.broker_order_id != broker_order_id:
+            raise wrong_order(Operation.QUERY, reply.status)
+        return report
+
+    async def find_order(self, client_order_id: str) -> OrderReport | None:
+        _require_client_order_id(client_order_id)
+        url = self._url("/v2/orders:by_client_order_id", client_order_id=client_order_id)
+        reply = await self._transport.call(Operation.QUERY, "GET", url)
+        if is_absent_order(reply.status, reply.body[:65536].decode(errors="replace")):
+            return None
+        report = self._parse(Operation.QUERY, reply, parsing.parse_order)
+        if report.client_order_id != client_order_id:
+            raise wrong_order(Operation.QUERY, reply.status)
+        return report
+
+    async def list_open_orders(self) -> list[OrderReport]:
+        """Return every open order, paged by order id, which unlike a submission time is never shared."""
+        query = {"status": "open", "direction": "asc", "limit": str(ORDERS_PAGE_SIZE), "nested": "false"}
+        found: dict[str, OrderReport] = {}
+        after: dict[str, str] = {}
+        while True:
+            reply, rows = await self._get_rows("/v2/orders", **query, **after)
+            known = len(found)
+            orders = self._distrusting(reply, parsing.parse_orders, rows)
+            found.update((order.broker_order_id, order) for order in orders)
+            if len(rows) < ORDERS_PAGE_SIZE:
+                return list(found.values())
+            if len(found) == known:
+                self._refuse_page(reply)
+            after = {"after_order_id": self._distrusting(reply, _row_id, rows[-1])}
+
+    async def list_fills(self, cursor: str) -> FillPage:
+        """Return the FILL activities after the activity whose id is ``cursor``."""
+        query = {"direction": "asc", "page_size": str(FILLS_PAGE_SIZE)}
+        fills: list[FillReport] = []
+        seen = {cursor}
+        while True:
+            token = {"page_token": cursor} if cursor else {}
+            reply, rows = await self._get_rows("/v2/account/activities/FILL", **query, **token)
+            fresh = [row for row in rows if self._distrusting(reply, parsing.activity_id, row) not in seen]
+            fills += (self._distrusting(reply, parsing.parse_fill, row) for row in fresh)
+            seen.update(row["id"] for row in fresh)
+            cursor = fresh[-1]["id"] if fresh else cursor
+            if len(rows) < FILLS_PAGE_SIZE:
+                return FillPage(tuple(fills), cursor)
+            if not fresh:
+                self._refuse_page(reply)
+
+    async def list_positions(self) -> list[PositionReport]:
+        reply, rows = await self._get_rows("/v2/positions")
+        return [self._distrusting(reply, parsing.parse_position, row) for row in rows]
+
+    async def get_account(self) -> AccountReport:
+        reply = await self._transport.call(Operation.QUERY, "GET", self._url("/v2/account"))
+        return self._parse(Operation.QUERY, reply, parsing.parse_account)
+
+    async def list_instruments(self) -> list[InstrumentReport]:
+        url = self._url("/v2/assets", status="active")
+        reply = await self._transport.call(Operation.QUERY, "GET", url, reply_limit=INSTRUMENTS_LIMIT_BYTES)
+        return self._parse(Operation.QUERY, reply, lambda rows: parsing.parse_list(rows, parsing.parse_instrument))
+
+    def stream_orders(self) -> AsyncIterator[StreamEvent | None]:
+        return stream_trade_updates(self._transport.http, self._stream_url, self._settings)
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    def _url(self, path: str, **query: str) -> URL:
+        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
+        return URL(f"{self._base}{path}?{text}" if text else f"{self._base}{path}", encoded=True)
+
+    def _order_url(self, broker_order_id: str) -> URL:
+        """Return the URL of one order. An empty id would address all orders at once: a cancel of everything."""
+        if not _BROKER_ORDER_ID.fullmatch(broker_order_id):
+            raise not_sent(FailureKind.REJECTED, "VALIDATION_INVALID_REQUEST", "not an order id of this broker")
+        return self._url(f"/v2/orders/{broker_order_id}")
+
+    async def _get_rows(self, path: str, **query: str) -> tuple[Reply, list[Any]]:
+        url = self._url(path, **query)
+        reply = await self._transport.call(Operation.QUERY, "GET", url, reply_limit=REPLY_LIMIT_BYTES)
+        rows: list[Any] = self._parse(Operation.QUERY, reply, lambda rows: parsing.parse_list(rows, parsing.as_object))
+        return reply, rows
+
+    def _parse(self, operation: Operation, reply: Reply, parse: Callable[[Any], Parsed]) -> Parsed:
+        document = self._transport.document(operation, reply)
+        try:
+            return parse(document)
+        except parsing.ParseError as error:
+            raise self._transport.distrust(operation, reply, error) from error
+
+    def _distrusting(self, reply: Reply, parse: Callable[[Any], Parsed], value: Any) -> Parsed:
+        try:
+            return parse(value)
+        except parsing.ParseError as error:
+            raise self._transport.distrust(Operation.QUERY, reply, error) from error
+
+    def _refuse_page(self, reply: Reply) -> NoReturn:
+        reason = parsing.ParseError("a full page brought nothing new, so the list cannot be completed")
+        raise self._transport.distrust(Operation.QUERY, reply, reason)
+
+
+def submission_body(client_order_id: str, terms: OrderTerms) -> bytes:
+    """Return the JSON of a new order; raises ``BrokerCallError`` for terms that cannot be written down."""
+    _require_client_order_id(client_order_id)
+    body: dict[str, str | bool] = {
+        "symbol": terms.symbol,
+        "side": terms.side.value,
+        "type": terms.order_type.value,
+        "time_in_force": terms.time_in_force.value,
+        "client_order_id": client_order_id,
+    }
+    for name, value in (
+        ("qty", terms.quantity),
+        ("notional", terms.notional),
+        ("limit_price", terms.limit_price),
+        ("stop_price", terms.stop_price),
+    ):
+        if value is not None:
+            body[name] = _number(value)
+    if terms.extended_hours:
+        body["extended_hours"] = True
+    return _dump(body).encode()
+
+
+def _number(value: Decimal) -> str:
+    if not value.is_finite():
+        raise not_sent(FailureKind.REJECTED, "VALIDATION_INVALID_ORDER", "a quantity or price is not a number")
+    return format(value, "f")
+
+
+def _require_client_order_id(client_order_id: str) -> None:
+    """Refuse what the broker would replace by an id of its own: such an order could not be found again."""
+    if not client_order_id or len(client_order_id) > _CLIENT_ORDER_ID_MAX:
+        raise not_sent(FailureKind.REJECTED, "VALIDATION_INVALID_ORDER", "a client order id has 1 to 128 characters")
+
+
+def _row_id(row: Any) -> str:
+    identity = row.get("id")
+    if not isinstance(identity, str) or not identity:
+        raise parsing.ParseError("an order without an id")
+    return identity
+
+
+class _Alpaca:
+    name = "alpaca"
+    capabilities = Capabilities(
+        dedupes_client_order_id=True, finds_by_client_order_id=True, streams_orders=True, lists_fills=True
+    )
+
+    def open_session(self, settings: AccountSettings) -> BrokerSession:
+        return AlpacaSession(settings)
+
+
+ALPACA: BrokerAdapter = _Alpaca()

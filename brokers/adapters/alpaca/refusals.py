@@ -1,0 +1,41 @@
+"""Why Alpaca refused: its codes are shared by many reasons, so the message decides first."""
+
+import re
+
+_FUNDS = r"insufficient (day ?trading |intraday |options )?(buying power|funds|margin)|not enough buying power"
+# In message order: the first that fits wins, so the narrower reason stands above the wider one.
+_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), code)
+    for pattern, code in (
+        (r"pattern day trad", "BROKER_PATTERN_DAY_TRADER"),
+        (r"wash trade|opposite side (market|stop|limit).* order exists", "BROKER_WASH_TRADE"),
+        (r"(long buy|short sell) while a (short sell|long buy)", "BROKER_WASH_TRADE"),
+        (_FUNDS + r"|insufficient balance for usd", "BROKER_INSUFFICIENT_FUNDS"),
+        (r"buying power .*(not sufficient|exceed)|exceeds .*buying power", "BROKER_INSUFFICIENT_FUNDS"),
+        (r"insufficient (underlying )?(qty|quantity|balance|shares|position)", "BROKER_INSUFFICIENT_POSITION"),
+        (r"no available position|position (does not exist|not found)", "BROKER_INSUFFICIENT_POSITION"),
+        (r"market (is )?(currently )?(closed|not open)|outside (of )?(regular )?market hours", "BROKER_MARKET_CLOSED"),
+        (r"could not find (us_equity|crypto|us_option|asset|symbol)", "VALIDATION_UNKNOWN_SYMBOL"),
+        (r"(asset|symbol)\b.* not found|(invalid|unknown) symbol", "VALIDATION_UNKNOWN_SYMBOL"),
+        (r"not (currently )?(tradable|active)|is inactive|trading halt|is halted", "BROKER_ASSET_NOT_TRADABLE"),
+        (r"not cancel+able|already in .*state|unable to cancel", "BROKER_ORDER_NOT_CANCELABLE"),
+        (r"order not found", "BROKER_ORDER_NOT_FOUND"),
+        (r"not allowed|not eligible|not authorized|restricted|user request|liquidation", "BROKER_ORDER_REJECTED"),
+    )
+)
+_BY_BROKER_CODE = {40310100: "BROKER_PATTERN_DAY_TRADER"}
+
+
+def refusal_code(operation: str, status: int, broker_code: int | None, message: str) -> str:
+    """Return the catalogue code of a refusal, given the operation, HTTP status, broker code and message."""
+    text = message.lower()
+    for pattern, code in _BY_MESSAGE:
+        if pattern.search(text):
+            return code
+    if broker_code in _BY_BROKER_CODE:
+        return _BY_BROKER_CODE[broker_code]
+    if operation == "query":
+        return "VALIDATION_INVALID_REQUEST"
+    if operation == "cancel" and status == 422:
+        return "VALIDATION_INVALID_REQUEST" if broker_code == 40010001 else "BROKER_ORDER_NOT_CANCELABLE"
+    return "VALIDATION_INVALID_ORDER" if status in (400, 422) else "BROKER_ORDER_REJECTED"
