@@ -31,7 +31,7 @@ class Broker:
         self.settings = settings
         self.ledger = ledger
         self.ledger_path = settings.data_dir / LEDGER_NAME
-        self.instruments: dict[str, Instrument] = choose_instruments(settings.symbols)
+        self.instruments: dict[str, Instrument] = {}
         self.account_id = str(uuid5(NAMESPACE_URL, f"stanchion-simulator/account/{settings.name}"))
         self.started_at = time.monotonic()
         self.stopping = asyncio.Event()
@@ -41,13 +41,15 @@ class Broker:
         self.venue = Venue(
             book=Book(Account(settings.cash, settings.multiplier)),
             instruments=self.instruments,
-            walks={i.symbol: PriceWalk(i, settings.seed, settings.volatility) for i in self.instruments.values()},
+            walks={},
             rules=VenueRules(settings.liquidity, settings.partial_probability, settings.allow_short, settings.dedupe),
             draws=draws,
             clock=lambda: datetime.now(UTC),
             write=ledger.append,
             publish=self.streams.publish,
         )
+        for instrument in choose_instruments(settings.symbols).values():
+            self._offer(instrument.symbol)
         self.rate_window = RateWindow()
         self._request_count = 0
 
@@ -60,10 +62,12 @@ class Broker:
                 account.cash = Decimal(record["cash"])
             elif record["kind"] == "request":
                 self._request_count = record["request_id"]
+            elif record["kind"] == "accepted":
+                self._offer(record["order"]["symbol"])
             self.venue.book.apply(record)
         for symbol, price in self.venue.book.last_prices.items():
-            if symbol in self.venue.walks:
-                self.venue.walks[symbol].put(price, held=False)
+            self._offer(symbol)
+            self.venue.walks[symbol].put(price, held=False)
 
     def start(self, process_id: int) -> None:
         settings = self.settings
@@ -114,6 +118,13 @@ class Broker:
 
     def render(self, order: Order) -> Json:
         return order_json(order, self.instruments[order.symbol])
+
+    def _offer(self, symbol: str) -> None:
+        """Make a symbol tradable. A ledger may name one that the command line no longer does."""
+        if symbol not in self.instruments:
+            instrument = choose_instruments([symbol])[symbol]
+            self.instruments[symbol] = instrument
+            self.venue.walks[symbol] = PriceWalk(instrument, self.settings.seed, self.settings.volatility)
 
     def _fault_ended(self, fault: Fault, reason: str) -> None:
         self.ledger.append({"kind": "fault_off", "fault_id": fault.id, "hits": fault.hits, "reason": reason})

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from uuid import NAMESPACE_URL, uuid5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Instrument:
     symbol: str
     name: str
@@ -14,7 +15,7 @@ class Instrument:
     asset_class: str = "us_equity"
     price_increment: Decimal = Decimal("0.01")
 
-    @property
+    @cached_property
     def id(self) -> str:
         return str(uuid5(NAMESPACE_URL, f"stanchion-simulator/{self.symbol}"))
 

@@ -1,11 +1,14 @@
 """One tick of the broker: prices move, orders trade, cancels and replacements take effect, old orders lapse."""
 
+from datetime import datetime
 from decimal import Decimal
 
 from brokers.simulator.matching import is_triggered, match_tick
-from brokers.simulator.orders import Order, Status, TimeInForce
+from brokers.simulator.orders import Order, OrderType, Side, Status, TimeInForce
+from brokers.simulator.prices import Quote
 from brokers.simulator.venue import Event, Venue
 
+RESTING_STATUSES = frozenset({Status.NEW, Status.PARTIALLY_FILLED})
 IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
@@ -13,9 +16,21 @@ def run_tick(venue: Venue) -> None:
     """Advance the broker by one tick. Orders trade first, so a fill can beat a cancel or a replacement."""
     for walk in venue.walks.values():
         walk.step()
+    now = venue.now()
     for symbol, open_orders in venue.book.open_orders.items():
-        if open_orders:
-            _trade_symbol(venue, symbol, list(open_orders.values()))
+        quote = venue.walks[symbol].quote
+        stirring = [order for order in open_orders.values() if not is_resting(order, quote, now)]
+        if stirring:
+            _trade_symbol(venue, symbol, stirring)
+
+
+def is_resting(order: Order, quote: Quote, now: datetime) -> bool:
+    """Tell whether a tick has nothing to do for an order: a plain limit order away from the market."""
+    if order.type is not OrderType.LIMIT or order.limit_price is None or order.status not in RESTING_STATUSES:
+        return False
+    if order.time_in_force in IMMEDIATE or now >= order.expires_at:
+        return False
+    return order.limit_price < quote.ask if order.side is Side.BUY else order.limit_price > quote.bid
 
 
 def _trade_symbol(venue: Venue, symbol: str, orders: list[Order]) -> None:
