@@ -121,26 +121,6 @@ def test_a_replaced_order_gives_a_new_one_linked_both_ways(client, eventually):
     assert client.get_order_by_id(new.id).status is OrderStatus.NEW
 
 
-def test_a_replace_that_loses_to_a_fill_is_rejected(client, simulator, eventually):
-    simulator.put_price("TSLA", "300")
-    old = client.submit_order(limit_order(200, symbol="TSLA"))
-    simulator.fault("latency", operation="replace", ms=1, applied=True)
-    new = client.replace_order_by_id(old.id, ReplaceOrderRequest(limit_price=201))
-    simulator.force_fill(str(old.id), "3")
-
-    outcomes = eventually(
-        lambda: (
-            (found := [client.get_order_by_id(o.id).status for o in (old, new)])[1] is not OrderStatus.PENDING_NEW
-            and found
-        )
-    )
-
-    assert outcomes in (
-        [OrderStatus.FILLED, OrderStatus.REJECTED],
-        [OrderStatus.REPLACED, OrderStatus.NEW],
-    )
-
-
 @pytest.mark.parametrize(
     ("request_", "status", "code", "message"),
     [
