@@ -6,16 +6,11 @@ a process of its own with fresh servers. Figures depend on the machine; nothing 
 
 import argparse
 import json
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -24,12 +19,10 @@ from benchmarks.evidence import machine_line, write_evidence
 from benchmarks.order_load import Load, Run
 from benchmarks.order_table import orders_table
 from benchmarks.peers.registry import PRODUCT_MODULE, all_contenders, product_is_there
-from benchmarks.services import REPOSITORY, Services, stop_group
-from config.stack.launch import Account, child_setup
+from benchmarks.services import Services
+from benchmarks.turns import end_orderly_on_sigterm, print_wide, run_turn_in_child
 
 QUICK = Load(fast=300, slow=200, drain=300, paced=40)
-_TURN_SECONDS = 900.0
-_TABLE_WIDTH = 150
 console = Console()
 
 
@@ -45,7 +38,7 @@ def main() -> int:
     if not product_is_there():
         console.print(f"[yellow]stanchion is skipped: {PRODUCT_MODULE} is not in the tree[/]")
     results = run_rounds(names, rounds, quick=arguments.quick)
-    console.print(orders_table(results), width=max(console.width, _TABLE_WIDTH), crop=False)
+    print_wide(console, orders_table(results))
     if arguments.json:
         parameters = {"rounds": rounds, "load": asdict(load)}
         write_evidence(Path(arguments.json), "orders", parameters, results)
@@ -60,7 +53,13 @@ def run_rounds(names: Sequence[str], rounds: int, *, quick: bool) -> list[dict[s
         for number in range(1, rounds + 1):
             for name in names:
                 status.update(f"round {number}/{rounds}: {name}")
-                result = {"contender": name, "round": number, **_turn_in_child(name, quick=quick)}
+                result = {
+                    "contender": name,
+                    "round": number,
+                    **run_turn_in_child(
+                        "benchmarks.bench_orders", name, ["--one", name, *(["--quick"] if quick else [])]
+                    ),
+                }
                 results.append(result)
                 console.print(_summary(result), highlight=False)
     return results
@@ -68,7 +67,7 @@ def run_rounds(names: Sequence[str], rounds: int, *, quick: bool) -> list[dict[s
 
 def run_turn(name: str, load: Load, out: Path) -> None:
     """Measure one contender in this process and write its figures, or its error, to ``out``."""
-    signal.signal(signal.SIGTERM, _exit_orderly)
+    end_orderly_on_sigterm()
     contender = all_contenders()[name]()
     result: dict[str, Any] = {"name": contender.name, "batch": contender.batch}
     with Services() as services:
@@ -82,34 +81,6 @@ def run_turn(name: str, load: Load, out: Path) -> None:
     out.write_text(json.dumps(result))
 
 
-def _turn_in_child(name: str, *, quick: bool) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="stanchion-bench-") as folder:
-        out, log = Path(folder) / "result.json", Path(folder) / "log"
-        argv = [sys.executable, "-m", "benchmarks.bench_orders", "--one", name, "--out", str(out)]
-        setup = child_setup(Account.SAME, signal.SIGTERM)
-        environment = {key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"}
-        with log.open("wb") as output:
-            child = subprocess.Popen(
-                [*argv, "--quick"] if quick else argv,
-                stdout=output,
-                stderr=output,
-                cwd=REPOSITORY,
-                env=environment,
-                preexec_fn=setup,
-                start_new_session=True,
-            )
-        try:
-            child.wait(_TURN_SECONDS)
-        except subprocess.TimeoutExpired:
-            return {"name": name, "error": f"no result in {_TURN_SECONDS:.0f} s: {log.read_text()[-1000:]}"}
-        finally:
-            stop_group(child, patience_seconds=30.0)
-        if not out.exists():
-            return {"name": name, "error": log.read_text()[-2000:]}
-        result: dict[str, Any] = json.loads(out.read_text())
-        return result
-
-
 def _summary(result: dict[str, Any]) -> str:
     if "error" in result:
         return f"  {result['name']}: failed\n{result['error']}"
@@ -118,10 +89,6 @@ def _summary(result: dict[str, Any]) -> str:
         f"{result['slow']['orders_per_second']:.0f}/s at 20 ms, p50 {result['p50_ms']:.1f} ms, "
         f"{result['fast']['cpu']:.2f} CPU s/1000, others used {result['fast']['noise']:.0%}"
     )
-
-
-def _exit_orderly(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)
 
 
 def _parse() -> argparse.Namespace:

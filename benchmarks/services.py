@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
 import psycopg
 
 from config.stack import postgres
@@ -113,20 +114,20 @@ class Services:
         """Stop PostgreSQL at once without a checkpoint, as a crash does, and start it again after half a second."""
         self.postgres_process.send_signal(signal.SIGQUIT)
         self.postgres_process.wait(_START_SECONDS)
+        self.children.remove(self.postgres_process)
         time.sleep(0.5)
         self.start_postgres()
 
     def crash_redis(self) -> None:
         """kill -9 Valkey and start it again; without ``appendonly`` everything in it is gone."""
-        self.redis_process.kill()
-        self.redis_process.wait(_START_SECONDS)
+        self.kill_tree(self.redis_process)
         time.sleep(0.3)
         self.start_redis()
 
     def spawn(
         self, argv: Sequence[str], log: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start a child in a process group of its own; ``close`` stops it with everything it started."""
+        """Start a child in a session of its own; ``close`` stops it with everything it started."""
         with (self.folder / log).open("ab") as output:
             child = subprocess.Popen(
                 argv,
@@ -141,6 +142,14 @@ class Services:
         self.children.append(child)
         return child
 
+    def kill_tree(self, child: subprocess.Popen[bytes]) -> None:
+        """kill -9 a child of ours and all its descendants."""
+        for process in (*_descendants(child), child):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        child.wait(_START_SECONDS)
+        self.children.remove(child)
+
     def server_pids(self) -> list[int]:
         """The servers a contender makes work; the stub broker is not among them."""
         return [self.postgres_process.pid, self.redis_process.pid]
@@ -151,26 +160,37 @@ class Services:
 
     def close(self) -> None:
         for child in reversed(self.children):
-            stop_group(child, signal.SIGQUIT if child is getattr(self, "postgres_process", None) else signal.SIGTERM)
+            stop_tree(child, signal.SIGQUIT if child is getattr(self, "postgres_process", None) else signal.SIGTERM)
         self.children.clear()
         self.ports.release()
         shutil.rmtree(self.postgres.data, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def stop_group(
+def stop_tree(
     child: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM, patience_seconds: float = 8.0
 ) -> None:
-    """End a child of ours and the rest of its process group."""
-    if child.poll() is None:
-        child.send_signal(how)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(patience_seconds)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    if child.poll() is None:
+    """End a child of ours; what is left of its descendants then is killed."""
+    if child.poll() is not None:
+        return
+    descendants = _descendants(child)
+    child.send_signal(how)
+    try:
+        child.wait(patience_seconds)
+    except subprocess.TimeoutExpired:
+        descendants = _descendants(child)
         child.kill()
         child.wait(patience_seconds)
+    for process in descendants:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _descendants(child: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    try:
+        return psutil.Process(child.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def wait_for_port(port: int) -> None:

@@ -3,13 +3,15 @@
 ``python -m benchmarks.stub_broker PORT [LATENCY_MS]`` listens on 127.0.0.1. It takes every order it is
 sent, also a repeated one, and keeps count, so that it can serve as the ledger of a loss run.
 
-Beside Alpaca's paths: ``/stats`` -> {"n": posts, "dupes": posts whose client order id was known};
+Beside Alpaca's paths: ``/stats`` -> {"n": posts, "dupes": posts whose client order id was known,
+"longest_pause_seconds": between two posts};
 ``/ledger`` -> {quantity: posts}; ``/latency/<ms>`` sets how long an order's answer takes.
 """
 
 import asyncio
 import json
 import sys
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -38,6 +40,7 @@ class Venue:
         self.ledger: dict[str, int] = {}
         self.posts = 0
         self.duplicates = 0
+        self.last_post = self.longest_pause = 0.0
 
     def take(self, body: bytes) -> Answer:
         """Accept one order. The order counts from now on, whenever the answer leaves."""
@@ -46,6 +49,7 @@ class Venue:
             client_order_id, quantity = asked["client_order_id"], f"{Decimal(str(asked['qty'])).normalize():f}"
         except (ValueError, ArithmeticError, KeyError, TypeError):
             return 422, b'{"code":40010001,"message":"client_order_id and qty are required"}'
+        self._note_pause(time.monotonic())
         self.posts += 1
         self.ledger[quantity] = self.ledger.get(quantity, 0) + 1
         self.duplicates += client_order_id in self.orders
@@ -53,6 +57,11 @@ class Venue:
         answer = json.dumps(order_json(broker_order_id, asked)).encode()
         self.orders[client_order_id] = self.by_id[broker_order_id] = answer
         return 200, answer
+
+    def _note_pause(self, now: float) -> None:
+        if self.posts:
+            self.longest_pause = max(self.longest_pause, now - self.last_post)
+        self.last_post = now
 
     def find(self, query: str) -> Answer:
         wanted = parse_qs(query).get("client_order_id", [""])[0]
@@ -186,7 +195,8 @@ class Connection(asyncio.Protocol):
 
 def route(venue: Venue, method: str, path: str, query: str) -> Answer:
     if path == "/stats":
-        return 200, json.dumps({"n": venue.posts, "dupes": venue.duplicates}).encode()
+        stats = {"n": venue.posts, "dupes": venue.duplicates, "longest_pause_seconds": round(venue.longest_pause, 3)}
+        return 200, json.dumps(stats).encode()
     if path == "/ledger":
         return 200, json.dumps(venue.ledger).encode()
     if path.startswith("/latency/"):
