@@ -92,8 +92,11 @@ class Run:
         self._accept(numbers)
         accepted = time.time()
         done = self.contender.wait_done(numbers, _TIMEOUT_SECONDS)
-        spent = [1000 * (after - before) / count for before, after in zip(cpu, self._cpu(), strict=True)]
-        return Burst(count / (max(done.values()) - began), count / (accepted - began), *spent, noise.share())
+        acceptor, workers, servers = (
+            1000 * (after - before) / count for before, after in zip(cpu, self._cpu(), strict=True)
+        )
+        rate = count / (max(done.values()) - began)
+        return Burst(rate, count / (accepted - began), acceptor, workers, servers, noise.share())
 
     def paced(self, count: int) -> list[float]:
         """Accept at fixed instants, whatever happened to earlier orders; return milliseconds to the recorded answer.

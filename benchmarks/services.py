@@ -188,9 +188,10 @@ def stop_tree(
 
 def _descendants(child: subprocess.Popen[bytes]) -> list[psutil.Process]:
     try:
-        return psutil.Process(child.pid).children(recursive=True)
+        found: list[psutil.Process] = psutil.Process(child.pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+    return found
 
 
 def wait_for_port(port: int) -> None:

@@ -25,6 +25,16 @@ _NULLS = (
     *("filled_at", "expired_at", "canceled_at", "failed_at", "replaced_at", "replaced_by", "replaces"),
     *("notional", "filled_avg_price", "stop_price", "legs", "trail_percent", "trail_price", "hwm", "subtag", "source"),
 )
+_COMMON = json.dumps(
+    {
+        "asset_id": "b0b6dd9d-8b9b-48a9-ba46-b9d54906e415",
+        "asset_class": "us_equity",
+        "filled_qty": "0",
+        "status": "accepted",
+        "extended_hours": False,
+        **dict.fromkeys(_NULLS),
+    }
+).encode()
 _HEAD = b"HTTP/1.1 %d %s\r\nContent-Type: application/json; charset=UTF-8\r\nContent-Length: %d\r\n\r\n"
 
 Answer = tuple[int, bytes]
@@ -54,7 +64,7 @@ class Venue:
         self.ledger[quantity] = self.ledger.get(quantity, 0) + 1
         self.duplicates += client_order_id in self.orders
         broker_order_id = f"5eb0c9d4-0000-4000-8000-{self.posts:012x}"
-        answer = json.dumps(order_json(broker_order_id, asked)).encode()
+        answer = order_answer(broker_order_id, asked)
         self.orders[client_order_id] = self.by_id[broker_order_id] = answer
         return 200, answer
 
@@ -82,32 +92,28 @@ def _found(order: bytes | None) -> Answer:
     return (200, order) if order is not None else (404, b'{"code":40410000,"message":"order not found"}')
 
 
-def order_json(broker_order_id: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return an order as Alpaca describes it after accepting it."""
+def order_answer(broker_order_id: str, asked: dict[str, Any]) -> bytes:
+    """Return an order as Alpaca describes it after accepting it: what this order says, then what all say alike."""
     now = _now()
-    return {
+    kind = asked.get("type", "market")
+    own = {
         "id": broker_order_id,
         "client_order_id": asked["client_order_id"],
         "created_at": now,
         "updated_at": now,
         "submitted_at": now,
         "expires_at": now,
-        "asset_id": "b0b6dd9d-8b9b-48a9-ba46-b9d54906e415",
         "symbol": asked.get("symbol"),
-        "asset_class": "us_equity",
         "qty": str(asked["qty"]),
-        "filled_qty": "0",
         "order_class": asked.get("order_class", ""),
-        "order_type": asked.get("type", "market"),
-        "type": asked.get("type", "market"),
+        "order_type": kind,
+        "type": kind,
         "side": asked.get("side"),
         "position_intent": "buy_to_open" if asked.get("side") == "buy" else "sell_to_close",
         "time_in_force": asked.get("time_in_force", "day"),
         "limit_price": asked.get("limit_price"),
-        "status": "accepted",
-        "extended_hours": False,
-        **dict.fromkeys(_NULLS),
     }
+    return json.dumps(own)[:-1].encode() + b", " + _COMMON[1:]
 
 
 def account_json() -> dict[str, Any]:
@@ -158,6 +164,8 @@ class Connection(asyncio.Protocol):
         self.venue = venue
         self.loop = loop
         self.buffer = b""
+        self.waiting = 0
+        self.due = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -177,20 +185,31 @@ class Connection(asyncio.Protocol):
             self._serve(head, body)
 
     def _serve(self, head: bytes, body: bytes) -> None:
-        method, target, *_ = [*head.split(b"\r\n", 1)[0].decode("latin-1").split(" "), "", ""]
+        line, *headers = head.split(b"\r\n")
+        method, target, *_ = [*line.decode("latin-1").split(" "), "", ""]
         path, _, query = target.partition("?")
         is_order = method == "POST" and path == "/v2/orders"
         status, answer = self.venue.take(body) if is_order else route(self.venue, method, path, query)
         wire = _HEAD % (status, _REASONS[status], len(answer)) + answer
-        if self.venue.latency_seconds > 0:
-            # equal delays keep the order of the requests; every call waits, so a lookup cannot overtake
-            self.loop.call_later(self.venue.latency_seconds if path.startswith("/v2/") else 0, self._write, wire)
-        else:
-            self.transport.write(wire)
+        last = any(header.lower().replace(b" ", b"") == b"connection:close" for header in headers)
+        delay = self.venue.latency_seconds if path.startswith("/v2/") else 0.0
+        if delay <= 0 and not self.waiting:
+            self._write(wire, last)
+            return
+        self.due = max(self.due, self.loop.time() + delay)  # never before the answer ahead of it
+        self.waiting += 1
+        self.loop.call_at(self.due, self._write_later, wire, last)
 
-    def _write(self, wire: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(wire)
+    def _write_later(self, wire: bytes, last: bool) -> None:
+        self.waiting -= 1
+        self._write(wire, last)
+
+    def _write(self, wire: bytes, last: bool) -> None:
+        if self.transport.is_closing():
+            return
+        self.transport.write(wire)
+        if last:
+            self.transport.close()
 
 
 def route(venue: Venue, method: str, path: str, query: str) -> Answer:

@@ -18,7 +18,7 @@ from benchmarks.services import REPOSITORY, stop_tree
 from config.stack.launch import Account, child_setup
 
 _TURN_SECONDS = 900.0
-_TABLE_WIDTH = 150
+_TABLE_WIDTH = 200
 
 
 def run_turn_in_child(module: str, name: str, arguments: Sequence[str]) -> dict[str, Any]:
