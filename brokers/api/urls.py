@@ -1,0 +1,13 @@
+from django.urls import path
+
+from brokers.api import views
+
+urlpatterns = [
+    path("orders", views.OrderListView.as_view()),
+    path("orders:batch", views.OrderBatchView.as_view()),
+    path("orders/<uuid:order_id>", views.OrderView.as_view()),
+    path("orders/<uuid:order_id>/history", views.OrderHistoryView.as_view()),
+    path("orders/<uuid:order_id>/cancel", views.OrderCancelView.as_view()),
+    path("positions", views.PositionListView.as_view()),
+    path("accounts", views.AccountListView.as_view()),
+]

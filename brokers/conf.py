@@ -1,0 +1,21 @@
+"""Values of this app, read once from ``settings.BROKERS``."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class BrokersConf:
+    """``settle_time`` is the least age of an unknown order before its absence is believed."""
+
+    encryption_keys: tuple[str, ...]
+    settle_time: timedelta = timedelta(seconds=5)
+    submit_within: timedelta = timedelta(minutes=5)
+
+
+@cache
+def get_conf() -> BrokersConf:
+    return BrokersConf(**settings.BROKERS)

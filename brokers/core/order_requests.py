@@ -1,0 +1,200 @@
+"""Reading a caller's order: every field is checked, and every problem is named at once."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from brokers.core.orders import OrderTerms, OrderType, Side, TimeInForce
+
+_FIELDS = frozenset(
+    {
+        "account",
+        "symbol",
+        "side",
+        "type",
+        "time_in_force",
+        "quantity",
+        "notional",
+        "limit_price",
+        "stop_price",
+        "extended_hours",
+    }
+)
+_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./_-]{0,31}")
+_ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_KEY = re.compile(r"[\x21-\x7e]{1,128}")
+MAX_WHOLE_DIGITS = 15
+MAX_DECIMAL_PLACES = 9
+
+_E = TypeVar("_E", bound=StrEnum)
+
+
+class OrderInvalidError(ValueError):
+    """The order cannot be accepted; ``problems`` maps each wrong field to what is wrong with it."""
+
+    def __init__(self, problems: Mapping[str, list[str]]) -> None:
+        super().__init__(problems)
+        self.problems = {name: list(texts) for name, texts in problems.items()}
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in self.problems.items())
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """A checked order: its terms, the account it names (empty: the default), and its fingerprint."""
+
+    account: str
+    terms: OrderTerms
+    request_hash: str
+
+
+def is_usable_idempotency_key(key: object) -> bool:
+    """Return whether ``key`` is 1 to 128 printable ASCII characters without spaces."""
+    return isinstance(key, str) and _KEY.fullmatch(key) is not None
+
+
+def parse_order_request(data: object) -> OrderRequest:
+    """Return the order in ``data``, the decoded JSON body.
+
+    Numbers may be JSON numbers or decimal strings, with at most 15 digits before and 9
+    after the point. Exactly one of ``quantity`` and ``notional`` is needed; a limit or
+    stop price must be there when, and only when, the type uses it.
+
+    Raises:
+        OrderInvalidError: names every wrong field.
+    """
+    if not isinstance(data, Mapping):
+        raise OrderInvalidError({"order": ["must be a JSON object"]})
+    reader = _Reader(data)
+    terms = OrderTerms(
+        symbol=reader.pattern("symbol", _SYMBOL, "1 to 32 capital letters, digits and . / _ -"),
+        side=reader.choice("side", Side, None),
+        order_type=reader.choice("type", OrderType, OrderType.MARKET),
+        time_in_force=reader.choice("time_in_force", TimeInForce, TimeInForce.DAY),
+        quantity=reader.amount("quantity"),
+        notional=reader.amount("notional"),
+        limit_price=reader.amount("limit_price"),
+        stop_price=reader.amount("stop_price"),
+        extended_hours=reader.flag("extended_hours"),
+    )
+    account = reader.pattern("account", _ACCOUNT, "the name of an account") if data.get("account") else ""
+    for name in data:
+        if name not in _FIELDS:
+            reader.problem(str(name)[:64], "is not a field of an order")
+    _check_together(terms, reader)
+    if reader.problems:
+        raise OrderInvalidError(reader.problems)
+    return OrderRequest(account, terms, _fingerprint(account, terms))
+
+
+def _check_together(terms: OrderTerms, reader: "_Reader") -> None:
+    if {"quantity", "notional"} & reader.problems.keys():
+        return
+    if (terms.quantity is None) == (terms.notional is None):
+        reader.problem("quantity", "give either quantity or notional")
+    if terms.notional is not None and terms.order_type is not OrderType.MARKET:
+        reader.problem("notional", "is for market orders only")
+    if "type" in reader.problems:
+        return
+    for name, value, types in (
+        ("limit_price", terms.limit_price, {OrderType.LIMIT, OrderType.STOP_LIMIT}),
+        ("stop_price", terms.stop_price, {OrderType.STOP, OrderType.STOP_LIMIT}),
+    ):
+        if name in reader.problems:
+            continue
+        if terms.order_type in types and value is None:
+            reader.problem(name, f"is needed for a {terms.order_type} order")
+        if terms.order_type not in types and value is not None:
+            reader.problem(name, f"is not for a {terms.order_type} order")
+
+
+def _fingerprint(account: str, terms: OrderTerms) -> str:
+    """Return a hash that is equal exactly when two requests mean the same: 1 and 1.0 are one quantity."""
+
+    def plain(value: Decimal | None) -> str | None:
+        return None if value is None else format(value.normalize(), "f")
+
+    meaning = [
+        account,
+        terms.symbol,
+        terms.side,
+        terms.order_type,
+        terms.time_in_force,
+        plain(terms.quantity),
+        plain(terms.notional),
+        plain(terms.limit_price),
+        plain(terms.stop_price),
+        terms.extended_hours,
+    ]
+    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
+
+
+class _Reader:
+    """Reads fields one by one and collects what is wrong with them."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._data = data
+        self.problems: dict[str, list[str]] = {}
+
+    def problem(self, name: str, text: str) -> None:
+        self.problems.setdefault(name, []).append(text)
+
+    def pattern(self, name: str, pattern: re.Pattern[str], meaning: str) -> str:
+        value = self._data.get(name)
+        if isinstance(value, str) and pattern.fullmatch(value):
+            return value
+        self.problem(name, f"must be {meaning}")
+        return ""
+
+    def choice(self, name: str, kind: type[_E], default: _E | None) -> _E:
+        value = self._data.get(name)
+        if value is None and default is not None:
+            return default
+        try:
+            return kind(value)
+        except ValueError:
+            self.problem(name, "must be one of " + ", ".join(kind))
+            return next(iter(kind))
+
+    def flag(self, name: str) -> bool:
+        value = self._data.get(name, False)
+        if not isinstance(value, bool):
+            self.problem(name, "must be true or false")
+            return False
+        return value
+
+    def amount(self, name: str) -> Decimal | None:
+        value = self._data.get(name)
+        if value is None:
+            return None
+        number = _decimal(value)
+        if number is None:
+            self.problem(name, "must be a decimal number")
+        elif number <= 0:
+            self.problem(name, "must be greater than 0")
+        elif number.adjusted() >= MAX_WHOLE_DIGITS:
+            self.problem(name, f"must have at most {MAX_WHOLE_DIGITS} digits before the point")
+        elif -int(number.normalize().as_tuple().exponent) > MAX_DECIMAL_PLACES:
+            self.problem(name, f"must have at most {MAX_DECIMAL_PLACES} decimal places")
+        return number
+
+
+def _decimal(value: object) -> Decimal | None:
+    """Return a finite Decimal, or None when ``value`` is not one: floats are refused, they are not exact."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return None
+    if isinstance(value, str) and (len(value) > 40 or not value.isascii() or value != value.strip() or "_" in value):
+        return None
+    if isinstance(value, int) and value.bit_length() > 128:
+        return None
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None

@@ -1,0 +1,101 @@
+"""First set-up of an installation: a login, an API token, accounts, schedules. Safe to run again."""
+
+import os
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from django.core.management.base import BaseCommand
+from django.db import transaction
+from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from knox.crypto import hash_token
+from knox.models import AuthToken
+from knox.settings import CONSTANTS, knox_settings
+
+from brokers.models import Account, Broker
+from brokers.services.credentials import set_credentials
+from brokers.services.instruments import REFRESH_KIND
+from brokers.services.synchronization import SYNC_ALL_KIND
+from reliability.services.jobs.enqueue import NewJob, enqueue_job
+
+_SCHEDULES = ((SYNC_ALL_KIND, 5), (REFRESH_KIND, 3600))
+_ROLES = {
+    "viewer": ("view_order", "view_orderevent", "view_fill", "view_position", "view_positionevent", "view_account",
+               "view_broker", "view_instrument", "view_streamsession", "view_job", "view_jobattempt", "view_lane",
+               "view_heartbeat", "view_auditentry"),
+    "trader": ("submit_order",),
+    "operator": ("operate_deadletter", "pause_lane", "change_account", "submit_order"),
+}  # fmt: skip
+
+
+class Command(BaseCommand):
+    help = (
+        "Create roles and schedules; and, from the environment, a login (STANCHION_ADMIN_USER, STANCHION_ADMIN_PASSWORD), "
+        "an API token (STANCHION_API_TOKEN) and accounts at simulated brokers (STANCHION_SIM_A_URL, STANCHION_SIM_B_URL)."
+    )
+
+    @transaction.atomic
+    def handle(self, *args: Any, **options: Any) -> None:
+        self._create_roles()
+        self._create_schedules()
+        self._create_login()
+        self._create_simulated_accounts()
+        enqueue_job(REFRESH_KIND, NewJob(unique_key="instruments"))
+
+    def _create_roles(self) -> None:
+        inherited: list[Permission] = []
+        for name, codenames in _ROLES.items():
+            permissions = list(Permission.objects.filter(codename__in=codenames))
+            if name == "viewer":
+                inherited = permissions
+            group, _ = Group.objects.get_or_create(name=name)
+            group.permissions.set({*inherited, *permissions})
+
+    def _create_schedules(self) -> None:
+        for kind, seconds in _SCHEDULES:
+            every, _ = IntervalSchedule.objects.get_or_create(every=seconds, period=IntervalSchedule.SECONDS)
+            defaults = {
+                "task": "reliability.enqueue_job",
+                "interval": every,
+                "kwargs": f'{{"kind": "{kind}", "unique_key": "scheduled:{kind}"}}',
+            }
+            PeriodicTask.objects.get_or_create(name=kind, defaults=defaults)
+
+    def _create_login(self) -> None:
+        name, password = os.environ.get("STANCHION_ADMIN_USER"), os.environ.get("STANCHION_ADMIN_PASSWORD")
+        if not name or not password:
+            return
+        user, created = get_user_model().objects.get_or_create(
+            username=name, defaults={"is_staff": True, "is_superuser": True}
+        )
+        if created or not user.check_password(password):
+            user.set_password(password)
+            user.save()
+        token = os.environ.get("STANCHION_API_TOKEN")
+        if token and not AuthToken.objects.filter(digest=hash_token(token)).exists():
+            AuthToken.objects.filter(user=user, token_key=token[: CONSTANTS.TOKEN_KEY_LENGTH]).delete()
+            AuthToken(
+                digest=hash_token(token),
+                token_key=token[: CONSTANTS.TOKEN_KEY_LENGTH],
+                user=user,
+                expiry=timezone.now() + knox_settings.TOKEN_TTL,
+            ).save()
+
+    def _create_simulated_accounts(self) -> None:
+        credentials = {
+            "api_key": os.environ.get("STANCHION_SIM_API_KEY", ""),
+            "api_secret": os.environ.get("STANCHION_SIM_API_SECRET", ""),
+        }
+        for suffix in ("a", "b"):
+            url = os.environ.get(f"STANCHION_SIM_{suffix.upper()}_URL")
+            if not url:
+                continue
+            stream = url.replace("http", "ws", 1) + "/stream"
+            broker, _ = Broker.objects.update_or_create(
+                name=f"sim-{suffix}", defaults={"adapter": "alpaca", "base_url": url, "stream_url": stream}
+            )
+            account, created = Account.objects.get_or_create(
+                name=f"sim-{suffix}", defaults={"broker": broker, "is_default": suffix == "a"}
+            )
+            set_credentials(account, credentials)

@@ -1,0 +1,15 @@
+from brokers.models.accounts import Account, Broker, Instrument, StreamSession
+from brokers.models.orders import Fill, Order, OrderEvent
+from brokers.models.positions import Position, PositionEvent
+
+__all__ = [
+    "Account",
+    "Broker",
+    "Fill",
+    "Instrument",
+    "Order",
+    "OrderEvent",
+    "Position",
+    "PositionEvent",
+    "StreamSession",
+]

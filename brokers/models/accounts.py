@@ -1,0 +1,79 @@
+"""Brokers, the accounts we hold there, and what they trade."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Broker(models.Model):
+    """One broker: which adapter speaks its wire, and where."""
+
+    name = models.SlugField(max_length=32, primary_key=True)
+    adapter = models.CharField(max_length=32)
+    base_url = models.URLField(max_length=300)
+    stream_url = models.CharField(max_length=300, blank=True, default="")
+    call_timeout_ms = models.PositiveIntegerField(default=5000)
+    connect_timeout_ms = models.PositiveIntegerField(default=2000)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Account(models.Model):
+    """One account at one broker. Credentials are encrypted with a key that is not in the database."""
+
+    name = models.SlugField(max_length=32, unique=True)
+    broker = models.ForeignKey(Broker, on_delete=models.PROTECT)
+    enabled = models.BooleanField(default=True, help_text="Takes new orders.")
+    is_default = models.BooleanField(default=False, help_text="Used when an order names no account.")
+    encrypted_credentials = models.BinaryField(editable=False, default=b"")
+    credentials_version = models.PositiveIntegerField(default=0, editable=False)
+    fill_cursor = models.CharField(max_length=200, blank=True, default="", editable=False)
+    synced_at = models.DateTimeField(null=True, blank=True, editable=False)
+    sync_wanted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_default"], condition=models.Q(is_default=True), name="account_one_default"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Instrument(models.Model):
+    """A symbol a broker says it trades."""
+
+    broker = models.ForeignKey(Broker, on_delete=models.CASCADE)
+    symbol = models.CharField(max_length=32)
+    name = models.CharField(max_length=200, blank=True, default="")
+    tradable = models.BooleanField(default=True)
+    fractionable = models.BooleanField(default=False)
+    seen_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["broker", "symbol"], name="instrument_symbol")]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} at {self.broker_id}"
+
+
+class StreamSession(models.Model):
+    """The order stream of one account: who holds it, and when it last gave a sign of life."""
+
+    account = models.OneToOneField(Account, on_delete=models.CASCADE, primary_key=True)
+    state = models.CharField(max_length=16, default="down")
+    pulse = models.IntegerField(null=True)
+    generation = models.BigIntegerField(default=0)
+    connected_at = models.DateTimeField(null=True)
+    last_event_at = models.DateTimeField(null=True)
+    last_alive_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=500, blank=True, default="")
+    reconnects = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"stream of {self.account_id}: {self.state}"

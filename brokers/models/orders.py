@@ -1,0 +1,146 @@
+"""Orders, their append-only history, and their fills."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from brokers.core.orders import FINAL_STATES, OrderState, OrderType, Side, TimeInForce
+from brokers.models.accounts import Account
+
+MONEY = {"max_digits": 30, "decimal_places": 12}
+
+
+def _choices(kind: type) -> list[tuple[str, str]]:
+    return [(member.value, member.value) for member in kind]  # type: ignore[attr-defined]
+
+
+class Order(models.Model):
+    """One intent to trade, and all that is recorded of it.
+
+    ``version`` counts its events. ``reported_status`` and ``reported_filled_quantity`` are
+    the furthest the broker's evidence went; ``filled_quantity`` and ``filled_notional``
+    are the sum of the fills that were booked, and move with the position.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, db_index=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False)
+    idempotency_key = models.CharField(max_length=128)
+    request_hash = models.CharField(max_length=64)
+    client_order_id = models.CharField(max_length=36)
+    broker_order_id = models.CharField(max_length=64, blank=True, default="")
+    correlation_id = models.CharField(max_length=64, blank=True, default="")
+
+    symbol = models.CharField(max_length=32)
+    side = models.CharField(max_length=8, choices=_choices(Side))
+    order_type = models.CharField(max_length=16, choices=_choices(OrderType))
+    time_in_force = models.CharField(max_length=8, choices=_choices(TimeInForce))
+    quantity = models.DecimalField(**MONEY, null=True, blank=True)
+    notional = models.DecimalField(**MONEY, null=True, blank=True)
+    limit_price = models.DecimalField(**MONEY, null=True, blank=True)
+    stop_price = models.DecimalField(**MONEY, null=True, blank=True)
+    extended_hours = models.BooleanField(default=False)
+
+    state = models.CharField(max_length=20, choices=_choices(OrderState), default=OrderState.ACCEPTED)
+    version = models.PositiveIntegerField(default=1)
+    reported_status = models.CharField(max_length=20, blank=True, default="")
+    reported_filled_quantity = models.DecimalField(**MONEY, default=0)
+    filled_quantity = models.DecimalField(**MONEY, default=0)
+    filled_notional = models.DecimalField(max_digits=40, decimal_places=20, default=0)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    lookup_misses = models.PositiveSmallIntegerField(default=0)
+    absence_proven_at = models.DateTimeField(null=True, blank=True)
+    error_code = models.CharField(max_length=64, blank=True, default="")
+    error_message = models.CharField(max_length=500, blank=True, default="")
+
+    accepted_at = models.DateTimeField(db_default=Now())
+    submit_before = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "idempotency_key"], name="order_idempotency_key"),
+            models.UniqueConstraint(fields=["account", "client_order_id"], name="order_client_order_id"),
+            models.UniqueConstraint(
+                fields=["account", "broker_order_id"], condition=~Q(broker_order_id=""), name="order_broker_order_id"
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gt=0, notional=None) | Q(notional__gt=0, quantity=None), name="order_size"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["account", "id"],
+                condition=~Q(state__in=sorted(state.value for state in FINAL_STATES)),
+                name="order_open",
+            )
+        ]
+        default_permissions = ("view",)
+        permissions = [("submit_order", "Can submit and cancel orders")]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity or self.notional} {self.symbol} ({self.state})"
+
+
+class OrderEvent(models.Model):
+    """One change of one order; append-only, numbered without gaps by the order's version."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events", db_index=False)
+    sequence = models.PositiveIntegerField()
+    kind = models.CharField(max_length=32)
+    from_state = models.CharField(max_length=20, blank=True, default="")
+    to_state = models.CharField(max_length=20)
+    source = models.CharField(max_length=16)
+    actor = models.CharField(max_length=150, blank=True, default="")
+    evidence = models.JSONField(default=dict)
+    broker_at = models.DateTimeField(null=True)
+    recorded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["order_id", "sequence"]
+        constraints = [models.UniqueConstraint(fields=["order", "sequence"], name="orderevent_sequence")]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.kind}: {self.from_state} -> {self.to_state}"
+
+
+class Fill(models.Model):
+    """One execution, booked once; append-only.
+
+    It is known by the broker's execution id and, a second way, by the order's cumulative
+    quantity after it. ``order`` is empty for executions of orders that were placed
+    elsewhere on the account.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, related_name="fills", db_index=False)
+    execution_id = models.CharField(max_length=100)
+    broker_order_id = models.CharField(max_length=64)
+    symbol = models.CharField(max_length=32)
+    side = models.CharField(max_length=8, choices=_choices(Side))
+    quantity = models.DecimalField(**MONEY)
+    price = models.DecimalField(**MONEY)
+    cumulative_quantity = models.DecimalField(**MONEY, null=True)
+    source = models.CharField(max_length=16)
+    executed_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "execution_id"], name="fill_execution_id"),
+            models.UniqueConstraint(
+                fields=["account", "broker_order_id", "cumulative_quantity"], name="fill_cumulative_quantity"
+            ),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="fill_quantity"),
+        ]
+        indexes = [models.Index(fields=["order"], name="fill_order")]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity} {self.symbol} at {self.price}"

@@ -1,0 +1,120 @@
+"""Reading orders, their history and their fills."""
+
+from typing import Any
+from uuid import UUID
+
+from brokers.core.orders import FINAL_STATES, OrderState
+from brokers.models import Fill, Order, OrderEvent, Position
+
+
+def list_orders(
+    *,
+    account: str = "",
+    symbol: str = "",
+    states: tuple[str, ...] = (),
+    is_open: bool | None = None,
+    before: UUID | None = None,
+    limit: int = 100,
+) -> list[Order]:
+    """Return orders, newest first; ``before`` goes on after the last one of a page."""
+    orders = Order.objects.select_related("account").order_by("-id")
+    if account:
+        orders = orders.filter(account__name=account)
+    if symbol:
+        orders = orders.filter(symbol=symbol)
+    if states:
+        orders = orders.filter(state__in=states)
+    if is_open is not None:
+        final = [state.value for state in FINAL_STATES]
+        orders = orders.exclude(state__in=final) if is_open else orders.filter(state__in=final)
+    if before is not None:
+        orders = orders.filter(pk__lt=before)
+    return list(orders[:limit])
+
+
+def find_order(order_id: UUID) -> Order | None:
+    return Order.objects.select_related("account").filter(pk=order_id).first()
+
+
+def order_summary(order: Order) -> dict[str, Any]:
+    """Return one order as plain data: decimals as strings, instants as they are."""
+    average = order.filled_notional / order.filled_quantity if order.filled_quantity else None
+    return {
+        "id": str(order.pk),
+        "client_order_id": order.client_order_id,
+        "broker_order_id": order.broker_order_id or None,
+        "idempotency_key": order.idempotency_key,
+        "correlation_id": order.correlation_id,
+        "account": order.account.name,
+        "symbol": order.symbol,
+        "side": order.side,
+        "type": order.order_type,
+        "time_in_force": order.time_in_force,
+        "quantity": plain(order.quantity),
+        "notional": plain(order.notional),
+        "limit_price": plain(order.limit_price),
+        "stop_price": plain(order.stop_price),
+        "extended_hours": order.extended_hours,
+        "state": order.state,
+        "version": order.version,
+        "final": OrderState(order.state) in FINAL_STATES,
+        "filled_quantity": plain(order.filled_quantity),
+        "reported_filled_quantity": plain(order.reported_filled_quantity),
+        "average_price": plain(average),
+        "cancel_requested_at": order.cancel_requested_at,
+        "error_code": order.error_code or None,
+        "error_message": order.error_message or None,
+        "accepted_at": order.accepted_at,
+        "sent_at": order.sent_at,
+        "acknowledged_at": order.acknowledged_at,
+        "finished_at": order.finished_at,
+    }
+
+
+def plain(value: Any) -> str | None:
+    """Return a decimal without needless zeros, as text."""
+    if value is None:
+        return None
+    text = format(round(value, 12).normalize(), "f")
+    return "0" if text == "-0" else text
+
+
+def list_events(order_id: UUID) -> list[dict[str, Any]]:
+    """Return the history of an order, oldest first."""
+    fields = ("sequence", "kind", "from_state", "to_state", "source", "actor", "evidence", "broker_at", "recorded_at")
+    return list(OrderEvent.objects.filter(order_id=order_id).order_by("sequence").values(*fields))
+
+
+def list_fills(order_id: UUID) -> list[dict[str, Any]]:
+    """Return the executions of an order, oldest first."""
+    rows = Fill.objects.filter(order_id=order_id).order_by("id")
+    return [
+        {
+            "execution_id": row.execution_id,
+            "quantity": plain(row.quantity),
+            "price": plain(row.price),
+            "cumulative_quantity": plain(row.cumulative_quantity),
+            "source": row.source,
+            "executed_at": row.executed_at,
+            "recorded_at": row.recorded_at,
+        }
+        for row in rows
+    ]
+
+
+def list_positions(account: str = "") -> list[dict[str, Any]]:
+    """Return what each account holds."""
+    rows = Position.objects.select_related("account").order_by("account__name", "symbol")
+    if account:
+        rows = rows.filter(account__name=account)
+    return [
+        {
+            "account": row.account.name,
+            "symbol": row.symbol,
+            "quantity": plain(row.quantity),
+            "average_price": plain(row.average_price),
+            "realized_profit": plain(row.realized_profit),
+            "changed_at": row.changed_at,
+        }
+        for row in rows
+    ]

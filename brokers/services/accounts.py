@@ -1,0 +1,110 @@
+"""What calls need to know of accounts, kept for a second so that hot paths ask nobody."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+from brokers.adapters.interface import AccountSettings, BrokerAdapter
+from brokers.adapters.registry import get_adapter
+from brokers.models import Account, Instrument
+from brokers.services.credentials import read_credentials
+from reliability.core.errors import ReliabilityError
+
+_FRESH_SECONDS = 1.0
+_INSTRUMENTS_FRESH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountProfile:
+    """One account as a plain value."""
+
+    id: int
+    name: str
+    broker: str
+    enabled: bool
+    is_default: bool
+    adapter: BrokerAdapter
+    settings: AccountSettings
+
+
+class _Directory:
+    """All accounts of this process, read again when they are older than a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read_at = 0.0
+        self._by_id: dict[int, AccountProfile] = {}
+        self._instruments: dict[str, tuple[float, frozenset[str]]] = {}
+
+    def profiles(self) -> dict[int, AccountProfile]:
+        if time.monotonic() - self._read_at > _FRESH_SECONDS:
+            with self._lock:
+                rows = Account.objects.select_related("broker").all()
+                self._by_id = {row.pk: _profile(row) for row in rows}
+                self._read_at = time.monotonic()
+        return self._by_id
+
+    def symbols(self, broker: str) -> frozenset[str]:
+        read_at, symbols = self._instruments.get(broker, (0.0, frozenset[str]()))
+        if time.monotonic() - read_at > _INSTRUMENTS_FRESH_SECONDS:
+            rows = Instrument.objects.filter(broker_id=broker, tradable=True).values_list("symbol", flat=True)
+            symbols = frozenset(rows)
+            self._instruments[broker] = (time.monotonic(), symbols)
+        return symbols
+
+    def forget(self) -> None:
+        self._read_at = 0.0
+        self._instruments.clear()
+
+
+_directory = _Directory()
+
+
+def _profile(row: Account) -> AccountProfile:
+    settings = AccountSettings(
+        account=row.name,
+        base_url=row.broker.base_url.rstrip("/"),
+        stream_url=row.broker.stream_url,
+        credentials=read_credentials(row),
+        connect_timeout_seconds=row.broker.connect_timeout_ms / 1000,
+        call_timeout_seconds=row.broker.call_timeout_ms / 1000,
+    )
+    adapter = get_adapter(row.broker.adapter)
+    return AccountProfile(row.pk, row.name, row.broker_id, row.enabled, row.is_default, adapter, settings)
+
+
+def forget_accounts() -> None:
+    """Read everything again at the next question: for tests, and after accounts were changed here."""
+    _directory.forget()
+
+
+def get_profile(account_id: int) -> AccountProfile:
+    return _directory.profiles()[account_id]
+
+
+def list_profiles() -> list[AccountProfile]:
+    return list(_directory.profiles().values())
+
+
+def choose_account(name: str) -> AccountProfile:
+    """Return the account an order names, or the default one.
+
+    Raises:
+        ReliabilityError: there is no such account, or it takes no new orders.
+    """
+    for profile in _directory.profiles().values():
+        if profile.name == name or (not name and profile.is_default):
+            if not profile.enabled:
+                raise ReliabilityError("VALIDATION_ACCOUNT_DISABLED", details={"account": [profile.name]})
+            return profile
+    wanted = f"there is no account called {name!r}" if name else "there is no default account: name one"
+    raise ReliabilityError("VALIDATION_INVALID_ORDER", details={"account": [wanted]})
+
+
+def check_symbol(profile: AccountProfile, symbol: str) -> None:
+    """Raise ``ReliabilityError`` when the broker's list of symbols is known and does not have this one."""
+    symbols = _directory.symbols(profile.broker)
+    if symbols and symbol not in symbols:
+        raise ReliabilityError(
+            "VALIDATION_UNKNOWN_SYMBOL", details={"symbol": [f"{profile.broker} does not trade {symbol}"]}
+        )

@@ -1,0 +1,113 @@
+"""Canceling: at once while nothing was sent, by a durable job afterwards."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from django.db import transaction
+
+from brokers.adapters.errors import BrokerCallError
+from brokers.core.orders import FINAL_STATES, OrderState
+from brokers.services.accounts import AccountProfile, get_profile
+from brokers.services.order_batch import OrderBatch
+from brokers.services.sessions import get_session
+from brokers.services.synchronization import want_sync
+from reliability.core.errors import ReliabilityError
+from reliability.core.jobs import ClaimedJob, Dead, Disposition, Done, JobError, Performed, Retry, Snooze
+from reliability.core.retry import RetryPolicy
+from reliability.core.taxonomy import FailureKind
+from reliability.services.jobs.enqueue import NewJob, enqueue_job
+from reliability.services.jobs.execution import failure_disposition
+from reliability.services.jobs.kinds import JobKind, Prepared
+
+CANCEL_KIND = "orders.cancel"
+_PRIORITY = 10
+_WAIT_FOR_BROKER = timedelta(milliseconds=300)
+
+
+def request_cancel(order_id: UUID, *, actor: str, source: str = "api") -> OrderState:
+    """Cancel an order that was not sent, or durably ask for its cancel; returns its state.
+
+    Asking again while a cancel is pending changes nothing.
+
+    Raises:
+        ReliabilityError: there is no such order, or it is final.
+    """
+    with transaction.atomic():
+        batch = OrderBatch.lock([order_id])
+        row = batch.rows.get(order_id)
+        if row is None:
+            raise ReliabilityError("VALIDATION_NOT_FOUND", "There is no such order.")
+        state = OrderState(row.state)
+        if state in FINAL_STATES:
+            raise ReliabilityError("VALIDATION_ORDER_FINAL", details={"state": state.value})
+        if state is OrderState.ACCEPTED:
+            batch.move(row, OrderState.CANCELED, "canceled_before_sending", source, actor=actor)
+        elif row.cancel_requested_at is None:
+            row.cancel_requested_at = batch.now
+            batch.note(row, "cancel_requested", source, actor=actor)
+            job = NewJob(subject=order_id, unique_key=f"cancel:{order_id}", correlation_id=row.correlation_id)
+            enqueue_job(CANCEL_KIND, job, priority=_PRIORITY)
+        batch.save()
+        return OrderState(row.state)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    profile: AccountProfile
+    broker_order_id: str
+
+
+class CancelOrderJob(JobKind):
+    """Ask the broker; its answer only says that it will try, the outcome comes as evidence."""
+
+    name: ClassVar[str] = CANCEL_KIND
+    lane: ClassVar[str] = "orders"
+    retry: ClassVar[RetryPolicy] = RetryPolicy(max_attempts=8, delay_max=timedelta(seconds=5))
+
+    def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
+        batch = OrderBatch.lock([job.subject for job in jobs if job.subject is not None])
+        return {job.id: self._request(batch, job) for job in jobs}
+
+    async def perform(self, request: CancelRequest) -> None:
+        await get_session(request.profile).cancel_order(request.broker_order_id)
+
+    def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
+        batch = OrderBatch.lock([outcome.job.subject for outcome in outcomes if outcome.job.subject is not None])
+        settled = {outcome.job.id: self._apply_one(batch, outcome) for outcome in outcomes}
+        batch.save()
+        return settled
+
+    def _request(self, batch: OrderBatch, job: ClaimedJob) -> Prepared:
+        assert job.subject is not None
+        row = batch.rows[job.subject]
+        if OrderState(row.state) in FINAL_STATES:
+            return Done()
+        if not row.broker_order_id:
+            return Snooze(_WAIT_FOR_BROKER)
+        return CancelRequest(get_profile(row.account_id), row.broker_order_id)
+
+    def _apply_one(self, batch: OrderBatch, outcome: Performed) -> Disposition:
+        assert outcome.job.subject is not None
+        row = batch.rows[outcome.job.subject]
+        error = outcome.error
+        if error is None:
+            batch.note(row, "cancel_taken", "reply")
+            want_sync({row.account_id}, delay=timedelta(seconds=2))
+            return Done()
+        if not isinstance(error, BrokerCallError):
+            return failure_disposition(outcome)
+        if error.kind is FailureKind.REJECTED:
+            row.cancel_requested_at = None
+            batch.note(row, "cancel_refused", "reply", code=error.code, message=error.message)
+            want_sync({row.account_id})
+            return Done()
+        if error.kind is FailureKind.THROTTLED:
+            return Snooze(timedelta(seconds=error.retry_after_seconds or 1.0), JobError(error.code, error.message))
+        if error.kind is FailureKind.TRANSIENT:
+            return Snooze(timedelta(seconds=0.5), JobError(error.code, error.message))
+        if outcome.job.attempt >= outcome.job.max_attempts:
+            return Dead(JobError(error.code, error.message))
+        return Retry(JobError(error.code, error.message))

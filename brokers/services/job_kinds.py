@@ -1,0 +1,12 @@
+"""The kinds of jobs this app brings."""
+
+from brokers.services.cancellation import CancelOrderJob
+from brokers.services.instruments import RefreshInstrumentsJob
+from brokers.services.submit_job import SubmitOrderJob
+from brokers.services.synchronization import SyncAccountJob, SyncAllJob
+from reliability.services.jobs.kinds import register
+
+
+def register_job_kinds() -> None:
+    for kind in (SubmitOrderJob(), CancelOrderJob(), SyncAccountJob(), SyncAllJob(), RefreshInstrumentsJob()):
+        register(kind)

@@ -1,0 +1,267 @@
+"""A batch of orders under lock: changes are decided in memory and written in three statements.
+
+Every change of an order goes through here, so that each has its event, numbered by the
+order's version, and so that fills move orders and positions in one transaction. Locks are
+always taken in the same order: jobs, then orders by id, then positions.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from brokers.core.evidence import OrderFacts, fills_are_missing, merge_fill, merge_report
+from brokers.core.orders import FINAL_STATES, OWN_TRANSITIONS, OrderState, OrderTerms, OrderType, Side, TimeInForce
+from brokers.core.reports import FillReport, OrderReport, ReportedStatus
+from brokers.services.fills import BookedFill, book_fills, known_fills
+
+_COLUMNS = (
+    "id", "account_id", "client_order_id", "correlation_id", "symbol", "side", "order_type", "time_in_force", "quantity",
+    "notional", "limit_price", "stop_price", "extended_hours", "submit_before",
+    "state", "version", "broker_order_id", "reported_status", "reported_filled_quantity", "filled_quantity",
+    "filled_notional", "cancel_requested_at", "lookup_misses", "absence_proven_at", "error_code", "error_message",
+    "sent_at", "acknowledged_at", "finished_at",
+)  # fmt: skip
+_CHANGING = _COLUMNS[_COLUMNS.index("state") :]
+_TYPES = {
+    "version": "int", "reported_filled_quantity": "numeric", "filled_quantity": "numeric", "filled_notional": "numeric",
+    "cancel_requested_at": "timestamptz", "lookup_misses": "int", "absence_proven_at": "timestamptz",
+    "sent_at": "timestamptz", "acknowledged_at": "timestamptz", "finished_at": "timestamptz",
+}  # fmt: skip
+
+# Every name in these statements is one of the constants above; values are parameters.
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM brokers_order WHERE {{where}} ORDER BY id FOR UPDATE"  # noqa: S608
+_UPDATE = f"""
+UPDATE brokers_order SET {", ".join(f"{name} = new.{name}" for name in _CHANGING)}
+FROM unnest(%s::uuid[], {", ".join(f"%s::{_TYPES.get(name, 'text')}[]" for name in _CHANGING)})
+     AS new (id, {", ".join(_CHANGING)})
+WHERE brokers_order.id = new.id
+"""  # noqa: S608
+_INSERT_EVENTS = """
+INSERT INTO brokers_orderevent (order_id, sequence, kind, from_state, to_state, source, actor, evidence, broker_at)
+SELECT * FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::jsonb[],
+                     %s::timestamptz[])
+"""
+
+
+@dataclass(slots=True)
+class OrderRow:
+    """One locked order; the attributes from ``state`` on may change."""
+
+    id: UUID
+    account_id: int
+    client_order_id: str
+    correlation_id: str
+    symbol: str
+    side: str
+    order_type: str
+    time_in_force: str
+    quantity: Decimal | None
+    notional: Decimal | None
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    extended_hours: bool
+    submit_before: datetime
+    state: str
+    version: int
+    broker_order_id: str
+    reported_status: str
+    reported_filled_quantity: Decimal
+    filled_quantity: Decimal
+    filled_notional: Decimal
+    cancel_requested_at: datetime | None
+    lookup_misses: int
+    absence_proven_at: datetime | None
+    error_code: str
+    error_message: str
+    sent_at: datetime | None
+    acknowledged_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def facts(self) -> OrderFacts:
+        return OrderFacts(
+            state=OrderState(self.state),
+            quantity=self.quantity,
+            broker_order_id=self.broker_order_id,
+            reported_status=ReportedStatus(self.reported_status) if self.reported_status else None,
+            reported_filled_quantity=self.reported_filled_quantity,
+            filled_quantity=self.filled_quantity,
+        )
+
+    @property
+    def terms(self) -> OrderTerms:
+        return OrderTerms(
+            symbol=self.symbol,
+            side=Side(self.side),
+            order_type=OrderType(self.order_type),
+            time_in_force=TimeInForce(self.time_in_force),
+            quantity=self.quantity,
+            notional=self.notional,
+            limit_price=self.limit_price,
+            stop_price=self.stop_price,
+            extended_hours=self.extended_hours,
+        )
+
+
+assert tuple(field.name for field in fields(OrderRow)) == _COLUMNS
+
+
+class IllegalTransitionError(AssertionError):
+    """Our own code tried a move that the lifecycle does not have."""
+
+
+class OrderBatch:
+    """Orders locked in the caller's transaction. Change them, then ``save`` once."""
+
+    def __init__(self, rows: Iterable[OrderRow]) -> None:
+        self.rows: dict[UUID, OrderRow] = {row.id: row for row in rows}
+        self.now = timezone.now()
+        self._by_client_id = {(row.account_id, row.client_order_id): row for row in self.rows.values()}
+        self._by_broker_id = {(row.account_id, row.broker_order_id): row for row in self.rows.values()}
+        self._changed: dict[UUID, OrderRow] = {}
+        self._events: list[tuple[Any, ...]] = []
+        self._fills: list[BookedFill] = []
+        self._known_fills: set[tuple[str, object]] | None = None
+
+    @classmethod
+    def lock(cls, order_ids: Sequence[UUID]) -> "OrderBatch":
+        return cls(_rows("id = ANY(%s)", [list(order_ids)]))
+
+    @classmethod
+    def lock_reported(cls, account_id: int, client_ids: Sequence[str], broker_ids: Sequence[str]) -> "OrderBatch":
+        """Lock the account's orders that reports speak of, by either id."""
+        where = "account_id = %s AND (client_order_id = ANY(%s) OR (broker_order_id <> '' AND broker_order_id = ANY(%s)))"
+        return cls(_rows(where, [account_id, list(client_ids), list(broker_ids)]))
+
+    def find(self, account_id: int, client_order_id: str, broker_order_id: str) -> OrderRow | None:
+        by_client = self._by_client_id.get((account_id, client_order_id))
+        if by_client is not None:
+            return by_client
+        return self._by_broker_id.get((account_id, broker_order_id)) if broker_order_id else None
+
+    # -- changes ------------------------------------------------------------------------
+
+    def move(self, row: OrderRow, target: OrderState, kind: str, source: str, *, actor: str = "", **evidence: Any) -> None:
+        """Make one of our own transitions; raises ``IllegalTransitionError`` for any other."""
+        if (OrderState(row.state), target) not in OWN_TRANSITIONS:
+            raise IllegalTransitionError(f"{row.state} -> {target} of order {row.id}")
+        self._event(row, kind, target, source, actor, evidence, None)
+
+    def note(self, row: OrderRow, kind: str, source: str, *, actor: str = "", **evidence: Any) -> None:
+        """Record a change that leaves the state as it is."""
+        self._event(row, kind, OrderState(row.state), source, actor, evidence, None)
+
+    def report(self, row: OrderRow, report: OrderReport, source: str) -> bool:
+        """Merge a report; returns whether it said anything new."""
+        before, merged = row.facts, merge_report(row.facts, report)
+        if merged == before:
+            return False
+        self._take(row, merged)
+        evidence = {
+            "status": report.status.value,
+            "broker_order_id": report.broker_order_id,
+            "filled_quantity": str(report.filled_quantity),
+        }
+        self._event(row, "report", merged.state, source, "", evidence, report.reported_at)
+        return True
+
+    def fill(self, row: OrderRow, fill: FillReport, source: str) -> bool:
+        """Book one execution unless it was booked before; returns whether it was new."""
+        if not self._is_new(row.account_id, fill):
+            return False
+        late = OrderState(row.state) in FINAL_STATES and not fills_are_missing(row.facts)
+        merged = merge_fill(row.facts, fill.quantity, fill.broker_order_id)
+        self._take(row, merged)
+        row.filled_notional += fill.quantity * fill.price
+        self._fills.append(BookedFill(row.account_id, row.id, fill, source))
+        evidence = {
+            "execution_id": fill.execution_id,
+            "quantity": str(fill.quantity),
+            "price": str(fill.price),
+            "cumulative_quantity": str(fill.cumulative_quantity) if fill.cumulative_quantity is not None else None,
+        }
+        kind = "fill_after_final" if late else "fill"
+        self._event(row, kind, merged.state, source, "", evidence, fill.executed_at)
+        return True
+
+    def external_fill(self, account_id: int, fill: FillReport, source: str) -> bool:
+        """Book an execution of an order that is not ours: the position is the account's."""
+        if not self._is_new(account_id, fill):
+            return False
+        self._fills.append(BookedFill(account_id, None, fill, source))
+        return True
+
+    def prefetch_fills(self, account_id: int, fills: Sequence[FillReport]) -> None:
+        """Read once which of these executions are booked already."""
+        self._known_fills = known_fills(account_id, fills)
+
+    def accounts_missing_fills(self) -> set[int]:
+        """Return the accounts of changed orders for which the broker reported more than was booked."""
+        return {row.account_id for row in self._changed.values() if fills_are_missing(row.facts)}
+
+    def save(self) -> None:
+        """Write every change: orders, their events, fills and the positions they move."""
+        if self._changed:
+            rows = list(self._changed.values())
+            columns = [[getattr(row, name) for row in rows] for name in _CHANGING]
+            with connection.cursor() as cursor:
+                cursor.execute(_UPDATE, [[row.id for row in rows], *columns])
+                cursor.execute(_INSERT_EVENTS, [list(column) for column in zip(*self._events, strict=True)])
+        if self._fills:
+            book_fills(self._fills)
+        self._events.clear()
+        self._fills.clear()
+
+    # -- inside -------------------------------------------------------------------------
+
+    def _is_new(self, account_id: int, fill: FillReport) -> bool:
+        if self._known_fills is None:
+            self._known_fills = known_fills(account_id, [fill])
+        identities: set[tuple[str, object]] = {("execution", fill.execution_id)}
+        if fill.cumulative_quantity is not None:
+            identities.add((fill.broker_order_id, fill.cumulative_quantity))
+        if identities & self._known_fills:
+            return False
+        self._known_fills |= identities
+        return True
+
+    def _take(self, row: OrderRow, facts: OrderFacts) -> None:
+        if row.acknowledged_at is None and facts.broker_order_id:
+            row.acknowledged_at = self.now
+        row.broker_order_id = facts.broker_order_id
+        row.reported_status = facts.reported_status.value if facts.reported_status else ""
+        row.reported_filled_quantity = facts.reported_filled_quantity
+        row.filled_quantity = facts.filled_quantity
+
+    def _event(
+        self,
+        row: OrderRow,
+        kind: str,
+        target: OrderState,
+        source: str,
+        actor: str,
+        evidence: dict[str, Any],
+        broker_at: datetime | None,
+    ) -> None:
+        row.version += 1
+        event = (row.id, row.version, kind, row.state, target.value, source, actor, json.dumps(evidence), broker_at)
+        self._events.append(event)
+        if target in FINAL_STATES and row.finished_at is None:
+            row.finished_at = self.now
+        row.state = target.value
+        self._changed[row.id] = row
+
+
+def _rows(where: str, parameters: list[Any]) -> list[OrderRow]:
+    with connection.cursor() as cursor:
+        cursor.execute(_SELECT.format(where=where), parameters)
+        return [OrderRow(*row) for row in cursor.fetchall()]
+
+

@@ -1,0 +1,216 @@
+"""Accepting orders: one transaction makes them durable, and only then is anybody answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from brokers.conf import get_conf
+from brokers.core.client_order_id import derive_client_order_id
+from brokers.core.identifiers import uuid7
+from brokers.core.order_requests import OrderInvalidError, OrderRequest, is_usable_idempotency_key, parse_order_request
+from brokers.core.orders import OrderTerms
+from brokers.services.accounts import AccountProfile, check_symbol, choose_account
+from reliability.core.correlation import current_correlation_id
+from reliability.core.errors import ReliabilityError
+from reliability.services.jobs.enqueue import NewJob, enqueue_jobs
+
+SUBMIT_KIND = "orders.submit"
+
+# The order, and its first event with all that is needed to build the row again.
+_INSERT = """
+WITH accepted AS (
+    INSERT INTO brokers_order (id, owner_id, account_id, idempotency_key, request_hash, client_order_id, correlation_id,
+        symbol, side, order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours,
+        state, version, broker_order_id, reported_status, reported_filled_quantity, filled_quantity, filled_notional,
+        lookup_misses, error_code, error_message, submit_before)
+    SELECT id, %(owner)s, account_id, idempotency_key, request_hash, client_order_id, %(correlation_id)s,
+        symbol, side, order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours,
+        'accepted', 1, '', '', 0, 0, 0, 0, '', '', clock_timestamp() + %(submit_within)s
+    FROM unnest(%(ids)s::uuid[], %(accounts)s::bigint[], %(keys)s::text[], %(hashes)s::text[], %(client_ids)s::text[],
+                %(symbols)s::text[], %(sides)s::text[], %(types)s::text[], %(tifs)s::text[], %(quantities)s::numeric[],
+                %(notionals)s::numeric[], %(limits)s::numeric[], %(stops)s::numeric[], %(extended)s::bool[])
+         AS new (id, account_id, idempotency_key, request_hash, client_order_id, symbol, side, order_type, time_in_force,
+                 quantity, notional, limit_price, stop_price, extended_hours)
+    ON CONFLICT (owner_id, idempotency_key) DO NOTHING
+    RETURNING id, owner_id, account_id, idempotency_key, request_hash, client_order_id, correlation_id, symbol, side,
+        order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours, accepted_at, submit_before
+), noted AS (
+    INSERT INTO brokers_orderevent (order_id, sequence, kind, from_state, to_state, source, actor, evidence)
+    SELECT id, 1, 'accepted', '', 'accepted', 'api', %(actor)s, to_jsonb(accepted) FROM accepted
+)
+SELECT id, accepted_at, submit_before FROM accepted
+"""
+
+_EXISTING = """
+SELECT o.id, o.idempotency_key, o.request_hash, o.client_order_id, o.correlation_id, a.name, o.accepted_at, o.submit_before
+FROM brokers_order o JOIN brokers_account a ON a.id = o.account_id
+WHERE o.owner_id = %s AND o.idempotency_key = ANY(%s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSubmission:
+    """What a caller hands in: a key that names the intent, and the decoded body."""
+
+    idempotency_key: object
+    body: object
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedOrder:
+    """The answer to an accepted order; ``replayed`` when the same intent had been accepted before."""
+
+    id: UUID
+    client_order_id: str
+    account: str
+    terms: OrderTerms
+    accepted_at: datetime
+    submit_before: datetime
+    correlation_id: str
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """One checked order on its way into the table."""
+
+    id: UUID
+    key: str
+    request: OrderRequest
+    profile: AccountProfile
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the table says of one key."""
+
+    id: UUID
+    request_hash: str
+    client_order_id: str
+    account: str
+    accepted_at: datetime
+    submit_before: datetime
+    correlation_id: str
+    is_new: bool
+
+
+def accept_order(*, owner_id: int, actor: str, submission: OrderSubmission) -> AcceptedOrder:
+    """Accept one order; raises ``ReliabilityError`` when it cannot be accepted."""
+    (result,) = accept_orders(owner_id=owner_id, actor=actor, submissions=[submission])
+    if isinstance(result, ReliabilityError):
+        raise result
+    return result
+
+
+def accept_orders(
+    *, owner_id: int, actor: str, submissions: Sequence[OrderSubmission]
+) -> list[AcceptedOrder | ReliabilityError]:
+    """Accept many orders in one transaction, each judged by itself, answered in the same order.
+
+    When this returns, every accepted order is durable together with the job that will send
+    it. The same key with the same meaning gives the same answer again, whoever else is
+    sending it at this moment; with another meaning it is a conflict.
+    """
+    checked = [_check(owner_id, submission) for submission in submissions]
+    candidates: dict[str, _Candidate] = {}
+    for item in checked:
+        if isinstance(item, _Candidate):
+            candidates.setdefault(item.key, item)
+    known = _insert(owner_id, actor, list(candidates.values())) if candidates else {}
+    return [_answer(item, candidates, known) for item in checked]
+
+
+def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | ReliabilityError:
+    key = submission.idempotency_key
+    if not is_usable_idempotency_key(key):
+        return ReliabilityError("VALIDATION_MISSING_IDEMPOTENCY_KEY")
+    assert isinstance(key, str)
+    try:
+        request = parse_order_request(submission.body)
+        profile = choose_account(request.account)
+        check_symbol(profile, request.terms.symbol)
+    except OrderInvalidError as error:
+        return ReliabilityError("VALIDATION_INVALID_ORDER", details=dict(error.problems))
+    except ReliabilityError as error:
+        return error
+    client_id = derive_client_order_id(account=profile.name, owner=str(owner_id), idempotency_key=key)
+    return _Candidate(uuid7(), key, request, profile, client_id)
+
+
+def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict[str, _Known]:
+    correlation_id = current_correlation_id()
+    terms = [candidate.request.terms for candidate in candidates]
+    parameters = {
+        "owner": owner_id,
+        "actor": actor,
+        "correlation_id": correlation_id,
+        "submit_within": get_conf().submit_within,
+        "ids": [candidate.id for candidate in candidates],
+        "accounts": [candidate.profile.id for candidate in candidates],
+        "keys": [candidate.key for candidate in candidates],
+        "hashes": [candidate.request.request_hash for candidate in candidates],
+        "client_ids": [candidate.client_order_id for candidate in candidates],
+        "symbols": [term.symbol for term in terms],
+        "sides": [term.side.value for term in terms],
+        "types": [term.order_type.value for term in terms],
+        "tifs": [term.time_in_force.value for term in terms],
+        "quantities": [term.quantity for term in terms],
+        "notionals": [term.notional for term in terms],
+        "limits": [term.limit_price for term in terms],
+        "stops": [term.stop_price for term in terms],
+        "extended": [term.extended_hours for term in terms],
+    }
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_INSERT, parameters)
+        inserted = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
+        enqueue_jobs(SUBMIT_KIND, [NewJob(subject=order_id) for order_id in inserted])
+    known = {
+        candidate.key: _Known(
+            candidate.id,
+            candidate.request.request_hash,
+            candidate.client_order_id,
+            candidate.profile.name,
+            *inserted[candidate.id],
+            correlation_id,
+            is_new=True,
+        )
+        for candidate in candidates
+        if candidate.id in inserted
+    }
+    missing = [candidate.key for candidate in candidates if candidate.id not in inserted]
+    if missing:
+        known.update(_read_existing(owner_id, missing))
+    return known
+
+
+def _read_existing(owner_id: int, keys: Sequence[str]) -> dict[str, _Known]:
+    with connection.cursor() as cursor:
+        cursor.execute(_EXISTING, [owner_id, list(keys)])
+        return {
+            key: _Known(order_id, request_hash, client_id, account, accepted_at, before, correlation_id, is_new=False)
+            for order_id, key, request_hash, client_id, correlation_id, account, accepted_at, before in cursor.fetchall()
+        }
+
+
+def _answer(
+    item: _Candidate | ReliabilityError, candidates: dict[str, _Candidate], known: dict[str, _Known]
+) -> AcceptedOrder | ReliabilityError:
+    if isinstance(item, ReliabilityError):
+        return item
+    found = known[item.key]
+    if found.request_hash != item.request.request_hash:
+        return ReliabilityError("VALIDATION_IDEMPOTENCY_CONFLICT", details={"order_id": str(found.id)})
+    return AcceptedOrder(
+        id=found.id,
+        client_order_id=found.client_order_id,
+        account=found.account,
+        terms=item.request.terms,
+        accepted_at=found.accepted_at,
+        submit_before=found.submit_before,
+        correlation_id=found.correlation_id,
+        replayed=not found.is_new or candidates[item.key] is not item,
+    )

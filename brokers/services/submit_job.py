@@ -1,0 +1,203 @@
+"""Sending an accepted order, once in effect.
+
+The order's row decides what an attempt does: an accepted order is sent; one that was being
+sent by a process that died, or whose outcome is unknown, is looked up by client order id
+first, and sent again under the same id only after its absence is proven.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from brokers.adapters.errors import BrokerCallError
+from brokers.conf import get_conf
+from brokers.core.lookup import absence_is_proven, lookup_delay
+from brokers.core.orders import OrderState, OrderTerms
+from brokers.core.reports import OrderReport
+from brokers.services.accounts import AccountProfile, get_profile
+from brokers.services.order_batch import OrderBatch, OrderRow
+from brokers.services.sessions import get_session
+from brokers.services.submission import SUBMIT_KIND
+from brokers.services.synchronization import want_sync
+from reliability.core.jobs import (
+    ClaimedJob,
+    Dead,
+    Disposition,
+    Done,
+    JobError,
+    NotStartedError,
+    Performed,
+    Snooze,
+)
+from reliability.core.retry import RetryPolicy, backoff_delay
+from reliability.core.taxonomy import FailureKind
+from reliability.services.jobs.kinds import JobKind, Prepared
+
+_UNSENT_BACKOFF = RetryPolicy(delay_initial=timedelta(milliseconds=200), delay_max=timedelta(seconds=2))
+_EVEN_DRAW = 0.75
+_DUPLICATE = "BROKER_DUPLICATE_CLIENT_ORDER_ID"
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRequest:
+    profile: AccountProfile
+    client_order_id: str
+    terms: OrderTerms
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpRequest:
+    profile: AccountProfile
+    client_order_id: str
+
+
+class SubmitOrderJob(JobKind):
+    name: ClassVar[str] = SUBMIT_KIND
+    lane: ClassVar[str] = "orders"
+
+    def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
+        batch = OrderBatch.lock([_subject(job) for job in jobs])
+        prepared = {job.id: self._prepare_one(batch, batch.rows[_subject(job)], job) for job in jobs}
+        batch.save()
+        return prepared
+
+    async def perform(self, request: SubmitRequest | LookUpRequest) -> OrderReport | None:
+        session = get_session(request.profile)
+        if isinstance(request, LookUpRequest):
+            return await session.find_order(request.client_order_id)
+        return await session.submit_order(request.client_order_id, request.terms, request.correlation_id)
+
+    def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
+        batch = OrderBatch.lock([_subject(outcome.job) for outcome in outcomes])
+        settled = {}
+        for outcome in outcomes:
+            row = batch.rows[_subject(outcome.job)]
+            apply_one = self._apply_lookup if isinstance(outcome.request, LookUpRequest) else self._apply_submit
+            settled[outcome.job.id] = apply_one(batch, row, outcome)
+        want_sync(batch.accounts_missing_fills(), delay=timedelta(seconds=1))
+        batch.save()
+        return settled
+
+    def apply_late(self, outcomes: Sequence[Performed]) -> None:
+        """A late acknowledgement is a real order: what it says is merged like any evidence."""
+        batch = OrderBatch.lock([_subject(outcome.job) for outcome in outcomes])
+        for outcome in outcomes:
+            if isinstance(outcome.result, OrderReport):
+                batch.report(batch.rows[_subject(outcome.job)], outcome.result, "late_reply")
+        batch.save()
+
+    def discard(self, job: ClaimedJob, actor: str, reason: str) -> None:
+        """An order that was never sent is canceled; one that may exist stays as the evidence has it."""
+        batch = OrderBatch.lock([_subject(job)])
+        row = batch.rows[_subject(job)]
+        if row.state == OrderState.ACCEPTED:
+            batch.move(row, OrderState.CANCELED, "discarded", "operator", actor=actor, reason=reason)
+        else:
+            batch.note(row, "job_discarded", "operator", actor=actor, reason=reason)
+        batch.save()
+
+    # -- inside -------------------------------------------------------------------------
+
+    def _prepare_one(self, batch: OrderBatch, row: OrderRow, job: ClaimedJob) -> Prepared:
+        profile = get_profile(row.account_id)
+        state = OrderState(row.state)
+        if state is OrderState.ACCEPTED:
+            if row.submit_before <= batch.now:
+                return Dead(JobError("SYSTEM_DEADLINE_PASSED", "The order could not be sent in time; it was never sent."))
+            return self._send(batch, row, profile, job)
+        if state is OrderState.SENDING:
+            batch.move(row, OrderState.UNKNOWN, "sender_lost", "worker", attempt=job.attempt)
+            state = OrderState.UNKNOWN
+        if state is not OrderState.UNKNOWN:
+            return Done()
+        if row.absence_proven_at is not None and profile.adapter.capabilities.dedupes_client_order_id:
+            return self._send(batch, row, profile, job)
+        return LookUpRequest(profile, row.client_order_id)
+
+    def _send(self, batch: OrderBatch, row: OrderRow, profile: AccountProfile, job: ClaimedJob) -> SubmitRequest:
+        row.sent_at = batch.now
+        row.lookup_misses, row.absence_proven_at = 0, None
+        batch.move(row, OrderState.SENDING, "sending", "worker", attempt=job.attempt, fence=job.fence)
+        return SubmitRequest(profile, row.client_order_id, row.terms, row.correlation_id)
+
+    def _apply_submit(self, batch: OrderBatch, row: OrderRow, outcome: Performed) -> Disposition:
+        if isinstance(outcome.result, OrderReport):
+            batch.report(row, outcome.result, "reply")
+            return Done()
+        if row.state != OrderState.SENDING:
+            return Done()  # evidence from the stream was faster than the failure of the call
+        error = outcome.error
+        if isinstance(error, NotStartedError):
+            batch.move(row, OrderState.ACCEPTED, "not_sent", "worker", reason="not started")
+            return Snooze(timedelta(0), JobError("SYSTEM_WORKER_STOPPING", "The call was not begun."))
+        if isinstance(error, BrokerCallError) and error.kind is not FailureKind.AMBIGUOUS:
+            return self._apply_definite(batch, row, error, outcome.job)
+        found = error if isinstance(error, BrokerCallError) else None
+        code = found.code if found else "SYSTEM_UNEXPECTED"
+        message = found.message if found else repr(error)
+        batch.move(row, OrderState.UNKNOWN, "unknown", "reply", code=code, message=message[:500])
+        delay = timedelta(0) if code == _DUPLICATE else lookup_delay(0)
+        return Snooze(delay, JobError(code, message))
+
+    def _apply_definite(
+        self, batch: OrderBatch, row: OrderRow, error: BrokerCallError, job: ClaimedJob
+    ) -> Disposition:
+        """The broker provably did not carry it out: refused for good, or to be sent later."""
+        evidence = {"code": error.code, "message": error.message, "raw_code": error.raw_code}
+        if error.kind is FailureKind.REJECTED:
+            row.error_code, row.error_message = error.code, error.message[:500]
+            batch.move(row, OrderState.REFUSED, "refused", "reply", **evidence)
+            return Done()
+        batch.move(row, OrderState.ACCEPTED, "not_sent", "reply", **evidence)
+        delay = backoff_delay(_UNSENT_BACKOFF, job.snoozes + 1, _EVEN_DRAW)
+        if error.retry_after_seconds is not None:
+            delay = max(delay, timedelta(seconds=error.retry_after_seconds))
+        return Snooze(delay, JobError(error.code, error.message, {"raw_code": error.raw_code}))
+
+    def _apply_lookup(self, batch: OrderBatch, row: OrderRow, outcome: Performed) -> Disposition:
+        if row.state != OrderState.UNKNOWN:
+            return Done()
+        if isinstance(outcome.result, OrderReport):
+            return self._adopt(batch, row, outcome.result)
+        if outcome.error is not None:
+            known = outcome.error if isinstance(outcome.error, BrokerCallError) else None
+            delay = backoff_delay(_UNSENT_BACKOFF, outcome.job.snoozes + 1, _EVEN_DRAW)
+            if known is not None and known.retry_after_seconds is not None:
+                delay = max(delay, timedelta(seconds=known.retry_after_seconds))
+            code = known.code if known else "SYSTEM_UNEXPECTED"
+            return Snooze(delay, JobError(code, f"The look-up failed: {outcome.error}"))
+        return self._miss(batch, row)
+
+    def _miss(self, batch: OrderBatch, row: OrderRow) -> Disposition:
+        row.lookup_misses += 1
+        age = batch.now - (row.sent_at or batch.now)
+        capabilities = get_profile(row.account_id).adapter.capabilities
+        settle_time = max(capabilities.settle_time, get_conf().settle_time)
+        if absence_is_proven(misses=row.lookup_misses, age=age, settle_time=settle_time):
+            row.absence_proven_at = batch.now
+            batch.note(row, "absence_proven", "lookup", misses=row.lookup_misses, age_seconds=age.total_seconds())
+            return Snooze(timedelta(0), JobError("BROKER_ORDER_NOT_FOUND", "Absence is proven; it is sent again."))
+        batch.note(row, "lookup_missed", "lookup", misses=row.lookup_misses)
+        remaining = max(settle_time - age, timedelta(0))
+        delay = lookup_delay(row.lookup_misses)
+        if timedelta(0) < remaining < delay:
+            delay = remaining
+        return Snooze(delay, JobError("BROKER_ORDER_NOT_FOUND", "The broker does not know it yet."))
+
+    def _adopt(self, batch: OrderBatch, row: OrderRow, report: OrderReport) -> Disposition:
+        """Take an order found under our id as ours, if its terms are ours."""
+        same_size = report.quantity is None or row.quantity is None or report.quantity == row.quantity
+        if report.symbol != row.symbol or report.side != row.side or not same_size:
+            terms = f"{report.side} {report.quantity} {report.symbol}"
+            batch.note(row, "terms_differ", "lookup", broker_order_id=report.broker_order_id, terms=terms)
+            return Dead(JobError("DATA_ORDER_TERMS_DIFFER", f"The broker holds {terms} under {row.client_order_id}."))
+        batch.report(row, report, "lookup")
+        return Done()
+
+
+def _subject(job: ClaimedJob) -> UUID:
+    assert job.subject is not None
+    return job.subject

@@ -1,0 +1,123 @@
+"""The environment, read once and checked: every variable Stanchion knows is declared here."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One variable: its name, how its text is read, its default, and what it is for.
+
+    ``default`` None means that it must be set.
+    """
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str | None
+    purpose: str
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off", ""}:
+        return False
+    raise ValueError("use 1 or 0")
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise ValueError("must be greater than 0")
+    return number
+
+
+def _database(text: str) -> dict[str, Any]:
+    url = urlsplit(text)
+    if url.scheme not in {"postgres", "postgresql"} or not url.path.strip("/"):
+        raise ValueError("use postgresql://user:password@host:port/database")
+    return {
+        "NAME": unquote(url.path.lstrip("/")),
+        "USER": unquote(url.username or ""),
+        "PASSWORD": unquote(url.password or ""),
+        "HOST": unquote(url.hostname or ""),
+        "PORT": str(url.port or 5432),
+    }
+
+
+def _message_broker(text: str) -> str:
+    if urlsplit(text).scheme not in {"redis", "rediss", "unix", "amqp", "amqps", "memory"}:
+        raise ValueError("use redis://, rediss://, amqp:// or amqps://")
+    return text
+
+
+def _redis(text: str) -> str:
+    if urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("use redis://user:password@host:port/0")
+    return text
+
+
+def _secret(text: str) -> str:
+    if len(text) < 32:
+        raise ValueError("must be at least 32 characters")
+    return text
+
+
+def _level(text: str) -> str:
+    if text.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise ValueError("use DEBUG, INFO, WARNING or ERROR")
+    return text.upper()
+
+
+VARIABLES = (
+    Variable("DATABASE_URL", _database, None, "PostgreSQL 15 or newer"),
+    Variable("REDIS_URL", _redis, None, "Redis or Valkey 6.2 or newer: cache, and broker of messages by default"),
+    Variable("STANCHION_BROKER_URL", _message_broker, "", "Celery's broker of messages, redis:// or amqp://; default REDIS_URL"),
+    Variable("STANCHION_SECRET_KEY", _secret, None, "signs sessions; at least 32 random characters"),
+    Variable("STANCHION_ENCRYPTION_KEY", _words, None, "Fernet keys for broker credentials, newest first, comma separated"),
+    Variable("STANCHION_ALLOWED_HOSTS", _words, "127.0.0.1,localhost,[::1]", "host names the web process answers to"),
+    Variable("STANCHION_TRUSTED_ORIGINS", _words, "", "origins (scheme://host) allowed to post forms, behind a proxy"),
+    Variable("STANCHION_HTTPS", _flag, "0", "1 where TLS ends in front: secure cookies, HSTS, redirect"),
+    Variable("STANCHION_DEBUG", _flag, "0", "1 shows tracebacks in the browser; never in production"),
+    Variable("STANCHION_LOG_LEVEL", _level, "INFO", "least level that is logged"),
+    Variable("STANCHION_LOG_JSON", _flag, "1", "0 writes readable lines instead of JSON"),
+    Variable("STANCHION_FLOWER_URL", str, "", "address of Flower, linked from the operator screen"),
+    Variable("STANCHION_TOKEN_DAYS", _positive, "30", "days after which an API token expires"),
+    Variable("STANCHION_MAX_BODY_BYTES", lambda text: int(_positive(text)), "1048576", "largest request body, in bytes"),
+    Variable("STANCHION_JOB_LEASE_SECONDS", _positive, "10", "lease of a claimed job; a frozen worker loses it after this"),
+    Variable("STANCHION_SETTLE_SECONDS", _positive, "5", "least age of an unknown order before its absence is believed"),
+)
+
+
+def read_environment(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return every declared variable, parsed.
+
+    Raises:
+        ImproperlyConfigured: one line that names each missing or wrong variable.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for variable in VARIABLES:
+        text = environ.get(variable.name, variable.default)
+        if text is None:
+            problems.append(f"{variable.name} is not set ({variable.purpose})")
+            continue
+        if text == "" and variable.default == "":
+            values[variable.name] = variable.parse("") if variable.parse in (_words, _flag) else ""
+            continue
+        try:
+            values[variable.name] = variable.parse(text)
+        except ValueError as error:
+            problems.append(f"{variable.name} is wrong: {error}")
+    if problems:
+        raise ImproperlyConfigured("; ".join(problems))
+    return values

@@ -1,0 +1,109 @@
+"""What a job is, without a database: states, attempts, and what may become of one."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class JobState(StrEnum):
+    READY = "ready"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    DEAD = "dead"
+    DISCARDED = "discarded"
+
+
+class AttemptOutcome(StrEnum):
+    """Why an attempt has a row: a success needs none."""
+
+    FAILED = "failed"
+    SNOOZED = "snoozed"
+    LOST = "lost"
+    LATE = "late"
+    DEAD = "dead"
+    REPLAYED = "replayed"
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """One job in the hands of one worker; ``fence`` grows with every claim.
+
+    ``claimed_monotonic`` is the worker's monotonic clock just before the claim, so that a
+    worker that was frozen can tell that its lease is over before it touches the network.
+    """
+
+    id: int
+    kind: str
+    lane: str
+    subject: UUID | None
+    payload: dict[str, Any]
+    attempt: int
+    max_attempts: int
+    crashes: int
+    snoozes: int
+    fence: int
+    correlation_id: str
+    created_at: datetime
+    deadline_at: datetime | None
+    claimed_monotonic: float
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why an attempt did not succeed; ``code`` is of the error catalogue."""
+
+    code: str
+    message: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The job is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The attempt failed; try again after the policy's delay, or die when attempts are used up."""
+
+    error: JobError
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Not now: run again after ``delay`` without spending an attempt."""
+
+    delay: timedelta
+    error: JobError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """No attempt can help; a person decides."""
+
+    error: JobError
+
+
+Disposition = Done | Retry | Snooze | Dead
+
+
+class NotStartedError(Exception):
+    """The call of a claimed job was not begun: the worker is stopping, or its lease ran out first."""
+
+
+class JobTimeoutError(Exception):
+    """The call of a job took longer than its kind allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """What came of one attempt: a result, or the exception that ended it."""
+
+    job: ClaimedJob
+    request: Any
+    result: Any = None
+    error: BaseException | None = None

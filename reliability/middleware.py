@@ -1,0 +1,49 @@
+"""What every request passes: a correlation id, and headers that keep pages to themselves."""
+
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+
+from reliability.core.correlation import choose_correlation_id, correlated
+
+HEADER = "X-Correlation-ID"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+# The API documentation page of the sidecar writes styles and one script into its page.
+_DOCUMENTATION_POLICY = _POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace(
+    "script-src 'self'", "script-src 'self' 'unsafe-inline'"
+)
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class CorrelationMiddleware:
+    """Take the caller's correlation id or make one; it goes into logs, rows and the answer."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        correlation_id = choose_correlation_id(request.headers.get(HEADER))
+        with correlated(correlation_id), structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
+            response = self._get_response(request)
+        response[HEADER] = correlation_id
+        return response
+
+
+class ContentSecurityPolicyMiddleware:
+    """Everything a page uses comes from this server; nothing leaves the machine."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        documentation = request.path.startswith("/api/docs")
+        response.headers.setdefault(
+            "Content-Security-Policy", _DOCUMENTATION_POLICY if documentation else _POLICY
+        )
+        return response

@@ -1,0 +1,106 @@
+"""Reading jobs, dead letters and lanes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count, Min
+
+from reliability.core.jobs import JobState
+from reliability.models import Job, JobAttempt, Lane
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatus:
+    """One lane: what waits, since when, what runs, and whether it is paused."""
+
+    name: str
+    concurrency: int
+    ready: int
+    running: int
+    dead: int
+    oldest_due_at: datetime | None
+    paused_at: datetime | None
+    paused_reason: str
+
+
+def list_lanes() -> list[LaneStatus]:
+    """Return every lane with its counts of unfinished jobs."""
+    counts: dict[tuple[str, str], int] = {}
+    oldest: dict[str, datetime | None] = {}
+    unfinished = Job.objects.filter(state__in=[JobState.READY, JobState.RUNNING, JobState.DEAD])
+    for row in unfinished.values("lane", "state").annotate(n=Count("id"), oldest=Min("run_at")):
+        counts[row["lane"], row["state"]] = row["n"]
+        if row["state"] == JobState.READY:
+            oldest[row["lane"]] = row["oldest"]
+    return [
+        LaneStatus(
+            name=lane.name,
+            concurrency=lane.concurrency,
+            ready=counts.get((lane.name, JobState.READY), 0),
+            running=counts.get((lane.name, JobState.RUNNING), 0),
+            dead=counts.get((lane.name, JobState.DEAD), 0),
+            oldest_due_at=oldest.get(lane.name),
+            paused_at=lane.paused_at,
+            paused_reason=lane.paused_reason,
+        )
+        for lane in Lane.objects.order_by("name")
+    ]
+
+
+def count_unfinished_jobs() -> dict[str, int]:
+    """Return how many jobs are ready, running and dead."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT state, count(*) FROM reliability_job WHERE state IN ('ready', 'running', 'dead') GROUP BY state"
+        )
+        found = dict(cursor.fetchall())
+    return {state: found.get(state, 0) for state in ("ready", "running", "dead")}
+
+
+def dead_letter_summary(job: Job) -> dict[str, Any]:
+    """Return one dead letter as plain data."""
+    return {
+        "id": job.pk,
+        "kind": job.kind,
+        "lane": job.lane,
+        "subject": str(job.subject) if job.subject else None,
+        "payload": job.payload,
+        "attempt": job.attempt,
+        "max_attempts": job.max_attempts,
+        "crashes": job.crashes,
+        "error_code": job.error_code,
+        "error_message": job.error_message,
+        "correlation_id": job.correlation_id,
+        "created_at": job.created_at,
+        "died_at": job.finished_at,
+    }
+
+
+def list_dead_letters(*, kind: str = "", error_code: str = "", after_id: int | None = None, limit: int = 100) -> list[Job]:
+    """Return dead jobs, newest first; ``after_id`` goes on after the last one of a page."""
+    jobs = Job.objects.filter(state=JobState.DEAD).order_by("-id")
+    if kind:
+        jobs = jobs.filter(kind=kind)
+    if error_code:
+        jobs = jobs.filter(error_code=error_code)
+    if after_id is not None:
+        jobs = jobs.filter(pk__lt=after_id)
+    return list(jobs[:limit])
+
+
+def find_dead_letter(job_id: int) -> Job | None:
+    return Job.objects.filter(pk=job_id, state=JobState.DEAD).first()
+
+
+def list_attempts(job_id: int) -> list[dict[str, Any]]:
+    """Return the attempts of a job that have a row, oldest first."""
+    rows = JobAttempt.objects.filter(job_id=job_id).order_by("id")
+    return list(
+        rows.values(
+            "attempt", "fence", "worker", "outcome", "error_code", "error_message", "detail", "actor", "recorded_at"
+        )
+    )
+
+

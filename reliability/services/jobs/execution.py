@@ -1,0 +1,208 @@
+"""One batch of jobs from claim to finish: what runs in which transaction, and what is recorded."""
+
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import InterfaceError, OperationalError, transaction
+from django.utils import timezone
+
+from reliability.core.jobs import (
+    AttemptOutcome,
+    ClaimedJob,
+    Dead,
+    Disposition,
+    Done,
+    JobError,
+    JobState,
+    JobTimeoutError,
+    NotStartedError,
+    Performed,
+    Retry,
+    Snooze,
+)
+from reliability.core.retry import backoff_delay
+from reliability.models import JobAttempt
+from reliability.services.jobs.kinds import JobKind, Prepared, get_kind
+from reliability.services.jobs.table import Finish, claim_jobs, finish_jobs, lock_current
+
+logger = logging.getLogger(__name__)
+
+DatabaseUnavailable = (OperationalError, InterfaceError)
+_DISPOSITIONS = (Done, Retry, Snooze, Dead)
+_DEADLINE_PASSED = Dead(JobError("SYSTEM_DEADLINE_PASSED", "The job could not be done before its deadline."))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A claimed job and the request its kind made for it."""
+
+    job: ClaimedJob
+    kind: JobKind
+    request: object
+
+
+def claim_and_prepare(lane: str, worker: int, limit: int, *, suspects: bool = False) -> tuple[list[Call], int]:
+    """Claim due jobs and prepare their requests in one transaction, committed before any call.
+
+    Returns the calls to make, and how many jobs were claimed in all: some need no call and
+    are finished in the same transaction.
+    """
+    with transaction.atomic():
+        jobs = claim_jobs(lane, worker, limit, suspects=suspects)
+        calls: list[Call] = []
+        settled: dict[int, Disposition] = {}
+        now = timezone.now()
+        for kind_name, group in _by_kind(jobs).items():
+            kind = get_kind(kind_name)
+            alive = [job for job in group if job.deadline_at is None or job.deadline_at > now]
+            settled.update({job.id: _DEADLINE_PASSED for job in group if job not in alive})
+            prepared = _prepare(kind, alive)
+            for job in alive:
+                request = prepared[job.id]
+                if isinstance(request, _DISPOSITIONS):
+                    settled[job.id] = request
+                else:
+                    calls.append(Call(job, kind, request))
+        _settle([job for job in jobs if job.id in settled], settled)
+    return calls, len(jobs)
+
+
+def _prepare(kind: JobKind, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
+    """Prepare a batch; if that raises, prepare one at a time and let only the broken ones fail."""
+    if not jobs:
+        return {}
+    try:
+        with transaction.atomic():
+            return kind.prepare(jobs)
+    except DatabaseUnavailable:
+        raise
+    except Exception as error:
+        if len(jobs) == 1:
+            logger.exception("job cannot be prepared", extra={"job": jobs[0].id, "kind": kind.name})
+            return {jobs[0].id: Retry(JobError("SYSTEM_UNEXPECTED", repr(error)[:1000]))}
+        return {job.id: _prepare(kind, [job])[job.id] for job in jobs}
+
+
+def apply_outcomes(outcomes: Sequence[Performed]) -> None:
+    """Write what came of a batch of calls, in one transaction.
+
+    Outcomes of attempts whose fence has moved are kept as late evidence: their kind merges
+    what they say, and each gets an attempt row. One outcome that cannot be applied makes a
+    dead letter of its own job only. Raises only when the database is away; the caller
+    keeps the outcomes and comes again.
+    """
+    try:
+        _apply(outcomes)
+    except DatabaseUnavailable:
+        raise
+    except Exception as error:
+        if len(outcomes) > 1:
+            for outcome in outcomes:
+                apply_outcomes([outcome])
+            return
+        job = outcomes[0].job
+        logger.exception("outcome of a job cannot be applied", extra={"job": job.id, "kind": job.kind})
+        _fail_unapplied(outcomes[0], error)
+
+
+def _fail_unapplied(outcome: Performed, error: Exception) -> None:
+    """Record that what came back could not be written: the answer stays in the attempt's row."""
+    detail = {"result": repr(outcome.result), "error": repr(outcome.error)}
+    dead = Dead(JobError("SYSTEM_UNEXPECTED", f"The outcome could not be applied: {error!r}"[:1000], detail))
+    with transaction.atomic():
+        if outcome.job.id in lock_current([outcome.job]):
+            _settle([outcome.job], {outcome.job.id: dead})
+
+
+def _apply(outcomes: Sequence[Performed]) -> None:
+    with transaction.atomic():
+        current = lock_current(outcome.job for outcome in outcomes)
+        settled: dict[int, Disposition] = {}
+        for kind_name, group in _group(outcomes).items():
+            kind = get_kind(kind_name)
+            held = [outcome for outcome in group if outcome.job.id in current]
+            late = [outcome for outcome in group if outcome.job.id not in current]
+            if held:
+                settled.update(kind.apply(held))
+            if late:
+                kind.apply_late(late)
+                _record_late(late)
+        _settle([outcome.job for outcome in outcomes if outcome.job.id in current], settled)
+
+
+def failure_disposition(outcome: Performed) -> Disposition:
+    """Return the usual end of an attempt that raised: kinds call it for errors they do not know."""
+    if isinstance(outcome.error, NotStartedError):
+        return Snooze(timedelta(0), JobError("SYSTEM_WORKER_STOPPING", "The call was not begun."))
+    if isinstance(outcome.error, JobTimeoutError):
+        return Retry(JobError("SYSTEM_JOB_TIMEOUT", "The call took too long."))
+    return Retry(JobError("SYSTEM_UNEXPECTED", repr(outcome.error)[:1000]))
+
+
+def _settle(jobs: Sequence[ClaimedJob], settled: Mapping[int, Disposition]) -> None:
+    finishes: list[Finish] = []
+    attempts: list[JobAttempt] = []
+    for job in jobs:
+        disposition = settled[job.id]
+        finish, outcome = _finish(job, disposition)
+        finishes.append(finish)
+        error = getattr(disposition, "error", None)
+        if outcome is not None and error is not None:
+            attempts.append(_attempt_row(job, outcome, error))
+    finish_jobs(finishes)
+    if attempts:
+        JobAttempt.objects.bulk_create(attempts)
+
+
+def _finish(job: ClaimedJob, disposition: Disposition) -> tuple[Finish, AttemptOutcome | None]:
+    match disposition:
+        case Done():
+            return Finish(job.id, JobState.SUCCEEDED), None
+        case Snooze(delay, error):
+            code, message = (error.code, error.message[:1000]) if error else ("", "")
+            return Finish(job.id, JobState.READY, delay, 1, code, message), AttemptOutcome.SNOOZED
+        case Retry(error) if job.attempt < job.max_attempts:
+            delay = backoff_delay(get_kind(job.kind).retry, job.attempt, random.random())  # noqa: S311  # jitter
+            finish = Finish(job.id, JobState.READY, delay, 0, error.code, error.message[:1000])
+            return finish, AttemptOutcome.FAILED
+        case Retry(error) | Dead(error):
+            return Finish(job.id, JobState.DEAD, timedelta(0), 0, error.code, error.message[:1000]), AttemptOutcome.DEAD
+
+
+def _record_late(outcomes: Sequence[Performed]) -> None:
+    rows = []
+    for outcome in outcomes:
+        text = repr(outcome.error) if outcome.error is not None else repr(outcome.result)
+        error = JobError("SYSTEM_LEASE_EXPIRED", f"An answer came after the job was handed on: {text}"[:1000])
+        rows.append(_attempt_row(outcome.job, AttemptOutcome.LATE, error))
+    JobAttempt.objects.bulk_create(rows)
+
+
+def _attempt_row(job: ClaimedJob, outcome: AttemptOutcome, error: JobError) -> JobAttempt:
+    return JobAttempt(
+        job_id=job.id,
+        attempt=job.attempt,
+        fence=job.fence,
+        outcome=outcome,
+        error_code=error.code,
+        error_message=error.message[:1000],
+        detail=error.detail,
+    )
+
+
+def _by_kind(jobs: Sequence[ClaimedJob]) -> dict[str, list[ClaimedJob]]:
+    groups: dict[str, list[ClaimedJob]] = defaultdict(list)
+    for job in jobs:
+        groups[job.kind].append(job)
+    return groups
+
+
+def _group(outcomes: Sequence[Performed]) -> dict[str, list[Performed]]:
+    groups: dict[str, list[Performed]] = defaultdict(list)
+    for outcome in outcomes:
+        groups[outcome.job.kind].append(outcome)
+    return groups

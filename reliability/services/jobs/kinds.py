@@ -1,0 +1,81 @@
+"""Kinds of jobs: what each does, in three parts, and the registry of them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from reliability.core.jobs import ClaimedJob, Dead, Disposition, Done, JobError, Performed, Retry, Snooze
+from reliability.core.retry import RetryPolicy
+
+Prepared = Any | Disposition
+
+
+class JobKind:
+    """One kind of job. Subclass it, set the names, write the three parts, and register it.
+
+    ``prepare`` runs inside the claiming transaction and returns, per job id, either a plain
+    request for ``perform`` or a disposition when no call is needed. ``perform`` is a
+    coroutine that touches the network only. ``apply`` runs inside the finishing
+    transaction, writes rows and says what becomes of each job; ``apply_late`` gets the
+    outcomes of attempts whose fence has moved, so that no answer is ever dropped.
+    """
+
+    name: ClassVar[str]
+    lane: ClassVar[str]
+    retry: ClassVar[RetryPolicy] = RetryPolicy()
+    timeout: ClassVar[timedelta] = timedelta(seconds=8)
+    lease: ClassVar[timedelta | None] = None
+
+    def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
+        raise NotImplementedError
+
+    async def perform(self, request: Any) -> Any:
+        raise NotImplementedError
+
+    def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
+        raise NotImplementedError
+
+    def apply_late(self, outcomes: Sequence[Performed]) -> None:
+        """Keep what late answers say. The attempt itself is recorded by the caller."""
+
+    def discard(self, job: ClaimedJob, actor: str, reason: str) -> None:
+        """Write what it means that a person gave this job up."""
+
+
+class UnknownKindError(LookupError):
+    """No kind of that name is registered in this process."""
+
+
+_KINDS: dict[str, JobKind] = {}
+
+
+def register(kind: JobKind) -> None:
+    _KINDS[kind.name] = kind
+
+
+def get_kind(name: str) -> JobKind:
+    try:
+        return _KINDS[name]
+    except KeyError:
+        raise UnknownKindError(f"no job kind called {name!r}") from None
+
+
+def list_kinds() -> list[JobKind]:
+    return list(_KINDS.values())
+
+
+__all__ = [
+    "ClaimedJob",
+    "Dead",
+    "Done",
+    "JobError",
+    "JobKind",
+    "Performed",
+    "Prepared",
+    "Retry",
+    "Snooze",
+    "UnknownKindError",
+    "get_kind",
+    "list_kinds",
+    "register",
+]

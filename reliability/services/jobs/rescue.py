@@ -1,0 +1,103 @@
+"""Hand on the jobs of processes that died or froze, and name the lanes that have due work."""
+
+from dataclasses import dataclass
+
+from django.db import connection
+
+from reliability.conf import get_conf
+from reliability.services.pulse import PULSE_CLASS
+
+# A process is dead when nobody holds its pulse lock. The statement's snapshot is taken
+# before pg_locks is read, and a worker takes its pulse before its first claim, so a job
+# visible here was claimed under a pulse that pg_locks shows if it is still alive.
+_RESCUE = """
+WITH alive AS MATERIALIZED (
+    SELECT objid::int AS pulse FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = %(pulse_class)s AND granted AND objsubid = 2
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+), lost AS MATERIALIZED (
+    SELECT id, worker, (lease_until >= clock_timestamp()) AS dead
+    FROM reliability_job
+    WHERE state = 'running'
+      AND (lease_until < clock_timestamp() OR (%(by_pulse)s AND worker NOT IN (SELECT pulse FROM alive)))
+    ORDER BY id LIMIT 500
+    FOR UPDATE SKIP LOCKED
+), moved AS (
+    UPDATE reliability_job job
+    SET state = CASE WHEN job.crashes + 1 >= %(max_crashes)s THEN 'dead' ELSE 'ready' END,
+        crashes = job.crashes + 1, fence = job.fence + 1, worker = NULL, lease_until = NULL, run_at = clock_timestamp(),
+        finished_at = CASE WHEN job.crashes + 1 >= %(max_crashes)s THEN clock_timestamp() END,
+        error_code = CASE WHEN job.crashes + 1 >= %(max_crashes)s THEN 'SYSTEM_CRASH_LOOP'
+                          WHEN lost.dead THEN 'SYSTEM_WORKER_LOST' ELSE 'SYSTEM_LEASE_EXPIRED' END,
+        error_message = CASE WHEN lost.dead THEN 'The process that ran this died.'
+                             ELSE 'The process that ran this was silent past its lease.' END
+    FROM lost WHERE job.id = lost.id
+    RETURNING job.id, job.lane, job.state, job.attempt, job.fence, lost.worker, job.error_code, job.error_message
+), noted AS (
+    INSERT INTO reliability_jobattempt (job_id, attempt, fence, worker, outcome, error_code, error_message, detail, actor)
+    SELECT id, attempt, fence - 1, worker, 'lost', error_code, error_message, '{}', 'sentinel' FROM moved
+)
+SELECT lane, state, count(*) FROM moved GROUP BY lane, state
+"""
+
+_END_PROCESSES = """
+UPDATE reliability_heartbeat
+SET ended_at = clock_timestamp(), end_reason = 'died'
+WHERE ended_at IS NULL AND beat_at < clock_timestamp() - %(grace)s
+  AND pulse NOT IN (SELECT objid::int FROM pg_locks
+                    WHERE locktype = 'advisory' AND classid = %(pulse_class)s AND granted AND objsubid = 2
+                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+RETURNING kind, name, pid, extract(epoch FROM clock_timestamp() - beat_at)::float
+"""
+
+_DUE_LANES = """
+SELECT name FROM reliability_lane lane
+WHERE paused_at IS NULL
+  AND EXISTS (SELECT 1 FROM reliability_job
+              WHERE reliability_job.lane = lane.name AND state = 'ready' AND run_at <= clock_timestamp() - %s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """How many jobs of a lane were handed on (``ready``) or given up (``dead``)."""
+
+    lane: str
+    state: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndedProcess:
+    """A process that died; ``silent_seconds`` is how long ago its last heartbeat was."""
+
+    kind: str
+    name: str
+    pid: int
+    silent_seconds: float
+
+
+def rescue_lost_jobs(*, by_pulse: bool = True) -> list[Rescued]:
+    """Hand on every running job whose lease is over or whose process is dead.
+
+    ``by_pulse`` False looks at leases only, as long as processes may still be on their way
+    back after a database outage.
+    """
+    parameters = {"pulse_class": PULSE_CLASS, "max_crashes": get_conf().max_crashes, "by_pulse": by_pulse}
+    with connection.cursor() as cursor:
+        cursor.execute(_RESCUE, parameters)
+        return [Rescued(*row) for row in cursor.fetchall()]
+
+
+def end_dead_processes() -> list[EndedProcess]:
+    """Mark the processes whose pulse is gone."""
+    with connection.cursor() as cursor:
+        cursor.execute(_END_PROCESSES, {"pulse_class": PULSE_CLASS, "grace": get_conf().heartbeat_interval})
+        return [EndedProcess(*row) for row in cursor.fetchall()]
+
+
+def find_due_lanes() -> list[str]:
+    """Return the lanes in which a due job has waited longer than a nudge should take."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE_LANES, [get_conf().heartbeat_interval / 5])
+        return [row[0] for row in cursor.fetchall()]

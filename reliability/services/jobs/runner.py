@@ -1,0 +1,186 @@
+"""The runner of one pool process: it claims, has calls made, and writes what came of them.
+
+One thread owns the database connection and all decisions; a second one (``CallLoop``)
+makes the calls. A Celery nudge wakes the runner, and without any nudge it looks at its
+lanes by itself a few times a second, so a dead message broker costs latency only.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from queue import Empty
+
+from django.db import close_old_connections, connection
+
+from reliability.conf import get_conf
+from reliability.core.jobs import ClaimedJob, Performed
+from reliability.models import Lane
+from reliability.services.jobs.event_loop import CallLoop
+from reliability.services.jobs.execution import DatabaseUnavailable, apply_outcomes, claim_and_prepare
+from reliability.services.jobs.table import has_suspects, renew_leases
+from reliability.services.pulse import Pulse
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+PACE_SECONDS = 0.004
+_LANE_REFRESH_SECONDS = 1.0
+_DATABASE_PAUSE_SECONDS = 0.2
+
+
+class LaneState:
+    """What the runner keeps about one lane it serves."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.concurrency = 100
+        self.in_flight = 0
+        self.alone = False
+        self.wanted = threading.Event()
+
+
+class JobRunner:
+    """Runs the jobs of some lanes in this process until it is stopped."""
+
+    def __init__(self, lanes: Sequence[str], pulse: Pulse) -> None:
+        self._lanes = {name: LaneState(name) for name in lanes}
+        self._pulse = pulse
+        self._calls = CallLoop()
+        self._claimed: dict[int, ClaimedJob] = {}
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._next_look = 0.0
+        self._next_refresh = 0.0
+        self._next_renewal = 0.0
+        self._last_claim = 0.0
+        self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
+        self._thread.start()
+
+    # -- called from other threads ------------------------------------------------------
+
+    def wake(self, lane: str) -> None:
+        """Look at ``lane`` as soon as possible; returns at once."""
+        state = self._lanes.get(lane)
+        if state is not None:
+            state.wanted.set()
+            self._wake.set()
+
+    def stop(self, wait_seconds: float) -> None:
+        """Claim nothing more, hand back what has not begun, wait for what has, and write it."""
+        self._stop.set()
+        self._calls.refuse_new_calls()
+        self._wake.set()
+        self._thread.join(timeout=wait_seconds)
+        self._calls.stop()
+
+    # -- the runner's own thread --------------------------------------------------------
+
+    def _run(self) -> None:
+        outcomes: list[Performed] = []
+        while not (self._stop.is_set() and not self._claimed):
+            try:
+                outcomes = self._turn(outcomes)
+            except DatabaseUnavailable as error:
+                logger.warning("the database is away; outcomes are kept", extra={"error": str(error).strip()})
+                connection.close()
+                time.sleep(_DATABASE_PAUSE_SECONDS)
+            except Exception:
+                logger.exception("the runner stumbled")
+                connection.close()
+                time.sleep(_DATABASE_PAUSE_SECONDS)
+        connection.close()
+
+    def _turn(self, outcomes: list[Performed]) -> list[Performed]:
+        """Write what came back, claim what is due, and wait for whichever comes first."""
+        if outcomes:
+            apply_outcomes(outcomes)
+            self._forget(outcomes)
+            outcomes.clear()
+        if not self._stop.is_set():
+            self._refresh()
+            self._claim()
+        self._renew()
+        self._collect(outcomes)
+        return outcomes
+
+    def _claim(self) -> None:
+        now = time.monotonic()
+        look = now >= self._next_look
+        if look:
+            self._next_look = now + get_conf().poll_interval.total_seconds()
+        if not look and now - self._last_claim < PACE_SECONDS:
+            return
+        for lane in self._lanes.values():
+            room = lane.concurrency - lane.in_flight
+            if (look or lane.wanted.is_set()) and room * 2 >= min(lane.concurrency, BATCH):
+                lane.wanted.clear()
+                self._claim_lane(lane, min(room, BATCH))
+
+    def _claim_lane(self, lane: LaneState, room: int) -> None:
+        if lane.alone:
+            if lane.in_flight:
+                lane.wanted.set()
+                return
+            lane.alone = False
+            calls, claimed = claim_and_prepare(lane.name, self._pulse.number, 1, suspects=True)
+            lane.alone = bool(claimed)
+        else:
+            calls, claimed = claim_and_prepare(lane.name, self._pulse.number, room)
+        self._last_claim = time.monotonic()
+        if claimed == room:
+            lane.wanted.set()
+        self._claimed.update({call.job.id: call.job for call in calls})
+        lane.in_flight += len(calls)
+        if calls:
+            self._calls.start_calls(calls)
+
+    def _collect(self, outcomes: list[Performed]) -> None:
+        """Wait for outcomes or for a reason to look again, and take all outcomes that are there."""
+        if self._claimed:
+            try:
+                outcomes.append(self._calls.outcomes.get(timeout=PACE_SECONDS))
+            except Empty:
+                return
+            if len(self._claimed) > 1:
+                time.sleep(PACE_SECONDS / 4)
+            while True:
+                try:
+                    outcomes.append(self._calls.outcomes.get_nowait())
+                except Empty:
+                    return
+        if any(lane.wanted.is_set() for lane in self._lanes.values()):
+            return
+        self._wake.wait(max(0.0, self._next_look - time.monotonic()))
+        self._wake.clear()
+
+    def _forget(self, outcomes: Sequence[Performed]) -> None:
+        for outcome in outcomes:
+            self._claimed.pop(outcome.job.id, None)
+            self._lanes[outcome.job.lane].in_flight -= 1
+
+    def _refresh(self) -> None:
+        """Once a second: read the lanes' settings and whether some job must run alone."""
+        now = time.monotonic()
+        if now < self._next_refresh:
+            return
+        self._next_refresh = now + _LANE_REFRESH_SECONDS
+        if not self._claimed:
+            close_old_connections()
+        for row in Lane.objects.filter(name__in=self._lanes).values_list("name", "concurrency"):
+            self._lanes[row[0]].concurrency = max(1, row[1])
+        for name in has_suspects(list(self._lanes)):
+            self._lanes[name].alone = True
+
+    def _renew(self) -> None:
+        """Extend the leases of long calls; a frozen process cannot, and loses them."""
+        now = time.monotonic()
+        if now < self._next_renewal:
+            return
+        lease = get_conf().job_lease
+        self._next_renewal = now + lease.total_seconds() / 4
+        aging = [job for job in self._claimed.values() if now - job.claimed_monotonic > job.lease_seconds / 4]
+        renew_leases(aging, lease)
+
+

@@ -1,0 +1,146 @@
+"""Statements on the job table: claim, finish, hand on. Each serves a whole batch."""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection
+
+from reliability.conf import get_conf
+from reliability.core.jobs import ClaimedJob, JobState
+from reliability.services.jobs.kinds import list_kinds
+
+_CLAIM = """
+WITH due AS MATERIALIZED (
+    SELECT job.id, kinds.lease
+    FROM reliability_job job
+    JOIN unnest(%(kinds)s::text[], %(leases)s::interval[]) AS kinds (name, lease) ON kinds.name = job.kind
+    WHERE job.lane = %(lane)s AND job.state = 'ready' AND job.run_at <= clock_timestamp()
+      AND (job.crashes >= 2) = %(suspects)s
+      AND NOT EXISTS (SELECT 1 FROM reliability_lane WHERE name = %(lane)s AND paused_at IS NOT NULL)
+    ORDER BY job.priority, job.run_at
+    LIMIT %(limit)s
+    FOR UPDATE OF job SKIP LOCKED
+)
+UPDATE reliability_job job
+SET state = 'running', attempt = job.attempt + 1, fence = job.fence + 1, worker = %(worker)s,
+    lease_until = clock_timestamp() + due.lease
+FROM due WHERE job.id = due.id
+RETURNING job.id, job.kind, job.lane, job.subject, job.payload, job.attempt, job.max_attempts, job.crashes,
+          job.snoozes, job.fence, job.correlation_id, job.created_at, job.deadline_at, extract(epoch FROM due.lease)::float
+"""
+
+_LOCK_CURRENT = """
+SELECT job.id FROM reliability_job job
+JOIN unnest(%(ids)s::bigint[], %(fences)s::bigint[]) AS held (id, fence) ON held.id = job.id AND held.fence = job.fence
+WHERE job.state = 'running'
+ORDER BY job.id FOR UPDATE OF job
+"""
+
+_FINISH = """
+UPDATE reliability_job job
+SET state = done.state, worker = NULL, lease_until = NULL,
+    attempt = job.attempt - done.refund, snoozes = job.snoozes + done.refund,
+    run_at = CASE WHEN done.state = 'ready' THEN clock_timestamp() + done.delay ELSE job.run_at END,
+    finished_at = CASE WHEN done.state = 'ready' THEN NULL ELSE clock_timestamp() END,
+    error_code = done.error_code, error_message = done.error_message
+FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(delays)s::interval[], %(refunds)s::int[],
+            %(codes)s::text[], %(messages)s::text[])
+     AS done (id, state, delay, refund, error_code, error_message)
+WHERE job.id = done.id
+"""
+
+_RENEW = """
+UPDATE reliability_job job SET lease_until = clock_timestamp() + %(lease)s
+FROM unnest(%(ids)s::bigint[], %(fences)s::bigint[]) AS held (id, fence)
+WHERE job.id = held.id AND job.fence = held.fence AND job.state = 'running'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How one job's row changes: ``refund`` 1 gives the attempt back, as a snooze does."""
+
+    id: int
+    state: JobState
+    delay: timedelta = timedelta(0)
+    refund: int = 0
+    error_code: str = ""
+    error_message: str = ""
+
+
+def claim_jobs(lane: str, worker: int, limit: int, *, suspects: bool = False) -> list[ClaimedJob]:
+    """Claim up to ``limit`` due jobs of ``lane`` for ``worker`` and count their attempt.
+
+    With ``suspects`` only jobs whose process already died twice are taken; they are to run
+    alone. Jobs of a kind this process does not know stay where they are.
+    """
+    kinds = list_kinds()
+    lease = get_conf().job_lease
+    before = time.monotonic()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CLAIM,
+            {
+                "kinds": [kind.name for kind in kinds],
+                "leases": [kind.lease or lease for kind in kinds],
+                "lane": lane,
+                "suspects": suspects,
+                "limit": limit,
+                "worker": worker,
+            },
+        )
+        rows = cursor.fetchall()
+    jobs = [
+        ClaimedJob(*row[:4], json.loads(row[4]), *row[5:13], claimed_monotonic=before, lease_seconds=row[13])
+        for row in rows
+    ]
+    return sorted(jobs, key=lambda job: job.id)
+
+
+def lock_current(jobs: Iterable[ClaimedJob]) -> set[int]:
+    """Lock those jobs whose fence has not moved, in a fixed order, and return their ids."""
+    held = list(jobs)
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_CURRENT, {"ids": [job.id for job in held], "fences": [job.fence for job in held]})
+        return {row[0] for row in cursor.fetchall()}
+
+
+def finish_jobs(finishes: Sequence[Finish]) -> None:
+    if not finishes:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FINISH,
+            {
+                "ids": [finish.id for finish in finishes],
+                "states": [finish.state.value for finish in finishes],
+                "delays": [finish.delay for finish in finishes],
+                "refunds": [finish.refund for finish in finishes],
+                "codes": [finish.error_code for finish in finishes],
+                "messages": [finish.error_message for finish in finishes],
+            },
+        )
+
+
+def renew_leases(jobs: Sequence[ClaimedJob], lease: timedelta) -> None:
+    """Extend the lease of jobs still under way; the ones taken over stay taken over."""
+    if not jobs:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _RENEW, {"ids": [job.id for job in jobs], "fences": [job.fence for job in jobs], "lease": lease}
+        )
+
+
+def has_suspects(lanes: Sequence[str]) -> set[str]:
+    """Return the lanes in which a due job waits that must run alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT lane FROM reliability_job WHERE lane = ANY(%s) AND state = 'ready'"
+            " AND run_at <= clock_timestamp() AND crashes >= 2",
+            [list(lanes)],
+        )
+        return {row[0] for row in cursor.fetchall()}

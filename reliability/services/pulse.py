@@ -1,0 +1,153 @@
+"""The pulse of a process: an advisory lock on an idle connection of its own.
+
+The lock is freed by PostgreSQL within milliseconds of the process's death, however it
+dies. A heartbeat on the same connection tells a frozen process from a living one.
+"""
+
+import json
+import logging
+import os
+import socket
+import threading
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+from reliability.conf import get_conf
+
+PULSE_CLASS = 0x5354  # the first key of every pulse lock; the second is the pulse number
+SLOT_CLASS = 0x534C  # the first key of locks that make one of several processes act
+
+_REGISTER = """
+INSERT INTO reliability_heartbeat (pulse, kind, name, host, pid, detail, end_reason)
+VALUES (%s, %s, %s, %s, %s, %s, '')
+ON CONFLICT (pulse) DO UPDATE SET beat_at = clock_timestamp(), ended_at = NULL, end_reason = ''
+"""
+_BEAT = "UPDATE reliability_heartbeat SET beat_at = clock_timestamp(), detail = %s WHERE pulse = %s"
+_END = """
+UPDATE reliability_heartbeat SET ended_at = clock_timestamp(), end_reason = 'stopped' WHERE pulse = %s AND ended_at IS NULL
+"""
+_RETRY_SECONDS = 0.2
+
+logger = logging.getLogger(__name__)
+
+
+def open_connection(purpose: str) -> psycopg.Connection[Any]:
+    """Return a connection of its own, outside Django's, for locks that must not be shared."""
+    parameters = {key: value for key, value in connection.get_connection_params().items() if key != "context"}
+    for key in ("cursor_factory", "prepare_threshold"):
+        parameters.pop(key, None)
+    parameters["application_name"] = f"stanchion {purpose}"
+    return psycopg.connect(**parameters, autocommit=True)
+
+
+class Pulse:
+    """Holds the pulse of this process until ``stop``; reconnects with the same number after an outage."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        self.kind = kind
+        self.name = name
+        self.detail: dict[str, Any] = {}
+        self.number = 0
+        self._stop = threading.Event()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        interval = get_conf().heartbeat_interval.total_seconds()
+        while True:
+            try:
+                self._beat()
+                stopped = self._stop.wait(interval)
+            except psycopg.Error as error:
+                logger.warning("pulse interrupted", extra={"process": self.name, "error": str(error).strip()})
+                self._close()
+                stopped = self._stop.wait(_RETRY_SECONDS)
+            if stopped:
+                break
+        with suppress(psycopg.Error):
+            if self._connection is not None:
+                self._connection.execute(_END, [self.number])
+        self._close()
+
+    def _beat(self) -> None:
+        if self._connection is None:
+            self._open()
+        assert self._connection is not None
+        self._connection.execute(_BEAT, [json.dumps(self.detail), self.number])
+
+    def _open(self) -> None:
+        fresh = open_connection(f"pulse {self.name}")
+        if not self.number:
+            row = fresh.execute("SELECT nextval('reliability_pulse')::int").fetchone()
+            assert row is not None
+            self.number = row[0]
+        fresh.execute("SELECT pg_advisory_lock(%s, %s)", [PULSE_CLASS, self.number])
+        identity = [self.number, self.kind, self.name, socket.gethostname(), os.getpid(), json.dumps(self.detail)]
+        fresh.execute(_REGISTER, identity)
+        self._connection = fresh
+        self._ready.set()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+            self._connection = None
+
+
+_process_pulse: Pulse | None = None
+
+
+def start_process_pulse(kind: str, name: str) -> Pulse:
+    """Start the pulse of this process, once; call it after any fork."""
+    global _process_pulse
+    if _process_pulse is None:
+        _process_pulse = Pulse(kind, name)
+    return _process_pulse
+
+
+class Slot:
+    """A place that only one process holds: others stand by until its holder dies or leaves."""
+
+    def __init__(self, number: int, purpose: str) -> None:
+        self._number = number
+        self._purpose = purpose
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def hold(self) -> bool:
+        """Return whether this process holds the place now, taking it if it is free."""
+        try:
+            if self._connection is not None:
+                self._connection.execute("SELECT 1")
+                return True
+            fresh = open_connection(f"slot {self._purpose}")
+            row = fresh.execute("SELECT pg_try_advisory_lock(%s, %s)", [SLOT_CLASS, self._number]).fetchone()
+        except psycopg.Error as error:
+            logger.warning("slot not held", extra={"slot": self._purpose, "error": str(error).strip()})
+            self.leave()
+            return False
+        if row is None or not row[0]:
+            fresh.close()
+            return False
+        self._connection = fresh
+        return True
+
+    def leave(self) -> None:
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+            self._connection = None
+
+
+SENTINEL_SLOT = 1
+BEAT_SLOT = 2
+STREAM_SLOT_BASE = 1000

@@ -1,0 +1,80 @@
+"""Messages that cannot become a task land among the dead letters instead of vanishing."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery.worker.consumer import Consumer
+from django.db import DatabaseError
+
+from reliability.services.jobs.deadletters import record_dead_message
+
+_SHOWN_BYTES = 2000
+
+logger = logging.getLogger(__name__)
+
+
+class RecordingConsumer(Consumer):  # type: ignore[misc]  # celery ships no types
+    """Celery's consumer, recording what it would only log."""
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        _record("SYSTEM_UNKNOWN_TASK", f"No worker knows this task: {message.headers.get('task')}", message)
+        super().on_unknown_task(body, message, exc)
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        _record("SYSTEM_UNREADABLE_MESSAGE", "The message names no task.", message)
+        super().on_unknown_message(body, message)
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        _record("SYSTEM_UNREADABLE_MESSAGE", f"The message is not a valid task: {exc}", message)
+        super().on_invalid_task(body, message, exc)
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        _record("SYSTEM_UNREADABLE_MESSAGE", f"The message cannot be decoded: {exc}", message)
+        super().on_decode_error(message, exc)
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+        handle = super().create_task_handler(*args, **kwargs)
+        largest = self.app.conf.stanchion_largest_message_bytes
+
+        def on_task_received(message: Any) -> Any:
+            size = len(message.body or b"")
+            if size > largest:
+                _record("SYSTEM_MESSAGE_TOO_LARGE", f"The message has {size} bytes; {largest} are allowed.", message)
+                return message.ack_log_error(logger, self.connection_errors)
+            return handle(message)
+
+        return on_task_received
+
+
+def _record(code: str, reason: str, message: Any) -> None:
+    """Keep a message as a dead letter; with the database away only the log has it."""
+    headers = message.headers if isinstance(message.headers, dict) else {}
+    body = message.body if isinstance(message.body, bytes) else str(message.body or "").encode()
+    detail: dict[str, Any] = {
+        "task": headers.get("task"),
+        "task_id": headers.get("id"),
+        "content_type": message.content_type,
+        "queue": (message.delivery_info or {}).get("routing_key"),
+        "body": body[:_SHOWN_BYTES].decode(errors="replace").replace("\x00", "\\x00"),
+        "size": len(body),
+    }
+    kwargs = _readable_kwargs(message)
+    if kwargs is not None:
+        detail["kwargs"] = kwargs
+    try:
+        record_dead_message(code, reason, detail)
+    except DatabaseError:
+        logger.exception("a dead message could not be kept", extra={"code": code, "message_detail": detail})
+
+
+def _readable_kwargs(message: Any) -> dict[str, Any] | None:
+    if message.content_type != "application/json":
+        return None
+    try:
+        payload = message.decode()
+    except Exception:  # an undecodable body is exactly what is being recorded
+        return None
+    if isinstance(payload, list) and len(payload) == 3 and isinstance(payload[1], dict):
+        return payload[1]
+    return None

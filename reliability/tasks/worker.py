@@ -1,0 +1,69 @@
+"""A Celery worker's life: each pool process gets a pulse and a runner after it was forked."""
+
+import logging
+import sys
+from typing import Any
+
+from celery import current_app, signals
+
+from reliability.services.jobs.deadletters import record_dead_message
+from reliability.services.jobs.runner import JobRunner
+from reliability.services.pulse import Pulse, start_process_pulse
+
+_SWITCH_INTERVAL_SECONDS = 0.001
+_STOP_SECONDS = 7.0
+_OWN_TASKS = "reliability.run_jobs"
+
+logger = logging.getLogger(__name__)
+
+_runner: JobRunner | None = None
+_pulse: Pulse | None = None
+
+
+class NoRunnerError(RuntimeError):
+    """This process is not a pool process of a worker."""
+
+
+def get_runner() -> JobRunner:
+    if _runner is None:
+        raise NoRunnerError("jobs run in the pool processes of a worker only")
+    return _runner
+
+
+def served_lanes() -> list[str]:
+    """Return the lanes of this worker: the queues it was told to consume."""
+    return list(current_app.amqp.queues.consume_from)
+
+
+@signals.worker_process_init.connect
+def start_runner(**_: Any) -> None:
+    global _runner, _pulse
+    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+    lanes = served_lanes()
+    _pulse = Pulse("worker", f"worker {'+'.join(lanes)}")
+    _runner = JobRunner(lanes, _pulse)
+
+
+@signals.worker_process_shutdown.connect
+def stop_runner(**_: Any) -> None:
+    """Hand back what was not begun, finish what was, and give up the pulse."""
+    if _runner is not None:
+        _runner.stop(_STOP_SECONDS)
+    if _pulse is not None:
+        _pulse.stop()
+
+
+@signals.worker_ready.connect
+def start_main_pulse(sender: Any, **_: Any) -> None:
+    start_process_pulse("worker-main", f"main of {sender.hostname}")
+
+
+@signals.task_failure.connect
+def keep_failed_task(
+    sender: Any, task_id: str, exception: BaseException, args: Any, kwargs: Any, **_: Any
+) -> None:
+    """A task outside the jobs that failed becomes a dead letter; nudges may be lost."""
+    if sender.name == _OWN_TASKS:
+        return
+    detail = {"task": sender.name, "task_id": task_id, "args": args, "kwargs": kwargs}
+    record_dead_message("SYSTEM_TASK_FAILED", f"{sender.name}: {exception!r}", detail)
