@@ -13,8 +13,8 @@ urlpatterns = [
     path("health/ready", health_ready),
     path("api/v1/", include("brokers.api.urls")),
     path("api/v1/", include("reliability.api.urls")),
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
     re_path(r"^api/.*$", api_not_found),
     path("admin/", admin.site.urls),
 ]

@@ -42,7 +42,7 @@ class ContentSecurityPolicyMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._get_response(request)
-        documentation = request.path.startswith("/api/docs")
+        documentation = request.path.startswith("/api/v1/docs")
         response.headers.setdefault(
             "Content-Security-Policy", _DOCUMENTATION_POLICY if documentation else _POLICY
         )

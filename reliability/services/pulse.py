@@ -4,6 +4,7 @@ The lock is freed by PostgreSQL within milliseconds of the process's death, howe
 dies. A heartbeat on the same connection tells a frozen process from a living one.
 """
 
+import atexit
 import json
 import logging
 import os
@@ -69,7 +70,7 @@ class Pulse:
                 self._beat()
                 stopped = self._stop.wait(interval)
             except psycopg.Error as error:
-                logger.warning("pulse interrupted", extra={"process": self.name, "error": str(error).strip()})
+                logger.warning("pulse interrupted", extra={"process_name": self.name, "error": str(error).strip()})
                 self._close()
                 stopped = self._stop.wait(_RETRY_SECONDS)
             if stopped:
@@ -112,6 +113,7 @@ def start_process_pulse(kind: str, name: str) -> Pulse:
     global _process_pulse
     if _process_pulse is None:
         _process_pulse = Pulse(kind, name)
+        atexit.register(_process_pulse.stop)
     return _process_pulse
 
 

@@ -39,7 +39,7 @@ class Sentinel:
         try:
             self._rescue()
             for process in end_dead_processes():
-                logger.warning("process died", extra={"process": process.name, "process_pid": process.pid})
+                logger.warning("process died", extra={"process_name": process.name, "process_pid": process.pid})
             for lane in find_due_lanes():
                 dispatch.nudge(lane)
         except DatabaseUnavailable as error:
