@@ -1,6 +1,7 @@
 """What the broker said survives its death; what a client does twice shows in the ledger."""
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -145,6 +146,26 @@ def test_the_ledger_is_served_while_the_broker_runs(start_simulator):
 
     kinds = [json.loads(line)["kind"] for line in lines]
     assert kinds == ["started", "request", "accepted", "reply"]
+
+
+def test_a_disk_that_refuses_to_write_stops_the_broker(start_simulator):
+    simulator = start_simulator()
+    resource.prlimit(simulator.process.pid, resource.RLIMIT_FSIZE, (2000, 2000))
+
+    answers = [send_unchecked(simulator, f"unwritten-{number}") for number in range(20)]
+
+    _, errors = simulator.process.communicate(timeout=10)
+    assert simulator.process.returncode == 1
+    assert "File too large" in errors.splitlines()[-1]
+    assert {name for name, status in answers if status == 200} <= set(simulator.ledger.orders_by_client_order_id)
+
+
+def send_unchecked(simulator, client_order_id):
+    """Submit an order to a broker that may be gone; return the id and the status, or None without an answer."""
+    try:
+        return client_order_id, simulator.submit(client_order_id=client_order_id).status_code
+    except requests.ConnectionError:
+        return client_order_id, None
 
 
 def test_it_leaves_within_a_second_even_with_calls_and_streams_hanging(start_simulator):

@@ -93,6 +93,16 @@ def test_latency_delays_the_answer(simulator):
     assert time.monotonic() - begun < 0.15
 
 
+def test_latency_can_let_an_order_arrive_after_its_sender_gave_up_and_asked(simulator, eventually):
+    simulator.fault("latency", operation="submit", ms=300, count=1)
+
+    with pytest.raises(requests.ReadTimeout):
+        simulator.call("POST", "/v2/orders", timeout=0.1, data=json.dumps(resting("straggler")))
+
+    assert simulator.find("straggler").status_code == 404
+    eventually(lambda: simulator.find("straggler").status_code == 200)
+
+
 def test_error_answers_anything(simulator):
     simulator.fault("error", operation="query", status=502, body="<html>Bad Gateway</html>", headers={"X-Edge": "1"})
 
