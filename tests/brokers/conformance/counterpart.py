@@ -1,0 +1,77 @@
+"""What the conformance suite needs of a broker it can make trouble at."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum, auto
+from pathlib import Path
+from typing import Protocol
+
+from brokers.adapters.interface import AccountSettings, BrokerAdapter
+from brokers.core.orders import OrderTerms
+
+
+class Trouble(Enum):
+    """Ways in which a call can go wrong. The effect takes place or not, as the comment says."""
+
+    REPLY_LOST = auto()  # carried out, connection cut before the reply
+    REQUEST_LOST = auto()  # not carried out, connection cut
+    HANGING = auto()  # carried out, no reply ever
+    SERVER_ERROR = auto()  # an internal error, after carrying it out
+    UNAVAILABLE_PAGE = auto()  # a proxy's page for an absent server
+    GATEWAY_TIMEOUT_PAGE = auto()  # a proxy's page after carrying it out
+    PROXY_SUCCESS_PAGE = auto()  # a page of some proxy with a success status
+    PROXY_REFUSAL_PAGE = auto()  # a page of some proxy with a refusal status
+    PROXY_NOT_FOUND_PAGE = auto()
+    ERROR_IN_SUCCESS = auto()  # an error document with a success status
+    EMPTY_SUCCESS = auto()
+    MALFORMED = auto()  # carried out, the reply is broken
+    TRUNCATED = auto()
+    MISSING_FIELDS = auto()
+    OTHER_ORDER = auto()  # carried out, the reply is about another order
+    THROTTLED = auto()
+    LOGIN_REFUSED = auto()
+    INSUFFICIENT_FUNDS = auto()
+    ECHOED_CREDENTIALS = auto()  # an error whose text repeats what was sent
+
+
+class Counterpart(Protocol):
+    """One running broker with one account."""
+
+    settings: AccountSettings
+
+    def make_trouble(self, trouble: Trouble) -> None:
+        """From now on every call of every kind meets this trouble."""
+
+    def clear_trouble(self) -> None: ...
+
+    def resting_terms(self) -> OrderTerms:
+        """Return terms of an order that stays open until ``fill`` is called."""
+
+    def invalid_terms(self) -> OrderTerms:
+        """Return terms the broker refuses."""
+
+    def fill(self, broker_order_id: str, quantity: Decimal) -> None: ...
+
+    def count_submissions(self, client_order_id: str) -> int:
+        """Return how many requests to submit this order arrived, by the broker's own record."""
+
+    def cut_streams(self) -> None: ...
+
+    def silence_streams(self) -> None:
+        """Keep the connections but answer nothing more on them, not even a ping."""
+
+    def freeze(self) -> None:
+        """Stop the whole broker in its tracks, its connections left open."""
+
+    def thaw(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConformanceTarget:
+    """An adapter and a broker for it to speak to; ``launch`` takes a directory and runs the broker meanwhile."""
+
+    name: str
+    adapter: BrokerAdapter
+    launch: Callable[[Path], AbstractContextManager[Counterpart]]

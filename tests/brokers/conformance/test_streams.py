@@ -1,0 +1,154 @@
+"""What every adapter that streams orders makes of its stream."""
+
+import asyncio
+import time
+from decimal import Decimal
+
+import pytest
+
+from brokers.adapters.errors import StreamLostError
+from brokers.core.reports import ReportedStatus
+
+
+@pytest.fixture(autouse=True)
+def _streams_only(target):
+    if not target.adapter.capabilities.streams_orders:
+        pytest.skip("this broker has no order stream")
+
+
+def test_the_subscription_is_confirmed_before_anything_else(with_session):
+    async def body(session):
+        stream = session.stream_orders()
+        first = await asyncio.wait_for(anext(stream), 5)
+        await stream.aclose()
+        return first
+
+    assert with_session(body) is None
+
+
+def test_an_order_is_followed_from_its_placing_to_its_fills(with_session, counterpart, client_order_id):
+    async def body(session):
+        stream = session.stream_orders()
+        await anext(stream)
+        placed = await session.submit_order(client_order_id, counterpart.resting_terms())
+        counterpart.fill(placed.broker_order_id, Decimal("1.5"))
+        counterpart.fill(placed.broker_order_id, Decimal("2.5"))
+        events = await _events_of(stream, client_order_id)
+        await stream.aclose()
+        return events
+
+    events = with_session(body)
+
+    fills = [event.fill for event in events if event.fill]
+    assert [fill.quantity for fill in fills] == [Decimal("1.5"), Decimal("2.5")]
+    assert [fill.cumulative_quantity for fill in fills] == [Decimal("1.5"), Decimal(4)]
+    assert len({fill.execution_id for fill in fills}) == 2
+    assert events[-1].order.status is ReportedStatus.FILLED
+
+
+def test_a_quiet_stream_keeps_showing_signs_of_life(with_session):
+    async def body(session):
+        stream = session.stream_orders()
+        seen = [await asyncio.wait_for(anext(stream), 2) for _ in range(6)]
+        await stream.aclose()
+        return seen
+
+    assert with_session(body) == [None] * 6
+
+
+@pytest.mark.parametrize("trouble", ["silence_streams", "freeze"])
+def test_silence_is_noticed_within_a_second(with_session, counterpart, trouble):
+    async def body(session):
+        stream = session.stream_orders()
+        await anext(stream)
+        await anext(stream)
+        getattr(counterpart, trouble)()
+        started = time.monotonic()
+        with pytest.raises(StreamLostError) as caught:
+            await _drain(stream)
+        return caught.value, time.monotonic() - started
+
+    error, elapsed = with_session(body)
+
+    assert error.code == "NETWORK_STREAM_SILENT"
+    assert elapsed < 1.0
+
+
+def test_a_slow_consumer_is_not_mistaken_for_a_silent_broker(with_session):
+    async def body(session):
+        stream = session.stream_orders()
+        for _ in range(3):
+            assert await anext(stream) is None
+            await asyncio.sleep(1.0)
+        await stream.aclose()
+
+    with_session(body)
+
+
+def test_a_cut_connection_is_noticed_at_once(with_session, counterpart):
+    async def body(session):
+        stream = session.stream_orders()
+        await anext(stream)
+        counterpart.cut_streams()
+        started = time.monotonic()
+        with pytest.raises(StreamLostError) as caught:
+            await _drain(stream)
+        return caught.value, time.monotonic() - started
+
+    error, elapsed = with_session(body)
+
+    assert error.code == "NETWORK_CONNECTION_LOST"
+    assert elapsed < 0.3
+
+
+def test_wrong_credentials_are_told_from_a_lost_connection(with_session):
+    error = _refused(with_session, credentials={"api_key": "PKWRONG", "api_secret": "wrong"})
+
+    assert error.code == "AUTH_INVALID_CREDENTIALS"
+
+
+def test_a_stream_that_is_not_there_says_so(with_session):
+    error = _refused(with_session, stream_url="ws://127.0.0.1:1/stream")
+
+    assert error.code == "NETWORK_CONNECT_REFUSED"
+
+
+def test_leaving_the_stream_early_frees_it(with_session):
+    async def body(session):
+        for _ in range(5):
+            stream = session.stream_orders()
+            await anext(stream)
+            listening = asyncio.create_task(_drain(stream))
+            await asyncio.sleep(0.05)
+            listening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await listening
+        return await session.get_account()
+
+    assert with_session(body).currency == "USD"
+
+
+def _refused(with_session, **settings):
+    async def body(session):
+        with pytest.raises(StreamLostError) as caught:
+            await anext(session.stream_orders())
+        return caught.value
+
+    return with_session(body, **settings)
+
+
+async def _drain(stream):
+    async with asyncio.timeout(5):
+        async for _ in stream:
+            continue
+
+
+async def _events_of(stream, client_order_id):
+    events = []
+    async with asyncio.timeout(5):
+        async for event in stream:
+            if event is not None and event.order.client_order_id == client_order_id:
+                events.append(event)
+                if event.order.status is ReportedStatus.FILLED:
+                    break
+    return events
