@@ -44,6 +44,7 @@ class Services:
     Attributes:
         folder: Scratch folder, removed at the end; logs are in it.
         postgres_url, redis_url, broker_url: Where the servers listen, on 127.0.0.1.
+        spare_ports: Ports on 127.0.0.1 that are free for the contender's own servers.
     """
 
     def __init__(self, *, appendonly: bool = False, latency_ms: float = 0.0) -> None:
@@ -61,6 +62,7 @@ class Services:
         self.valkey = Valkey(self.folder / "valkey", self.ports.base + 1, password)
         self.postgres_url, self.redis_url = self.postgres.url, self.valkey.url
         self.broker_url = f"http://127.0.0.1:{self.ports.base + 2}"
+        self.spare_ports = range(self.ports.base + 3, self.ports.base + 20)
         try:
             template = postgres.home_for(account, self.folder / "template")
             postgres.initialise(template, account)

@@ -16,7 +16,7 @@ app.conf.update(
     task_ignore_result=True,
     task_acks_late=_SETTINGS.get("late_ack", True),
     task_reject_on_worker_lost=_SETTINGS.get("late_ack", True),
-    worker_prefetch_multiplier=1,
+    worker_prefetch_multiplier=_SETTINGS.get("prefetch", 1),
     worker_cancel_long_running_tasks_on_connection_loss=_SETTINGS.get("cancel_on_connection_loss", False),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,

@@ -19,6 +19,7 @@ class CelerySettings:
     """How the naive worker is set. ``visibility_timeout`` is in seconds; ``fast_sweep`` looks for it every second."""
 
     late_ack: bool = True
+    prefetch: int = 1
     visibility_timeout: int = 5
     fast_sweep: bool = True
     retry: bool = False
@@ -47,18 +48,13 @@ class Scenario:
 
 _W, _C, _R, _P = Kill.WORKERS, Kill.CHILD, Kill.REDIS, Kill.POSTGRES
 _RETRY = CelerySettings(retry=True)
+_AS_SHIPPED = CelerySettings(late_ack=False, prefetch=4, visibility_timeout=3600, fast_sweep=False)
+_HOUR = CelerySettings(visibility_timeout=3600, fast_sweep=False)
 SCENARIOS = {
-    "workers_early_ack": Scenario(
-        "Celery's defaults (early ack)", {_W: 5}, drain_seconds=20, celery=CelerySettings(late_ack=False)
-    ),
-    "workers_vt_1h": Scenario(
-        "late ack, visibility timeout 1 h",
-        {_W: 5},
-        drain_seconds=20,
-        celery=CelerySettings(visibility_timeout=3600, fast_sweep=False),
-    ),
+    "workers_early_ack": Scenario("Celery's defaults (early ack)", {_W: 5}, drain_seconds=20, celery=_AS_SHIPPED),
+    "workers_vt_1h": Scenario("late ack, visibility timeout 1 h", {_W: 5}, drain_seconds=20, celery=_HOUR),
     "workers": Scenario("late ack, visibility timeout 5 s", {_W: 5}),
-    "child": Scenario("pool child alone", {_C: 8}, drain_seconds=20, celery=CelerySettings(visibility_timeout=3600)),
+    "child": Scenario("pool child alone", {_C: 8}, drain_seconds=20, celery=_HOUR),
     "redis": Scenario("Redis without persistence", {_R: 5}),
     "redis_aof": Scenario("Redis appendonly", {_R: 5}, appendonly=True),
     "workers_redis": Scenario("workers and Redis without persistence", {_W: 4, _R: 4}),
