@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
         return 0
     command, rest = arguments[0], arguments[1:]
     os.chdir(ROOT)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled files halve the start-up; they stay in this folder
     try:
         require_supported_python()
         return run(command, rest)
@@ -219,7 +220,9 @@ def install(lock_path: Path) -> None:
     if ensure_uv():
         environment = {**pip_settings_for_uv(), **os.environ, "UV_PYTHON_DOWNLOADS": "never"}
         if (
-            subprocess.run([tool("uv"), "pip", "install", "--python", str(PYTHON), *pinned], env=environment).returncode
+            subprocess.run(
+                [tool("uv"), "pip", "install", "--compile-bytecode", "--python", str(PYTHON), *pinned], env=environment
+            ).returncode
             == 0
         ):
             return

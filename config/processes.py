@@ -15,7 +15,8 @@ from config.stack.spec import Kind, LogLine, ProcessSpec
 
 _MANAGE = (sys.executable, "manage.py")
 _CELERY = (sys.executable, "-m", "celery", "-A", "config.celery")
-_WORKER_OPTIONS = ("-c", "2", "--without-gossip", "--without-mingle", "-E")
+_LOG_LEVEL = ("-l", "INFO")  # Celery's own default hides the line that says it is ready
+_WORKER_OPTIONS = ("-c", "2", "--without-gossip", "--without-mingle", "-E", *_LOG_LEVEL)
 _SERVERS = ("postgres", "valkey")
 _SCHEMA = (*_SERVERS, "migrate")
 
@@ -94,7 +95,7 @@ def _simulators(instance: Instance) -> tuple[ProcessSpec, ...]:
 def _application(instance: Instance) -> tuple[ProcessSpec, ...]:
     env = process_environment(instance)
     ports = instance.ports
-    last = ("postgres", "valkey", "migrate", "simbroker-a", "simbroker-b")
+    calling = (*_SCHEMA, "simbroker-a", "simbroker-b")  # started after the brokers they call, stopped before them
     gunicorn = (sys.executable, "-m", "gunicorn", "config.wsgi:application", "-c", "config/gunicorn.py")
     orders = ("worker", "-n", f"orders@{instance.name}", "-Q", "orders", *_WORKER_OPTIONS)
     general = (
@@ -109,17 +110,19 @@ def _application(instance: Instance) -> tuple[ProcessSpec, ...]:
     login = f"{instance.values['STANCHION_ADMIN_USER']}:{instance.values['STANCHION_ADMIN_PASSWORD']}"
     celery_is_ready = LogLine(r"ready\.")
     return (
-        ProcessSpec("web", gunicorn, env, after=last, ready=http_answers(ports["web"], "/health/live")),
-        ProcessSpec("worker-orders", (*_CELERY, *orders), env, after=last, ready=celery_is_ready),
-        ProcessSpec("worker-general", (*_CELERY, *general), env, after=last, ready=celery_is_ready),
-        ProcessSpec("beat", (*_CELERY, "beat", "--pidfile="), env, after=last, ready=LogLine(r"beat: Starting")),
-        ProcessSpec("sentinel", (*_MANAGE, "run_sentinel"), env, after=last),
-        ProcessSpec("streams", (*_MANAGE, "run_streams"), env, after=(*last, "prepare")),
+        ProcessSpec("web", gunicorn, env, after=_SCHEMA, ready=http_answers(ports["web"], "/health/live")),
+        ProcessSpec("worker-orders", (*_CELERY, *orders), env, after=calling, ready=celery_is_ready),
+        ProcessSpec("worker-general", (*_CELERY, *general), env, after=calling, ready=celery_is_ready),
+        ProcessSpec(
+            "beat", (*_CELERY, "beat", "--pidfile=", *_LOG_LEVEL), env, after=_SCHEMA, ready=LogLine(r"beat: Starting")
+        ),
+        ProcessSpec("sentinel", (*_MANAGE, "run_sentinel"), env, after=_SCHEMA),
+        ProcessSpec("streams", (*_MANAGE, "run_streams"), env, after=(*calling, "prepare")),
         ProcessSpec(
             name="flower",
             argv=(*_CELERY, *flower),
             env={**env, "FLOWER_BASIC_AUTH": login},
-            after=last,
+            after=_SCHEMA,
             ready=http_answers(ports["flower"], "/healthcheck"),
             stop_seconds=2.0,
         ),
