@@ -29,6 +29,7 @@ SETTLE_SECONDS = 60.0
 _BATCH = 10
 _SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "TSLA")
 _ACCOUNTS = ("sim-a", "sim-b")
+_AFTERMATH = timedelta(seconds=4)
 _LOST_REPLIES = {"kind": "drop_reply", "operation": "submit", "probability": 0.5, "seconds": 4}
 
 
@@ -183,15 +184,15 @@ def post_json(url: str, body: dict[str, Any]) -> None:
 
 
 def seconds_to_recover(struck: Struck, orders: list[dict[str, Any]]) -> float:
-    """Return how long after a failure the last order in hand around it was acknowledged or settled."""
-    latest = 0.0
+    """Return the longest that any order in hand around a failure had to wait for its acknowledgement."""
+    longest = 0.0
     for order in orders:
         accepted = datetime.fromisoformat(order["accepted_at"])
         done = order["acknowledged_at"] or order["finished_at"]
-        if done is None or accepted > struck.at + timedelta(seconds=4):
+        if done is None or accepted > struck.at + _AFTERMATH or datetime.fromisoformat(done) < struck.at:
             continue
-        latest = max(latest, (datetime.fromisoformat(done) - struck.at).total_seconds())
-    return latest
+        longest = max(longest, (datetime.fromisoformat(done) - max(accepted, struck.at)).total_seconds())
+    return longest
 
 
 def _print_addresses(console: Console, instance: RunningInstance) -> None:
@@ -209,13 +210,13 @@ def _print_addresses(console: Console, instance: RunningInstance) -> None:
 
 def _report(console: Console, judgement: Judgement, orders: list[dict[str, Any]], struck: list[Struck]) -> None:
     table = Table(title="The brokers' own ledgers against ours", title_justify="left")
-    for column in ("account", "accepted", "agree", "filled", "lost", "doubled", "unknown", "different"):
+    for column in ("account", "accepted", "executed", "filled", "lost", "doubled", "unknown", "different"):
         table.add_column(column, justify="left" if column == "account" else "right")
     for account in (*_ACCOUNTS, ""):
         mine = [item for item in judgement.verdicts if account in ("", item.account)]
         cells = [
             len(mine),
-            judgement.count(Verdict.AGREES, account),
+            sum(item.state not in ("refused", "absent") for item in mine),
             sum(item.state == "filled" for item in mine),
             *(
                 judgement.count(verdict, account)
@@ -226,7 +227,7 @@ def _report(console: Console, judgement: Judgement, orders: list[dict[str, Any]]
     console.print(table)
     failures = Table(title="Failures", title_justify="left")
     failures.add_column("what was done")
-    failures.add_column("seconds until every order in hand was settled", justify="right")
+    failures.add_column("longest wait of an order in hand, seconds", justify="right")
     for item in struck:
         failures.add_row(item.title, f"{seconds_to_recover(item, orders):.1f}")
     console.print(failures)
