@@ -59,8 +59,8 @@ class Counterpart(Protocol):
 
     def cut_streams(self) -> None: ...
 
-    def silence_streams(self) -> None:
-        """Keep the connections but answer nothing more on them, not even a ping."""
+    def lose_stream_events(self) -> None:
+        """Keep the streams alive, pings answered, and lose every event on them."""
 
     def freeze(self) -> None:
         """Stop the whole broker in its tracks, its connections left open."""

@@ -98,7 +98,7 @@ class SimulatedCounterpart:
     def cut_streams(self) -> None:
         self.control("POST", "/sim/faults", {"kind": "disconnect_streams"})
 
-    def silence_streams(self) -> None:
+    def lose_stream_events(self) -> None:
         self.control("POST", "/sim/faults", {"kind": "silent_stream"})
 
     def freeze(self) -> None:
