@@ -23,13 +23,19 @@ from brokers.simulator.orders import (
 
 @dataclass
 class Book:
+    """Orders and fills in order of arrival, the account, and the ways to find them.
+
+    ``fill_positions`` gives the places in ``fills`` of each order's fills; ``by_client_order_id`` holds more than one
+    order per id only where duplicates were let in.
+    """
+
     account: Account
     orders: list[Order] = field(default_factory=list)
     by_id: dict[str, Order] = field(default_factory=dict)
     by_client_order_id: dict[str, list[Order]] = field(default_factory=dict)
     open_orders: dict[str, dict[str, Order]] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
-    fill_positions: dict[str, int] = field(default_factory=dict)
+    fill_positions: dict[str, list[int]] = field(default_factory=dict)
     last_prices: dict[str, Decimal] = field(default_factory=dict)
     latest_at: datetime | None = None
 
@@ -68,7 +74,7 @@ class Book:
             order.status = Status.FILLED
         elif order.status not in (Status.PENDING_CANCEL, Status.PENDING_REPLACE):
             order.status = Status.PARTIALLY_FILLED
-        self.fill_positions[fill.activity_id] = len(self.fills)
+        self.fill_positions.setdefault(fill.order_id, []).append(len(self.fills))
         self.fills.append(fill)
         self.account.book(fill)
         self.last_prices[fill.symbol] = fill.price

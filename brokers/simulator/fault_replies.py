@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -11,7 +12,9 @@ from aiohttp import web
 
 from brokers.simulator.faults import Fault
 
+Fields = dict[str, Any]
 DEFAULT_WAIT_SECONDS = 2
+VITAL_FIELDS = frozenset({"id", "status", "filled_qty", "qty", "cash", "client_order_id", "c", "bp", "p"})
 
 
 def error_reply(fault: Fault) -> web.Response:
@@ -59,20 +62,35 @@ def corrupt_payload(mode: str, payload: Any) -> bytes:
         return json.dumps(_for_each_object(payload, _with_other_id)).encode()
     if mode == "missing_fields":
         return json.dumps(_for_each_object(payload, _without_vital_fields)).encode()
+    if mode == "gap":
+        return json.dumps(_without_middle(payload)).encode()
     return text
 
 
-def _for_each_object(payload: Any, change: Any) -> Any:
+def _for_each_object(payload: Any, change: Callable[[Fields], Fields]) -> Any:
     if isinstance(payload, list):
         return [_for_each_object(item, change) for item in payload]
-    return change(payload) if isinstance(payload, dict) else payload
+    if isinstance(payload, dict):
+        return change({key: _for_each_object(value, change) for key, value in payload.items()})
+    return payload
 
 
-def _with_other_id(fields: dict[str, Any]) -> dict[str, Any]:
+def _without_middle(payload: Any) -> Any:
+    """Leave out the middle third of every list, as a feed with a gap would."""
+    if isinstance(payload, dict):
+        return {key: _without_middle(value) for key, value in payload.items()}
+    if isinstance(payload, list):
+        third = (len(payload) + 2) // 3
+        return payload[:third] + payload[2 * third :]
+    return payload
+
+
+def _with_other_id(fields: Fields) -> Fields:
+    if "id" not in fields:
+        return fields
     other = str(uuid4())
     return {**fields, "id": other, "client_order_id": f"other-{other[:8]}"}
 
 
-def _without_vital_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    vital = ("id", "status", "filled_qty", "qty", "cash", "client_order_id")
-    return {key: value for key, value in fields.items() if key not in vital}
+def _without_vital_fields(fields: Fields) -> Fields:
+    return {key: value for key, value in fields.items() if key not in VITAL_FIELDS}

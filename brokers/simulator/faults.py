@@ -101,7 +101,7 @@ PARAMETERS: dict[FaultKind, dict[str, Check]] = {
         "per_minute": _is_count,
     },
     FaultKind.AUTH_EXPIRED: {"status": lambda value: value in (401, 403)},
-    FaultKind.WRONG_DATA: {"mode": _one_of("malformed", "other_order", "missing_fields", "truncated")},
+    FaultKind.WRONG_DATA: {"mode": _one_of("malformed", "other_order", "missing_fields", "truncated", "gap")},
     FaultKind.DISCONNECT_STREAMS: {},
     FaultKind.REFUSE_STREAMS: {"status": _is_status},
     FaultKind.SILENT_STREAM: {},

@@ -76,7 +76,14 @@ def _settle_replacement(venue: Venue, order: Order) -> None:
     """Start the replacing order if the old one is out of the way, refuse it if the old one ended otherwise."""
     replaced = venue.book.by_id[order.replaces or ""]
     if replaced.status is Status.REPLACED:
-        venue.change_state(order, Status.NEW)
+        venue.change_state(order, Status.NEW if _is_deliverable(venue, order) else Status.REJECTED)
     elif replaced.is_final:
         venue.change_state(order, Status.REJECTED)
         venue.publish(Event("order_replace_rejected", replaced, venue.now()))
+
+
+def _is_deliverable(venue: Venue, order: Order) -> bool:
+    """Tell whether a replacing sell is still covered: the order it replaces may have filled since it was asked for."""
+    if order.side is Side.BUY or venue.rules.allow_short:
+        return True
+    return order.quantity <= venue.book.account.available_quantity(order.symbol)

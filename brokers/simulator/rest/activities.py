@@ -1,6 +1,7 @@
 """/v2/account/activities: the fills, in order, with the activity id as a cursor."""
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from brokers.simulator.gate import Answer, Call
@@ -34,14 +35,12 @@ def list_fills(call: Call) -> Answer:
         position = bisect_left(fills, token, key=lambda fill: fill.activity_id)
         is_known = position < len(fills) and fills[position].activity_id == token
         low, high = (low, min(high, position)) if is_newest_first else (max(low, position + is_known), high)
-    wanted_order = query.get("order_id")
-    page = []
-    for position in range(high - 1, low - 1, -1) if is_newest_first else range(low, high):
-        if wanted_order in (None, "", fills[position].order_id):
-            page.append(activity_json(fills[position]))
-            if len(page) == size:
-                break
-    return Answer(page)
+    positions: Sequence[int] = range(low, high)
+    if query.get("order_id"):
+        of_order = call.broker.venue.book.fill_positions.get(query["order_id"], [])
+        positions = [position for position in of_order if low <= position < high]
+    page = positions[-size:][::-1] if is_newest_first else positions[:size]
+    return Answer([activity_json(fills[position]) for position in page])
 
 
 def _window(call: Call) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """/v2/orders."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from brokers.simulator import entry
@@ -80,8 +80,8 @@ def list_orders(call: Call) -> Answer:
     limit = whole_number(query, "limit", DEFAULT_PAGE, PAGE_LIMIT)
     symbols = {_symbol(call, name) for name in names_of(query, "symbols")}
     found = []
-    for order in _in_window(call, is_newest_first=direction == "desc"):
-        is_wanted = status == "all" or order.is_final == (status == "closed")
+    for order in _in_window(call, is_open_only=status == "open", is_newest_first=direction == "desc"):
+        is_wanted = status != "closed" or order.is_final
         if is_wanted and (not side or order.side == side) and (not symbols or order.symbol in symbols):
             found.append(call.broker.render(order))
             if len(found) == limit:
@@ -89,16 +89,21 @@ def list_orders(call: Call) -> Answer:
     return Answer(found)
 
 
-def _in_window(call: Call, *, is_newest_first: bool) -> Iterable[Order]:
+def _in_window(call: Call, *, is_open_only: bool, is_newest_first: bool) -> Iterable[Order]:
     """Return the orders between ``after`` and ``until`` (both exclusive) and between the paging order ids."""
-    query, orders = call.query, call.broker.venue.book.orders
+    query, book = call.query, call.broker.venue.book
+    orders = book.orders
     low = bisect_right(orders, instant_of(query, "after") or BEGINNING, key=lambda order: order.submitted_at)
     high = bisect_left(orders, instant_of(query, "until") or END, key=lambda order: order.submitted_at)
     if query.get("after_order_id"):
         low = max(low, _get_order(call, query["after_order_id"]).sequence + 1)
     if query.get("before_order_id"):
         high = min(high, _get_order(call, query["before_order_id"]).sequence)
-    positions = range(high - 1, low - 1, -1) if is_newest_first else range(low, high)
+    positions: Sequence[int] = range(low, high)
+    if is_open_only:
+        open_orders = (order for orders in book.open_orders.values() for order in orders.values())
+        positions = sorted(order.sequence for order in open_orders if low <= order.sequence < high)
+    positions = positions[::-1] if is_newest_first else positions
     return (orders[position] for position in positions)
 
 

@@ -171,6 +171,16 @@ def test_wrong_data_is_wrong_in_the_way_asked_for(simulator):
     assert simulator.call("GET", path).json()["id"] == order["id"]
 
 
+def test_wrong_data_can_leave_a_gap_or_fields_out_of_bars(simulator):
+    path = "/v2/stocks/KO/bars?timeframe=1Min&start=2026-01-05T10:00:00Z&end=2026-01-05T10:08:00Z"
+    whole = simulator.call("GET", path).json()["bars"]
+
+    simulator.fault("wrong_data", mode="gap", operation="data", count=1)
+    assert simulator.call("GET", path).json()["bars"] == whole[:3] + whole[6:]
+    simulator.fault("wrong_data", mode="missing_fields", operation="data", count=1)
+    assert all("c" not in bar and "o" in bar for bar in simulator.call("GET", path).json()["bars"])
+
+
 def test_a_fault_hits_only_its_operation_and_only_so_often(simulator):
     simulator.fault("error", operation="cancel", status=500, count=2)
     order = simulator.rest_order("counted")

@@ -290,6 +290,20 @@ def test_a_replacement_asks_for_the_full_quantity_again_as_alpaca_does():
     assert (old.status, new.status, new.quantity, new.filled_quantity) == (Status.REPLACED, Status.NEW, 10, 0)
 
 
+def test_a_replacing_sell_that_is_no_longer_covered_is_rejected():
+    bench = Bench(partial_probability=0)
+    bench.submit(quantity=Decimal(10))
+    bench.tick()
+    old = bench.submit(side=Side.SELL, type=OrderType.LIMIT, limit_price=Decimal(10_000))
+    new = replace_order(bench.venue, old, ReplaceTerms(None, Decimal(9_000), None, None, None), request_id=2)
+    bench.venue.fill(old, Decimal(4), Decimal(10_000))
+
+    bench.tick()
+
+    assert (old.status, new.status) == (Status.REPLACED, Status.REJECTED)
+    assert bench.venue.book.account.quantity_of("AAPL") == 6
+
+
 def test_a_day_order_expires_when_the_day_ends():
     bench = Bench()
     day = bench.submit(type=OrderType.LIMIT, limit_price=Decimal(1))
