@@ -81,9 +81,16 @@ def _level(text: str) -> str:
 VARIABLES = (
     Variable("DATABASE_URL", _database, None, "PostgreSQL 15 or newer"),
     Variable("REDIS_URL", _redis, None, "Redis or Valkey 6.2 or newer: cache, and broker of messages by default"),
-    Variable("STANCHION_BROKER_URL", _message_broker, "", "Celery's broker of messages, redis:// or amqp://; default REDIS_URL"),
+    Variable(
+        "STANCHION_BROKER_URL",
+        _message_broker,
+        "",
+        "Celery's broker of messages, redis:// or amqp://; default REDIS_URL",
+    ),
     Variable("STANCHION_SECRET_KEY", _secret, None, "signs sessions; at least 32 random characters"),
-    Variable("STANCHION_ENCRYPTION_KEY", _words, None, "Fernet keys for broker credentials, newest first, comma separated"),
+    Variable(
+        "STANCHION_ENCRYPTION_KEY", _words, None, "Fernet keys for broker credentials, newest first, comma separated"
+    ),
     Variable("STANCHION_ALLOWED_HOSTS", _words, "127.0.0.1,localhost,[::1]", "host names the web process answers to"),
     Variable("STANCHION_TRUSTED_ORIGINS", _words, "", "origins (scheme://host) allowed to post forms, behind a proxy"),
     Variable("STANCHION_HTTPS", _flag, "0", "1 where TLS ends in front: secure cookies, HSTS, redirect"),
@@ -92,9 +99,15 @@ VARIABLES = (
     Variable("STANCHION_LOG_JSON", _flag, "1", "0 writes readable lines instead of JSON"),
     Variable("STANCHION_FLOWER_URL", str, "", "address of Flower, linked from the operator screen"),
     Variable("STANCHION_TOKEN_DAYS", _positive, "30", "days after which an API token expires"),
-    Variable("STANCHION_MAX_BODY_BYTES", lambda text: int(_positive(text)), "1048576", "largest request body, in bytes"),
-    Variable("STANCHION_JOB_LEASE_SECONDS", _positive, "10", "lease of a claimed job; a frozen worker loses it after this"),
-    Variable("STANCHION_SETTLE_SECONDS", _positive, "5", "least age of an unknown order before its absence is believed"),
+    Variable(
+        "STANCHION_MAX_BODY_BYTES", lambda text: int(_positive(text)), "1048576", "largest request body, in bytes"
+    ),
+    Variable(
+        "STANCHION_JOB_LEASE_SECONDS", _positive, "10", "lease of a claimed job; a frozen worker loses it after this"
+    ),
+    Variable(
+        "STANCHION_SETTLE_SECONDS", _positive, "5", "least age of an unknown order before its absence is believed"
+    ),
 )
 
 

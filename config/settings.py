@@ -153,7 +153,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
-    "SERVE_AUTHENTICATION": ["reliability.api.authentication.SessionAuthentication", "reliability.api.authentication.TokenAuthentication"],
+    "SERVE_AUTHENTICATION": [
+        "reliability.api.authentication.SessionAuthentication",
+        "reliability.api.authentication.TokenAuthentication",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
@@ -164,7 +167,10 @@ LOGGING = logging_settings(ENV["STANCHION_LOG_LEVEL"], as_json=ENV["STANCHION_LO
 LOGGING_CONFIG = "logging.config.dictConfig"
 
 # Stanchion's own values; each app reads its part in its ``conf.py``.
-RELIABILITY = {"job_lease": timedelta(seconds=ENV["STANCHION_JOB_LEASE_SECONDS"]), "flower_url": ENV["STANCHION_FLOWER_URL"]}
+RELIABILITY = {
+    "job_lease": timedelta(seconds=ENV["STANCHION_JOB_LEASE_SECONDS"]),
+    "flower_url": ENV["STANCHION_FLOWER_URL"],
+}
 BROKERS = {
     "encryption_keys": tuple(ENV["STANCHION_ENCRYPTION_KEY"]),
     "settle_time": timedelta(seconds=ENV["STANCHION_SETTLE_SECONDS"]),

@@ -79,9 +79,7 @@ class OrderListView(APIView):
     def post(self, request: Request) -> Response:
         """Accept an order. The answer comes after it is durable; it is then sent, once in effect."""
         submission = OrderSubmission(request.headers.get(KEY_HEADER), request.data)
-        accepted = accept_order(
-            owner_id=request.user.pk, actor=request.user.get_username(), submission=submission
-        )
+        accepted = accept_order(owner_id=request.user.pk, actor=request.user.get_username(), submission=submission)
         headers = {"Location": f"/api/v1/orders/{accepted.id}"}
         if accepted.replayed:
             headers["Idempotent-Replayed"] = "true"
@@ -124,9 +122,7 @@ class OrderBatchView(APIView):
         """Accept many orders in one transaction. One bad order does not hinder the others."""
         items = _batch_items(request.data)
         submissions = [OrderSubmission(item.get("idempotency_key"), item.get("order")) for item in items]
-        answers = accept_orders(
-            owner_id=request.user.pk, actor=request.user.get_username(), submissions=submissions
-        )
+        answers = accept_orders(owner_id=request.user.pk, actor=request.user.get_username(), submissions=submissions)
         return Response({"results": [_batch_answer(answer) for answer in answers]}, 207)
 
 
@@ -180,14 +176,14 @@ class OrderCancelView(APIView):
     required_permissions = {"POST": "brokers.submit_order"}
 
     @extend_schema(
-        operation_id="cancel_order", request=None, responses={202: serializers.CancelAnswerSerializer, **ERROR_RESPONSES}
+        operation_id="cancel_order",
+        request=None,
+        responses={202: serializers.CancelAnswerSerializer, **ERROR_RESPONSES},
     )
     def post(self, request: Request, order_id: UUID) -> Response:
         """Cancel at once what was not sent; otherwise ask the broker. Asking twice changes nothing."""
         state = request_cancel(order_id, actor=request.user.get_username())
-        return Response(
-            {"id": str(order_id), "state": state.value, "cancel_pending": state not in FINAL_STATES}, 202
-        )
+        return Response({"id": str(order_id), "state": state.value, "cancel_pending": state not in FINAL_STATES}, 202)
 
 
 class PositionListView(APIView):

@@ -88,9 +88,7 @@ def _move_positions(by_position: dict[tuple[int, str], list[Fill]]) -> None:
     for position in positions:
         for fill in by_position[position.account_id, position.symbol]:
             events.append(_move(position, fill))
-    Position.objects.bulk_update(
-        positions, ["quantity", "average_price", "realized_profit", "version", "changed_at"]
-    )
+    Position.objects.bulk_update(positions, ["quantity", "average_price", "realized_profit", "version", "changed_at"])
     PositionEvent.objects.bulk_create(events)
 
 

@@ -22,8 +22,8 @@ from brokers.core.reports import FillReport, OrderReport, ReportedStatus
 from brokers.services.fills import BookedFill, book_fills, known_fills
 
 _COLUMNS = (
-    "id", "account_id", "client_order_id", "correlation_id", "symbol", "side", "order_type", "time_in_force", "quantity",
-    "notional", "limit_price", "stop_price", "extended_hours", "submit_before",
+    "id", "account_id", "client_order_id", "correlation_id", "symbol", "side", "order_type", "time_in_force",
+    "quantity", "notional", "limit_price", "stop_price", "extended_hours", "submit_before",
     "state", "version", "broker_order_id", "reported_status", "reported_filled_quantity", "filled_quantity",
     "filled_notional", "cancel_requested_at", "lookup_misses", "absence_proven_at", "error_code", "error_message",
     "sent_at", "acknowledged_at", "finished_at",
@@ -137,7 +137,8 @@ class OrderBatch:
     @classmethod
     def lock_reported(cls, account_id: int, client_ids: Sequence[str], broker_ids: Sequence[str]) -> "OrderBatch":
         """Lock the account's orders that reports speak of, by either id."""
-        where = "account_id = %s AND (client_order_id = ANY(%s) OR (broker_order_id <> '' AND broker_order_id = ANY(%s)))"
+        by_broker = "(broker_order_id <> '' AND broker_order_id = ANY(%s))"
+        where = f"account_id = %s AND (client_order_id = ANY(%s) OR {by_broker})"
         return cls(_rows(where, [account_id, list(client_ids), list(broker_ids)]))
 
     def find(self, account_id: int, client_order_id: str, broker_order_id: str) -> OrderRow | None:
@@ -148,7 +149,9 @@ class OrderBatch:
 
     # -- changes ------------------------------------------------------------------------
 
-    def move(self, row: OrderRow, target: OrderState, kind: str, source: str, *, actor: str = "", **evidence: Any) -> None:
+    def move(
+        self, row: OrderRow, target: OrderState, kind: str, source: str, *, actor: str = "", **evidence: Any
+    ) -> None:
         """Make one of our own transitions; raises ``IllegalTransitionError`` for any other."""
         if (OrderState(row.state), target) not in OWN_TRANSITIONS:
             raise IllegalTransitionError(f"{row.state} -> {target} of order {row.id}")
@@ -263,5 +266,3 @@ def _rows(where: str, parameters: list[Any]) -> list[OrderRow]:
     with connection.cursor() as cursor:
         cursor.execute(_SELECT.format(where=where), parameters)
         return [OrderRow(*row) for row in cursor.fetchall()]
-
-

@@ -32,11 +32,12 @@ WITH accepted AS (
     FROM unnest(%(ids)s::uuid[], %(accounts)s::bigint[], %(keys)s::text[], %(hashes)s::text[], %(client_ids)s::text[],
                 %(symbols)s::text[], %(sides)s::text[], %(types)s::text[], %(tifs)s::text[], %(quantities)s::numeric[],
                 %(notionals)s::numeric[], %(limits)s::numeric[], %(stops)s::numeric[], %(extended)s::bool[])
-         AS new (id, account_id, idempotency_key, request_hash, client_order_id, symbol, side, order_type, time_in_force,
-                 quantity, notional, limit_price, stop_price, extended_hours)
+         AS new (id, account_id, idempotency_key, request_hash, client_order_id, symbol, side, order_type,
+                 time_in_force, quantity, notional, limit_price, stop_price, extended_hours)
     ON CONFLICT (owner_id, idempotency_key) DO NOTHING
     RETURNING id, owner_id, account_id, idempotency_key, request_hash, client_order_id, correlation_id, symbol, side,
-        order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours, accepted_at, submit_before
+        order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours, accepted_at,
+        submit_before
 ), noted AS (
     INSERT INTO brokers_orderevent (order_id, sequence, kind, from_state, to_state, source, actor, evidence)
     SELECT id, 1, 'accepted', '', 'accepted', 'api', %(actor)s, to_jsonb(accepted) FROM accepted
@@ -45,7 +46,8 @@ SELECT id, accepted_at, submit_before FROM accepted
 """
 
 _EXISTING = """
-SELECT o.id, o.idempotency_key, o.request_hash, o.client_order_id, o.correlation_id, a.name, o.accepted_at, o.submit_before
+SELECT o.id, o.idempotency_key, o.request_hash, o.client_order_id, o.correlation_id, a.name, o.accepted_at,
+       o.submit_before
 FROM brokers_order o JOIN brokers_account a ON a.id = o.account_id
 WHERE o.owner_id = %s AND o.idempotency_key = ANY(%s)
 """
@@ -190,10 +192,11 @@ def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict
 def _read_existing(owner_id: int, keys: Sequence[str]) -> dict[str, _Known]:
     with connection.cursor() as cursor:
         cursor.execute(_EXISTING, [owner_id, list(keys)])
-        return {
-            key: _Known(order_id, request_hash, client_id, account, accepted_at, before, correlation_id, is_new=False)
-            for order_id, key, request_hash, client_id, correlation_id, account, accepted_at, before in cursor.fetchall()
-        }
+        rows = cursor.fetchall()
+    return {
+        key: _Known(order_id, request_hash, client_id, account, accepted_at, before, correlation_id, is_new=False)
+        for order_id, key, request_hash, client_id, correlation_id, account, accepted_at, before in rows
+    }
 
 
 def _answer(

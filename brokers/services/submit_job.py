@@ -106,7 +106,7 @@ class SubmitOrderJob(JobKind):
         state = OrderState(row.state)
         if state is OrderState.ACCEPTED:
             if row.submit_before <= batch.now:
-                return Dead(JobError("SYSTEM_DEADLINE_PASSED", "The order could not be sent in time; it was never sent."))
+                return Dead(JobError("SYSTEM_DEADLINE_PASSED", "It could not be sent in time, and never was."))
             return self._send(batch, row, profile, job)
         if state is OrderState.SENDING:
             batch.move(row, OrderState.UNKNOWN, "sender_lost", "worker", attempt=job.attempt)
@@ -142,9 +142,7 @@ class SubmitOrderJob(JobKind):
         delay = timedelta(0) if code == _DUPLICATE else lookup_delay(0)
         return Snooze(delay, JobError(code, message))
 
-    def _apply_definite(
-        self, batch: OrderBatch, row: OrderRow, error: BrokerCallError, job: ClaimedJob
-    ) -> Disposition:
+    def _apply_definite(self, batch: OrderBatch, row: OrderRow, error: BrokerCallError, job: ClaimedJob) -> Disposition:
         """The broker provably did not carry it out: refused for good, or to be sent later."""
         evidence = {"code": error.code, "message": error.message, "raw_code": error.raw_code}
         if error.kind is FailureKind.REJECTED:

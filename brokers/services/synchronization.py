@@ -97,9 +97,7 @@ class SyncAccountJob(JobKind):
         if not isinstance(outcome.result, SyncResult):
             return failure_disposition(outcome)
         record_evidence(account_id, outcome.result.reports, outcome.result.page.fills, "poll")
-        Account.objects.filter(pk=account_id).update(
-            fill_cursor=outcome.result.page.cursor, synced_at=timezone.now()
-        )
+        Account.objects.filter(pk=account_id).update(fill_cursor=outcome.result.page.cursor, synced_at=timezone.now())
         return Done()
 
 
@@ -124,7 +122,8 @@ def accounts_to_sync() -> set[int]:
     """Return the accounts whose state at the broker may differ from what is recorded."""
     final = [state.value for state in FINAL_STATES]
     stale = timezone.now() - timedelta(minutes=1)
-    due = set(Order.objects.exclude(state__in=[*final, OrderState.ACCEPTED]).values_list("account_id", flat=True).distinct())
+    in_hand = Order.objects.exclude(state__in=[*final, OrderState.ACCEPTED])
+    due = set(in_hand.values_list("account_id", flat=True).distinct())
     due |= set(_accounts_missing_fills())
     due |= set(Account.objects.exclude(synced_at__gt=stale).values_list("pk", flat=True))
     return due & {profile.id for profile in list_profiles()}
@@ -140,9 +139,7 @@ def _accounts_missing_fills() -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def record_evidence(
-    account_id: int, reports: Sequence[OrderReport], fills: Sequence[FillReport], source: str
-) -> None:
+def record_evidence(account_id: int, reports: Sequence[OrderReport], fills: Sequence[FillReport], source: str) -> None:
     """Merge reports and fills into our orders, in the caller's transaction; repeated evidence changes nothing.
 
     Fills of orders that are not ours are booked as external: the position is the account's.

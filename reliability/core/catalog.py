@@ -64,7 +64,7 @@ _DEFINITIONS = (
         "A gateway in front of the broker gave up waiting.", _LOOK_UP,
         retryable=True, ambiguous=True, http_status=504,
     ),
-    # auth: identity and permission
+    # auth, which is identity and permission
     ErrorDefinition(
         "AUTH_INVALID_CREDENTIALS", Cat.AUTHENTICATION, Sev.CRITICAL, Do.MANUAL,
         "The broker does not accept the account's credentials.",

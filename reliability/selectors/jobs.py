@@ -78,7 +78,9 @@ def dead_letter_summary(job: Job) -> dict[str, Any]:
     }
 
 
-def list_dead_letters(*, kind: str = "", error_code: str = "", after_id: int | None = None, limit: int = 100) -> list[Job]:
+def list_dead_letters(
+    *, kind: str = "", error_code: str = "", after_id: int | None = None, limit: int = 100
+) -> list[Job]:
     """Return dead jobs, newest first; ``after_id`` goes on after the last one of a page."""
     jobs = Job.objects.filter(state=JobState.DEAD).order_by("-id")
     if kind:
@@ -102,5 +104,3 @@ def list_attempts(job_id: int) -> list[dict[str, Any]]:
             "attempt", "fence", "worker", "outcome", "error_code", "error_message", "detail", "actor", "recorded_at"
         )
     )
-
-

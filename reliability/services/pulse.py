@@ -28,7 +28,8 @@ ON CONFLICT (pulse) DO UPDATE SET beat_at = clock_timestamp(), ended_at = NULL, 
 """
 _BEAT = "UPDATE reliability_heartbeat SET beat_at = clock_timestamp(), detail = %s WHERE pulse = %s"
 _END = """
-UPDATE reliability_heartbeat SET ended_at = clock_timestamp(), end_reason = 'stopped' WHERE pulse = %s AND ended_at IS NULL
+UPDATE reliability_heartbeat SET ended_at = clock_timestamp(), end_reason = 'stopped'
+WHERE pulse = %s AND ended_at IS NULL
 """
 _RETRY_SECONDS = 0.2
 

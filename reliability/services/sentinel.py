@@ -51,7 +51,5 @@ class Sentinel:
     def _rescue(self) -> None:
         """Right after an outage processes are still taking their pulses again: trust leases only."""
         for rescued in rescue_lost_jobs(by_pulse=time.monotonic() >= self._trust_pulses_at):
-            logger.warning(
-                "jobs handed on", extra={"lane": rescued.lane, "state": rescued.state, "jobs": rescued.jobs}
-            )
+            logger.warning("jobs handed on", extra={"lane": rescued.lane, "state": rescued.state, "jobs": rescued.jobs})
             dispatch.nudge(rescued.lane)

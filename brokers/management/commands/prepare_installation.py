@@ -31,8 +31,9 @@ _ROLES = {
 
 class Command(BaseCommand):
     help = (
-        "Create roles and schedules; and, from the environment, a login (STANCHION_ADMIN_USER, STANCHION_ADMIN_PASSWORD), "
-        "an API token (STANCHION_API_TOKEN) and accounts at simulated brokers (STANCHION_SIM_A_URL, STANCHION_SIM_B_URL)."
+        "Create roles and schedules; and, from the environment, a login (STANCHION_ADMIN_USER, "
+        "STANCHION_ADMIN_PASSWORD), an API token (STANCHION_API_TOKEN) and accounts at simulated brokers "
+        "(STANCHION_SIM_A_URL, STANCHION_SIM_B_URL)."
     )
 
     @transaction.atomic
@@ -95,7 +96,7 @@ class Command(BaseCommand):
             broker, _ = Broker.objects.update_or_create(
                 name=f"sim-{suffix}", defaults={"adapter": "alpaca", "base_url": url, "stream_url": stream}
             )
-            account, created = Account.objects.get_or_create(
+            account, _ = Account.objects.get_or_create(
                 name=f"sim-{suffix}", defaults={"broker": broker, "is_default": suffix == "a"}
             )
             set_credentials(account, credentials)

@@ -57,9 +57,7 @@ def discard_dead_letters(ids: Sequence[int], *, actor: str, reason: str) -> int:
             _kind_discard(job, actor, reason)
             _note(job, AttemptOutcome.DISCARDED, actor, reason)
             record_audit(actor, "discard_dead_letter", f"job:{job.pk}", before=_facts(job), reason=reason)
-        Job.objects.filter(pk__in=[job.pk for job in jobs]).update(
-            state=JobState.DISCARDED, finished_at=timezone.now()
-        )
+        Job.objects.filter(pk__in=[job.pk for job in jobs]).update(state=JobState.DISCARDED, finished_at=timezone.now())
     return len(jobs)
 
 

@@ -34,7 +34,8 @@ WITH alive AS MATERIALIZED (
     FROM lost WHERE job.id = lost.id
     RETURNING job.id, job.lane, job.state, job.attempt, job.fence, lost.worker, job.error_code, job.error_message
 ), noted AS (
-    INSERT INTO reliability_jobattempt (job_id, attempt, fence, worker, outcome, error_code, error_message, detail, actor)
+    INSERT INTO reliability_jobattempt
+        (job_id, attempt, fence, worker, outcome, error_code, error_message, detail, actor)
     SELECT id, attempt, fence - 1, worker, 'lost', error_code, error_message, '{}', 'sentinel' FROM moved
 )
 SELECT lane, state, count(*) FROM moved GROUP BY lane, state

@@ -9,7 +9,6 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-
 from queue import Empty
 
 from django.db import close_old_connections, connection
@@ -182,5 +181,3 @@ class JobRunner:
         self._next_renewal = now + lease.total_seconds() / 4
         aging = [job for job in self._claimed.values() if now - job.claimed_monotonic > job.lease_seconds / 4]
         renew_leases(aging, lease)
-
-

@@ -29,7 +29,8 @@ SET state = 'running', attempt = job.attempt + 1, fence = job.fence + 1, worker 
     lease_until = clock_timestamp() + due.lease
 FROM due WHERE job.id = due.id
 RETURNING job.id, job.kind, job.lane, job.subject, job.payload, job.attempt, job.max_attempts, job.crashes,
-          job.snoozes, job.fence, job.correlation_id, job.created_at, job.deadline_at, extract(epoch FROM due.lease)::float
+          job.snoozes, job.fence, job.correlation_id, job.created_at, job.deadline_at,
+          extract(epoch FROM due.lease)::float
 """
 
 _LOCK_CURRENT = """
@@ -130,9 +131,7 @@ def renew_leases(jobs: Sequence[ClaimedJob], lease: timedelta) -> None:
     if not jobs:
         return
     with connection.cursor() as cursor:
-        cursor.execute(
-            _RENEW, {"ids": [job.id for job in jobs], "fences": [job.fence for job in jobs], "lease": lease}
-        )
+        cursor.execute(_RENEW, {"ids": [job.id for job in jobs], "fences": [job.fence for job in jobs], "lease": lease})
 
 
 def has_suspects(lanes: Sequence[str]) -> set[str]:
