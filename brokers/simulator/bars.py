@@ -70,7 +70,7 @@ def bar_at(instrument: Instrument, seed: int, timeframe: Timeframe, start: datet
     low = round(min(opening, closing) * (1 - down * 0.002), 2)
     volume = int((100 + busy * 5000) * (timeframe.length / timedelta(minutes=1)))
     return {
-        "t": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "t": start.isoformat().replace("+00:00", "Z"),
         "o": opening,
         "h": high,
         "l": low,

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 from brokers.simulator.requests import refuse
 
+YEARS = range(1900, 2200)
+
 
 def whole_number(query: Mapping[str, str], name: str, default: int, largest: int) -> int:
     text = query.get(name) or str(default)
@@ -32,6 +34,8 @@ def instant_of(query: Mapping[str, str], name: str) -> datetime | None:
         value = datetime.fromisoformat(text.replace(" ", "+"))
     except ValueError as error:
         raise refuse(f"invalid {name}: {text}") from error
+    if value.year not in YEARS:
+        raise refuse(f"invalid {name}: {text}")
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 

@@ -92,7 +92,7 @@ def _decode_token(token: str | None) -> tuple[str, datetime | None]:
         return "", None
     try:
         symbol, _, start = base64.urlsafe_b64decode(token).decode().partition("|")
-        return symbol, datetime.fromisoformat(start)
+        return symbol, datetime.fromisoformat(start).astimezone(UTC)
     except (binascii.Error, ValueError) as error:
         raise RefusalError(400, None, "invalid page_token") from error
 

@@ -210,6 +210,33 @@ def test_activities_page_through_every_fill_once(client, eventually):
     assert client.get("/account/activities/FILL", {"after": everything[-1]["transaction_time"]}) == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/v2/orders", "x", 400),
+        ("POST", "/v2/orders", "[]", 400),
+        ("POST", "/v2/orders", '{"symbol": "AAPL", "qty": "NaN", "side": "buy", "type": "market"}', 422),
+        ("POST", "/v2/orders", '{"symbol": ["AAPL"], "qty": {}, "side": []}', 422),
+        ("GET", "/v2/orders?limit=501", None, 422),
+        ("GET", "/v2/orders?status=everything", None, 422),
+        ("GET", "/v2/orders?after=2026-99", None, 422),
+        ("GET", "/v2/account/activities/FILL?date=9999-12-31", None, 422),
+        ("GET", "/v2/account/activities/FILL?page_size=101", None, 422),
+        ("GET", "/v2/stocks/bars?symbols=AAPL&timeframe=1Eon", None, 400),
+        ("GET", "/v2/stocks/bars?symbols=AAPL&page_token=nonsense", None, 400),
+        ("GET", "/v2/stocks/bars?symbols=NOSUCH", None, 400),
+        ("GET", "/v2/orders:by_client_order_id", None, 422),
+        ("GET", "/v2/nowhere", None, 404),
+        ("PUT", "/v2/account", None, 405),
+    ],
+)
+def test_bad_requests_are_answered_with_a_message(simulator, method, path, body, status):
+    answer = simulator.call(method, path, data=body)
+
+    assert answer.status_code == status
+    assert answer.json()["message"]
+
+
 def test_wrong_keys_are_forbidden(simulator):
     client = TradingClient("wrong", "keys", url_override=simulator.url)
 

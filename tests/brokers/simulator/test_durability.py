@@ -211,3 +211,15 @@ def test_a_port_in_use_is_one_clear_line(start_simulator, tmp_path):
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert "address already in use" in result.stderr
+
+
+def test_it_imports_nothing_of_the_rest_of_the_project():
+    script = "import sys, brokers.simulator.__main__ as m; print(*{name.split('.')[0] for name in sys.modules})"
+    own = "print(*(n for n in sys.modules if n.startswith('brokers.') and not n.startswith('brokers.simulator')))"
+
+    result = subprocess.run([sys.executable, "-c", f"{script}; {own}"], cwd=ROOT, capture_output=True, text=True)
+
+    packages, own_modules = result.stdout.split("\n")[:2]
+    assert "brokers" in packages.split()
+    assert not {"django", "config", "reliability", "reconciliation", "celery"} & set(packages.split())
+    assert own_modules == ""
