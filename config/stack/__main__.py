@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         command.add_argument("--directory", type=Path, help="instance directory; default .stanchion/default")
         command.add_argument("--without", action="append", default=[], metavar="PROCESS", help="leave a process out")
-        command.add_argument("--quiet", action="store_true", help="log files only")
+        command.add_argument("--quiet", action="store_true", help="leave what processes say to their log files")
         command.add_argument("--temporary", action="store_true", help="delete the directory at the end")
         command.add_argument("--until-eof", action="store_true", help="also stop when standard input closes")
         command.set_defaults(run=_up, scope=scope)

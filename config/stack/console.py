@@ -16,15 +16,13 @@ LARGEST_LOG_BYTES = 32 * 1024 * 1024
 
 
 class Progress:
-    """Prints one line per step with the time since the start; silent when told to be quiet."""
+    """Prints one line per step with the time since the start."""
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self) -> None:
         self._began = time.monotonic()
 
     def say(self, text: str) -> None:
-        if not self._quiet:
-            _print(f"{time.monotonic() - self._began:6.1f} s  {text}\n")
+        _print(f"{time.monotonic() - self._began:6.1f} s  {text}\n")
 
 
 class Follower:

@@ -66,7 +66,7 @@ def running_instance(
 
     Args:
         temporary: Delete the instance at the end, unless ``keep``.
-        quiet: Show nothing of its processes on the terminal; ``logs`` in the directory has it all.
+        quiet: Show nothing on the terminal; ``logs`` in the directory has it all.
         directory: Where it lives; a new directory by default.
         scope: The whole stack, or PostgreSQL and Valkey only.
         without: Names of processes to leave out.
@@ -83,7 +83,13 @@ def running_instance(
     argv = [sys.executable, "-m", "config.stack", "up" if scope is Scope.STACK else "services", *options]
     with tempfile.TemporaryFile("w+") as errors:
         supervisor = subprocess.Popen(
-            argv, cwd=ROOT, env={**os.environ, **(environment or {})}, stdin=subprocess.PIPE, stderr=errors, text=True
+            argv,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL if quiet else None,
+            stderr=errors,
+            text=True,
         )
         try:
             _wait_until_ready(Control(place), supervisor, errors, report)

@@ -31,11 +31,11 @@ def serve(
     Args:
         instance: An open instance.
         scope: The whole stack, or PostgreSQL and Valkey only.
-        quiet: Log files only, nothing on the terminal.
+        quiet: Leave what the processes say to their log files; progress and addresses are still shown.
         without: Names of processes to leave out.
         until_eof: Also stop when standard input closes, which is when whoever started us is gone.
     """
-    progress = Progress(quiet=quiet)
+    progress = Progress()
     _prepare_data(instance, scope, progress)
     specs = processes.stack(instance) if scope is Scope.STACK else processes.services(instance)
     kept = [spec for spec in specs if spec.name not in set(without)]
@@ -56,7 +56,7 @@ def supervise(
 
     def on_ready() -> None:
         progress.say("everything is ready")
-        if instance and not quiet:
+        if instance:
             print_addresses(instance, {spec.name for spec in specs})
 
     async def main() -> None:

@@ -45,7 +45,7 @@ def specs(directory: Path, *, broken: bool) -> list[ProcessSpec]:
 
 
 def main(directory: Path, *flags: str) -> None:
-    supervise(directory, specs(directory, broken="broken" in flags), progress=Progress(quiet=False), quiet=False)
+    supervise(directory, specs(directory, broken="broken" in flags), progress=Progress(), quiet=False)
 
 
 if __name__ == "__main__":
