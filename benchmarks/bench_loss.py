@@ -39,6 +39,7 @@ def subjects() -> dict[str, Callable[[int], LossSubject]]:
 
 def main() -> int:
     arguments = _parse()
+    end_orderly_on_sigterm()
     if arguments.one:
         run_turn(arguments)
         return 0
@@ -74,7 +75,6 @@ def run_scenarios(names: Sequence[str], arguments: argparse.Namespace) -> list[d
 
 def run_turn(arguments: argparse.Namespace) -> None:
     """Run one scenario with one subject in this process and write what came of it."""
-    end_orderly_on_sigterm()
     scenario = SCENARIOS[arguments.scenario[0]]
     subject = subjects()[arguments.one](arguments.seed)
     result: dict[str, Any] = {"name": subject.name}

@@ -28,6 +28,7 @@ console = Console()
 
 def main() -> int:
     arguments = _parse()
+    end_orderly_on_sigterm()
     load = QUICK if arguments.quick else Load()
     if arguments.one:
         run_turn(arguments.one, load, Path(arguments.out))
@@ -67,7 +68,6 @@ def run_rounds(names: Sequence[str], rounds: int, *, quick: bool) -> list[dict[s
 
 def run_turn(name: str, load: Load, out: Path) -> None:
     """Measure one contender in this process and write its figures, or its error, to ``out``."""
-    end_orderly_on_sigterm()
     contender = all_contenders()[name]()
     result: dict[str, Any] = {"name": contender.name, "batch": contender.batch}
     with Services() as services:

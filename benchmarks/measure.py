@@ -17,13 +17,13 @@ def own_cpu_seconds() -> float:
 
 def tree_cpu_seconds(pids: Iterable[int]) -> float:
     """Return the CPU seconds of the trees under ``pids``, with children that ended and were reaped."""
-    return sum(_spent(process) for process in _trees(pids))
+    return sum(_spent(process) for process in process_trees(pids))
 
 
 def tree_memory_mb(pids: Iterable[int]) -> float:
     """Return the memory of the trees under ``pids``; pages shared between processes count once."""
     total = 0
-    for process in _trees(pids):
+    for process in process_trees(pids):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             memory = process.memory_full_info()
             total += getattr(memory, "pss", memory.rss)
@@ -74,7 +74,8 @@ def spread(values: Sequence[float], digits: int = 0) -> str:
     return middle if len(values) == 1 else f"{middle} [{min(values):.{digits}f}-{max(values):.{digits}f}]"
 
 
-def _trees(pids: Iterable[int]) -> list[psutil.Process]:
+def process_trees(pids: Iterable[int]) -> list[psutil.Process]:
+    """Return the processes under ``pids`` that are alive, each once."""
     found: dict[int, psutil.Process] = {}
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):

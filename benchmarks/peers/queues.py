@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from benchmarks.measure import process_trees
 from benchmarks.peers import order_job
 from benchmarks.peers.contender import ContenderError
 from benchmarks.services import Services, tail
@@ -34,6 +36,7 @@ class QueuePeer:
         self.command = command
         self.make_enqueue = enqueue
         self.environment = dict(environment or {})
+        self.worker: subprocess.Popen[bytes] | None = None
 
     def start(self, services: Services) -> None:
         self.marks = services.folder / "marks"
@@ -61,7 +64,7 @@ class QueuePeer:
         deadline = time.monotonic() + timeout_seconds
         before = numbers.start - 1  # numbers count from 1 without gaps, so all earlier ones are marked
         while _marked(self.marks) < before + len(numbers):
-            if self.worker.poll() is not None:
+            if self.worker is None or self.worker.poll() is not None:
                 raise ContenderError(f"the worker ended: {tail(self.log)}")
             if time.monotonic() > deadline:
                 raise ContenderError(f"{_marked(self.marks)} of {before + len(numbers)} done: {tail(self.log)}")
@@ -76,17 +79,15 @@ class QueuePeer:
         self._signal_all(signal.SIGCONT)
 
     def pids(self) -> list[int]:
-        return [self.worker.pid]
+        return [self.worker.pid] if self.worker else []
 
     def stop(self) -> None:
         self.resume()  # the processes themselves end with the servers
 
     def _signal_all(self, number: signal.Signals) -> None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            root = psutil.Process(self.worker.pid)
-            for process in (root, *root.children(recursive=True)):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.send_signal(number)
+        for process in process_trees(self.pids()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
 
 def celery_peer(name: str, *pool: str, environment: Mapping[str, str] | None = None) -> QueuePeer:
