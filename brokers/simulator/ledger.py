@@ -52,6 +52,7 @@ class LedgerSummary:
 
     Attributes:
         orders: Every accepted order by broker order id, in order of acceptance.
+        orders_by_client_order_id: The same orders under the id their sender chose.
         fills: Every fill in order.
         posts_seen: How many POST /v2/orders named each client order id, accepted or not, answered or not.
         refusals: (client order id, message) of each refused submit, cancel or replace.
@@ -62,6 +63,7 @@ class LedgerSummary:
     """
 
     orders: dict[str, LedgerOrder] = field(default_factory=dict)
+    orders_by_client_order_id: dict[str, list[LedgerOrder]] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
     posts_seen: Counter[str] = field(default_factory=Counter)
     refusals: list[tuple[str | None, str]] = field(default_factory=list)
@@ -69,13 +71,6 @@ class LedgerSummary:
     faults: dict[str, Record] = field(default_factory=dict)
     stream_events_lost: int = 0
     starts: int = 0
-
-    @property
-    def orders_by_client_order_id(self) -> dict[str, list[LedgerOrder]]:
-        grouped: dict[str, list[LedgerOrder]] = {}
-        for order in self.orders.values():
-            grouped.setdefault(order.client_order_id, []).append(order)
-        return grouped
 
     @property
     def duplicated_client_order_ids(self) -> list[str]:
@@ -87,7 +82,8 @@ class LedgerSummary:
 
     def executed_quantity(self, client_order_id: str) -> Decimal:
         """Return what was traded under a client order id, over all orders that carry it."""
-        return sum((f.quantity for f in self.fills if f.client_order_id == client_order_id), Decimal(0))
+        orders = self.orders_by_client_order_id.get(client_order_id, [])
+        return sum((order.filled_quantity for order in orders), Decimal(0))
 
     def net_positions(self) -> dict[str, Decimal]:
         """Return the net quantity traded per symbol; flat symbols are left out."""
@@ -153,7 +149,7 @@ def _add(summary: LedgerSummary, record: Record) -> None:
 
 def _add_order(summary: LedgerSummary, record: Record) -> None:
     terms = record["order"]
-    summary.orders[terms["id"]] = LedgerOrder(
+    order = LedgerOrder(
         order_id=terms["id"],
         client_order_id=terms["client_order_id"],
         request_id=record["request_id"],
@@ -163,6 +159,8 @@ def _add_order(summary: LedgerSummary, record: Record) -> None:
         status=Status(terms["status"]),
         replaces=terms["replaces"],
     )
+    summary.orders[order.order_id] = order
+    summary.orders_by_client_order_id.setdefault(order.client_order_id, []).append(order)
 
 
 def _add_fill(summary: LedgerSummary, record: Record) -> None:
