@@ -67,8 +67,8 @@ class SimulatedCounterpart:
             base_url=url,
             stream_url=url.replace("http", "ws") + "/stream",
             credentials={"api_key": API_KEY, "api_secret": API_SECRET},
-            connect_timeout_seconds=0.5,
-            call_timeout_seconds=1.0,
+            connect_timeout_seconds=3.0,
+            call_timeout_seconds=5.0,
         )
 
     def make_trouble(self, trouble: Trouble) -> None:

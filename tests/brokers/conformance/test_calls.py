@@ -129,7 +129,7 @@ def test_many_pages_of_fills_are_complete(with_session, counterpart, client_orde
             counterpart.fill(placed.broker_order_id, Decimal("0.01"))
         return await session.list_fills(start)
 
-    page = with_session(body, call_timeout_seconds=20)
+    page = with_session(body)
 
     assert [fill.cumulative_quantity for fill in page.fills] == [Decimal(n) / 100 for n in range(1, 206)]
 
@@ -141,7 +141,7 @@ def test_many_pages_of_open_orders_are_complete(with_session, counterpart, clien
         await asyncio.gather(*(session.submit_order(name, counterpart.resting_terms()) for name in ids))
         return await session.list_open_orders()
 
-    listed = with_session(body, call_timeout_seconds=20)
+    listed = with_session(body)
 
     assert ids <= {order.client_order_id for order in listed}
     assert len({order.broker_order_id for order in listed}) == len(listed)
@@ -174,7 +174,7 @@ def test_two_hundred_submissions_at_once_stay_apart(with_session, counterpart, c
     async def body(session):
         return await asyncio.gather(*(session.submit_order(name, counterpart.resting_terms()) for name in ids))
 
-    reports = with_session(body, call_timeout_seconds=20)
+    reports = with_session(body)
 
     assert [report.client_order_id for report in reports] == ids
     assert len({report.broker_order_id for report in reports}) == 200
