@@ -1,0 +1,152 @@
+"""A running stack as the acceptance tests handle it: its processes, brokers and database."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import psutil
+import psycopg
+
+from brokers.simulator.ledger import LedgerSummary, read_ledger
+from config.stack.launch import Account, child_setup
+from config.stack.running import ROOT, RunningInstance, running_instance
+
+Broker = Literal["a", "b"]
+BROKERS: tuple[Broker, Broker] = ("a", "b")
+OWN_SERVERS = {"DATABASE_URL": "", "REDIS_URL": ""}
+READY_SECONDS = 60.0
+_POLL_SECONDS = 0.02
+
+
+@dataclass
+class Stack:
+    """One instance, what was accepted on it so far, and the problems that sabotage left behind."""
+
+    instance: RunningInstance
+    accepted: dict[str, str] = field(default_factory=dict)
+    known_problems: set[str] = field(default_factory=set)
+    known_dead_letters: set[int] = field(default_factory=set)
+
+    # -- processes ------------------------------------------------------------------------
+
+    def pid(self, name: str) -> int:
+        pid = self.instance.control.process(name)["pid"]
+        assert isinstance(pid, int), f"{name} does not run"
+        return pid
+
+    def children(self, name: str) -> list[int]:
+        """Return the processes directly below one of the stack's: pool children, gunicorn's workers."""
+        return [child.pid for child in psutil.Process(self.pid(name)).children()]
+
+    def kill(self, name: str) -> None:
+        """Kill -9 one of the stack's processes; what it forked dies with it."""
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def not_ready(self) -> list[str]:
+        """Return what is not in order: processes that are not ready, and a health page that says so."""
+        processes = self.instance.state()["processes"]
+        found = [f"{name} is {entry['state']}" for name, entry in processes.items() if not entry["ready"]]
+        status, body = self.get("/health/ready")
+        if status != 200 or body.get("status") != "ready":
+            found.append(f"/health/ready answers {status} {body}")
+        return found
+
+    @contextmanager
+    def beside(self, name: str, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+        """Run one more Python process next to the stack's own; it is killed at the end, with what it forked."""
+        environment = {**self.instance.environment, "PYTHONUNBUFFERED": "1"}
+        with (self.instance.directory / "logs" / f"{name}.log").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, *argv],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=child_setup(Account.SAME, signal.SIGKILL),
+                start_new_session=True,
+            )
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+    # -- the API, the brokers and the database --------------------------------------------
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Return status and body of a page of the web process; status 0 when nobody answers."""
+        try:
+            with urlopen(self.instance.urls["web"] + path, timeout=5) as response:
+                return response.status, json.load(response)
+        except (URLError, OSError, ValueError) as error:
+            return getattr(error, "code", 0), {"error": str(error)}
+
+    def fault(self, broker: Broker, kind: str, **parameters: Any) -> None:
+        """Switch a fault of a simulated broker on."""
+        self._call(broker, "POST", "/sim/faults", {"kind": kind, **parameters})
+
+    def clear_faults(self) -> None:
+        for broker in BROKERS:
+            self._call(broker, "DELETE", "/sim/faults")
+
+    def ledgers(self) -> dict[str, LedgerSummary]:
+        """Return the ledger of each broker, by the account that trades there."""
+        return {f"sim-{broker}": read_ledger(self.instance.directory / f"simbroker-{broker}") for broker in BROKERS}
+
+    def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query of the stack's own database."""
+        with psycopg.connect(self.instance.env["DATABASE_URL"], autocommit=True, connect_timeout=3) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def _call(self, broker: Broker, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+        url = self.instance.urls[f"simbroker-{broker}"] + path
+        data = json.dumps(body).encode() if body is not None else None
+        request = Request(url, data, {"Content-Type": "application/json"}, method=method)
+        with urlopen(request, timeout=5) as response:
+            response.read()
+
+
+@contextmanager
+def running_stack(environment: dict[str, str] | None = None) -> Iterator[Stack]:
+    """Start a stack of its own servers and yield it; with STANCHION_ACCEPTANCE_KEEP set its directory stays."""
+    keep = bool(os.environ.get("STANCHION_ACCEPTANCE_KEEP"))
+    with running_instance(
+        environment={**OWN_SERVERS, **(environment or {})}, without=["flower"], keep=keep
+    ) as instance:
+        stack = Stack(instance)
+        print(f"\nstack in {instance.directory}")
+        wait_until(lambda: not stack.not_ready(), "the stack is ready")
+        yield stack
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = READY_SECONDS) -> float:
+    """Return how long it took until the condition held; fail when it does not in time."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, f"not within {seconds:.0f} s: {what}"
+        time.sleep(_POLL_SECONDS)
+    return time.monotonic() - began
+
+
+def is_alive(pid: int) -> bool:
+    """A zombie counts as dead: only its parent can remove it."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def log_of(stack: Stack, name: str) -> str:
+    return Path(stack.instance.directory / "logs" / f"{name}.log").read_text(errors="replace")

@@ -1,0 +1,215 @@
+"""One trial: orders are sent, things are broken meanwhile, and then everything is looked at."""
+
+import asyncio
+import os
+import random
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from config.stack.client import ApiClient
+from config.stack.judgement import Judgement, Verdict, judge
+from tests.acceptance.load import Order, cancel_resting, mixed_order, send_orders
+from tests.acceptance.measurements import Measurement, record
+from tests.acceptance.stack import Stack
+
+SETTLE_SECONDS = 60.0
+_SCHEDULED_KINDS = ["orders.sync_all", "orders.sync", "instruments.refresh"]
+_POLL_SECONDS = 0.25
+Recovered = Callable[[], bool]
+
+
+class NotCleanError(AssertionError):
+    """Something was lost, doubled, left behind or not healed; the message lists it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One thing that is broken on purpose, after ``share`` of the orders.
+
+    ``act`` runs in a thread and may return a condition which holds once the victim is back.
+    """
+
+    share: float
+    title: str
+    act: Callable[[], Recovered | None]
+
+
+@dataclass
+class Trial:
+    """What a trial showed."""
+
+    name: str
+    stack: Stack
+    judgement: Judgement
+    orders: list[Order]
+    problems: list[str]
+    measurement: Measurement
+
+    def require_clean(self) -> None:
+        """Raise ``NotCleanError`` unless nothing is wrong."""
+        if self.problems:
+            shown = "\n".join(self.problems[:20])
+            raise NotCleanError(f"{self.name}: {len(self.problems)} problems, {self.measurement}\n{shown}")
+
+
+@dataclass
+class _Watch:
+    """Runs the strikes of one trial and measures until everything is healthy after the last."""
+
+    stack: Stack
+    waiting: list[Strike]
+    recovered: list[Recovered] = field(default_factory=list)
+    running: list[asyncio.Task[None]] = field(default_factory=list)
+    struck: list[str] = field(default_factory=list)
+    last_strike: float = 0.0
+
+    def on_progress(self, share: float) -> None:
+        while self.waiting and self.waiting[0].share <= share:
+            self.running.append(asyncio.create_task(self._strike(self.waiting.pop(0))))
+
+    async def _strike(self, strike: Strike) -> None:
+        print(f"  {datetime.now(UTC):%H:%M:%S.%f} {strike.title}")
+        self.last_strike = max(self.last_strike, time.monotonic())
+        recovered = await asyncio.to_thread(strike.act)
+        self.struck.append(strike.title)
+        if recovered is not None:
+            self.recovered.append(recovered)
+
+    async def healthy_seconds(self) -> float:
+        """Wait until the victims are back and all is ready; return the seconds since the last strike."""
+        for task in self.running:
+            await task
+        assert not self.waiting, f"these were never struck: {self.waiting}"
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < deadline:
+            if all(recovered() for recovered in self.recovered) and not await asyncio.to_thread(self.stack.not_ready):
+                break
+            await asyncio.sleep(0.05)
+        return time.monotonic() - self.last_strike if self.struck else 0.0
+
+
+def run_trial(
+    stack: Stack,
+    name: str,
+    strikes: Sequence[Strike] = (),
+    *,
+    orders: int = 150,
+    rate: float = 50.0,
+    draw: Callable[[random.Random], Order] = mixed_order,
+    settle_seconds: float = SETTLE_SECONDS,
+    dead_letters_allowed: int = 0,
+) -> Trial:
+    """Send orders while the strikes fall, wait until all is settled, and judge by the brokers' ledgers."""
+    return asyncio.run(_run(stack, name, strikes, orders, rate, draw, settle_seconds, dead_letters_allowed))
+
+
+def draws(name: str) -> random.Random:
+    """Return the random draws of one scenario; STANCHION_ACCEPTANCE_SEED repeats a run."""
+    seed = os.environ.get("STANCHION_ACCEPTANCE_SEED") or str(secrets.randbits(32))
+    print(f"\n{name}: STANCHION_ACCEPTANCE_SEED={seed}")
+    return random.Random(f"{seed}:{name}")
+
+
+async def _run(
+    stack: Stack,
+    name: str,
+    strikes: Sequence[Strike],
+    count: int,
+    rate: float,
+    draw: Callable[[random.Random], Order],
+    settle_seconds: float,
+    dead_letters_allowed: int,
+) -> Trial:
+    watch = _Watch(stack, sorted(strikes, key=lambda strike: strike.share))
+    began_at = datetime.now(UTC)
+    async with ApiClient(stack.instance.urls["web"], stack.instance.env["STANCHION_API_TOKEN"]) as client:
+        key = f"{name.replace(' ', '-')}-{secrets.token_hex(3)}"
+        chance = draws(name)
+        await send_orders(
+            client, name=key, count=count, rate=rate, chance=chance, draw=draw, on_progress=watch.on_progress
+        )
+        sent = time.monotonic()
+        stack.accepted.update(client.accepted)
+        watching = asyncio.create_task(watch.healthy_seconds())
+        judgement, all_orders, positions_wrong = await _settle(stack, client, watching, settle_seconds)
+        settled = time.monotonic() - sent
+        healthy_seconds = await watching
+    mine = [order for order in all_orders if order["idempotency_key"] in client.accepted]
+    problems = [line for line in judgement.problems() if line not in stack.known_problems]
+    problems += [f"order {order['id']} is still {order['state']}" for order in mine if not order["final"]]
+    problems += await asyncio.to_thread(_left_behind, stack, dead_letters_allowed)
+    if len(client.accepted) != count:
+        problems.append(f"{len(client.accepted)} of {count} orders were accepted")
+    ours = {order["id"] for order in mine}
+    verdicts = [verdict for verdict in judgement.verdicts if verdict.order_id in ours]
+    measurement = Measurement(
+        scenario=name,
+        orders=len(mine),
+        strikes=len(watch.struck),
+        lost=sum(verdict.verdict is Verdict.LOST for verdict in verdicts) + (count - len(client.accepted)),
+        doubled=sum(verdict.verdict is Verdict.DOUBLED for verdict in verdicts),
+        unknown=sum(verdict.verdict is Verdict.UNKNOWN for verdict in verdicts),
+        differing=sum(verdict.verdict is Verdict.DIFFERS for verdict in verdicts) + len(positions_wrong),
+        filled=sum(order["state"] == "filled" for order in mine),
+        longest_wait_seconds=longest_wait(mine),
+        healthy_seconds=healthy_seconds,
+        settled_seconds=settled,
+        detection_seconds=[],
+        began_at=began_at.isoformat(),
+    )
+    record(measurement)
+    return Trial(name, stack, judgement, mine, problems, measurement)
+
+
+async def _settle(
+    stack: Stack, client: ApiClient, watching: "asyncio.Task[float]", seconds: float
+) -> tuple[Judgement, list[Order], list[str]]:
+    """Cancel what rests for ever, then wait until nothing is under way and both sides agree, or the time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        under_way = await client.list_orders("&open=true")
+        await cancel_resting(client, [order for order in under_way if order["state"] != "accepted"])
+        over = time.monotonic() > deadline
+        if over or (not under_way and watching.done() and not await asyncio.to_thread(_unfinished, stack)):
+            orders = await client.list_orders()
+            positions = (await client.get("/api/v1/positions"))["results"]
+            ledgers = await asyncio.to_thread(stack.ledgers)
+            judgement = judge(stack.accepted.values(), orders, ledgers, positions)
+            wrong = [line for line in judgement.positions if line not in stack.known_problems]
+            if over or (not wrong and judgement.is_clean) or set(judgement.problems()) <= stack.known_problems:
+                return judgement, orders, wrong
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _unfinished(stack: Stack) -> list[tuple[Any, ...]]:
+    """Return the jobs that are not done, but for those that the schedule brings again and again."""
+    return stack.query(
+        "SELECT kind, state, count(*) FROM reliability_job WHERE state IN ('ready', 'running') AND NOT kind = ANY(%s)"
+        " GROUP BY kind, state",
+        [_SCHEDULED_KINDS],
+    )
+
+
+def _left_behind(stack: Stack, dead_letters_allowed: int) -> list[str]:
+    problems = [f"{count} jobs {kind} are still {state}" for kind, state, count in _unfinished(stack)]
+    dead = stack.query("SELECT id, kind, error_code, error_message FROM reliability_job WHERE state = 'dead'")
+    fresh = [row for row in dead if row[0] not in stack.known_dead_letters]
+    stack.known_dead_letters |= {row[0] for row in dead}
+    if len(fresh) > dead_letters_allowed:
+        problems += [f"dead letter {job}: {kind} {code}: {message}" for job, kind, code, message in fresh]
+    return problems + stack.not_ready()
+
+
+def longest_wait(orders: Sequence[Order]) -> float:
+    """Return the longest time between the acceptance of an order and its acknowledgement or end, in seconds."""
+    waits = [0.0]
+    for order in orders:
+        ends = [order[name] for name in ("acknowledged_at", "finished_at") if order[name] is not None]
+        if ends:
+            end = min(datetime.fromisoformat(text) for text in ends)
+            waits.append((end - datetime.fromisoformat(order["accepted_at"])).total_seconds())
+    return max(waits)
