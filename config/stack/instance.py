@@ -142,6 +142,7 @@ def open_instance(directory: Path) -> Instance:
         values[name] = kept.get(name) or values[name]
     block = take_block(int(kept[_PORT_BASE]) if _PORT_BASE in kept else None)
     ports = {name: block.base + offset for offset, name in enumerate(PORT_NAMES)}
+    shutil.rmtree(directory / "tmp", ignore_errors=True)  # what killed processes of the last run left
     instance = Instance(directory, ports, values, unprivileged_account(), block, lock)
     instance.write_environment()
     return instance
@@ -168,11 +169,19 @@ def read_environment_file(path: Path) -> dict[str, str]:
 def process_environment(instance: Instance, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the whole environment of a Python process of the instance.
 
+    Temporary files go into the instance, because a killed process leaves its own behind.
     Compiled files are written even where the environment forbids it: they halve the start-up.
     """
     left_out = (*LOGIN_NAMES, "PYTHONDONTWRITEBYTECODE")
     inherited = {name: value for name, value in os.environ.items() if name not in left_out}
-    fixed = {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "DJANGO_SETTINGS_MODULE": "config.settings"}
+    temporary = instance.directory / "tmp"
+    temporary.mkdir(mode=0o700, exist_ok=True)
+    fixed = {
+        "TMPDIR": str(temporary),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
     return {**inherited, **fixed, **instance.environment, **(extra or {})}
 
 
