@@ -180,8 +180,8 @@ def process_environment(instance: Instance, extra: Mapping[str, str] | None = No
         "TMPDIR": str(temporary),
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",
-        "DJANGO_SETTINGS_MODULE": "config.settings",
     }
+    inherited.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     return {**inherited, **fixed, **instance.environment, **(extra or {})}
 
 
