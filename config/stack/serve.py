@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import os
 import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from pathlib import Path
@@ -90,12 +90,16 @@ def _prepare_data(instance: Instance, scope: Scope, progress: Progress) -> None:
 
 
 def _stop_at_eof(stop: Callable[[], None]) -> None:
-    """Call ``stop`` in the event loop once standard input is closed. The thread spawns nothing."""
+    """Call ``stop`` in the event loop once standard input is closed."""
     loop = asyncio.get_running_loop()
+    descriptor = sys.stdin.fileno()
 
-    def wait() -> None:
-        sys.stdin.buffer.read()
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself meanwhile
-            loop.call_soon_threadsafe(stop)
+    def read() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+            stop()
 
-    threading.Thread(target=wait, daemon=True).start()
+    try:
+        loop.add_reader(descriptor, read)
+    except PermissionError:  # a file or /dev/null: it has its end already
+        stop()

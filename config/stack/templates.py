@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from config.stack import postgres
 from config.stack.launch import Account, child_setup
@@ -73,7 +74,7 @@ def migrate(environment: Mapping[str, str]) -> None:
 @contextlib.contextmanager
 def served(server: Postgres) -> Iterator[subprocess.Popen[bytes]]:
     """Run the server until the block ends. Call it from the main thread."""
-    with (server.data.parent / f"{server.data.name}.log").open("ab") as log:
+    with tempfile.TemporaryFile("w+") as log:
         child = subprocess.Popen(
             server.argv,
             env=postgres.clean_environment(),
@@ -83,24 +84,25 @@ def served(server: Postgres) -> Iterator[subprocess.Popen[bytes]]:
             preexec_fn=child_setup(server.account, signal.SIGINT),
             start_new_session=True,
         )
-    try:
-        _wait_until_answering(server, child, Path(log.name))
-        yield child
-    finally:
-        child.send_signal(signal.SIGINT)
         try:
-            child.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+            _wait_until_answering(server, child, log)
+            yield child
+        finally:
+            child.send_signal(signal.SIGINT)
+            try:
+                child.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
 
 
-def _wait_until_answering(server: Postgres, child: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_answering(server: Postgres, child: subprocess.Popen[bytes], log: IO[str]) -> None:
     argv = [str(postgres.program("pg_isready", server.account)), "-q", "-h", "127.0.0.1", "-p", str(server.port)]
     deadline = time.monotonic() + 30
     while subprocess.run(argv, env=postgres.clean_environment()).returncode:
         if child.poll() is not None or time.monotonic() > deadline:
-            raise postgres.PostgresError(f"PostgreSQL did not start:\n{log.read_text()[-2000:]}")
+            log.seek(0)
+            raise postgres.PostgresError(f"PostgreSQL did not start:\n{log.read()[-2000:]}")
         time.sleep(0.02)
 
 
@@ -130,4 +132,3 @@ def _build(build: Builder, template: Path, account: Account) -> None:
             finished.rename(template)
         finally:
             shutil.rmtree(place, ignore_errors=True)
-            place.with_name(f"{place.name}.log").unlink(missing_ok=True)
