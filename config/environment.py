@@ -97,6 +97,7 @@ VARIABLES = (
     Variable("STANCHION_DEBUG", _flag, "0", "1 shows tracebacks in the browser; never in production"),
     Variable("STANCHION_LOG_LEVEL", _level, "INFO", "least level that is logged"),
     Variable("STANCHION_LOG_JSON", _flag, "1", "0 writes readable lines instead of JSON"),
+    Variable("STANCHION_INSTANCE", str, "", "name of this installation, shown on every page"),
     Variable("STANCHION_FLOWER_URL", str, "", "address of Flower, linked from the operator screen"),
     Variable("STANCHION_TOKEN_DAYS", _positive, "30", "days after which an API token expires"),
     Variable(

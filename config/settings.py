@@ -59,6 +59,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "config.views.installation",
             ]
         },
     }
@@ -165,6 +166,8 @@ SPECTACULAR_SETTINGS = {
 
 LOGGING = logging_settings(ENV["STANCHION_LOG_LEVEL"], as_json=ENV["STANCHION_LOG_JSON"])
 LOGGING_CONFIG = "logging.config.dictConfig"
+
+INSTANCE = ENV["STANCHION_INSTANCE"]
 
 # Stanchion's own values; each app reads its part in its ``conf.py``.
 RELIABILITY = {

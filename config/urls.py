@@ -1,23 +1,30 @@
 """Addresses of the web process."""
 
 from django.contrib import admin
+from django.contrib.auth.decorators import login_required
 from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from config.views import health_live, health_ready, operations
+from config.views import health_live, health_ready, operations, operations_live
 from reliability.api.errors import api_not_found
+
+api_docs = login_required(SpectacularSwaggerSplitView.as_view(url_name="schema"))
 
 urlpatterns = [
     path("", operations, name="operations"),
+    path("live", operations_live, name="operations-live"),
+    path("", include("brokers.urls")),
+    path("", include("reliability.urls")),
     path("health/live", health_live),
     path("health/ready", health_ready),
     path("api/v1/", include("brokers.api.urls")),
     path("api/v1/", include("reliability.api.urls")),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/v1/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("api/v1/docs/", api_docs, name="api-docs"),
     re_path(r"^api/.*$", api_not_found),
     path("admin/", admin.site.urls),
 ]
 
+handler403 = "config.views.forbidden"
 handler404 = "config.views.not_found"
 handler500 = "config.views.server_error"

@@ -1,21 +1,32 @@
 """Pages that look at all apps at once: health, the operator screen, and errors."""
 
+from typing import Any
 
-
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from redis.exceptions import RedisError
 
 from brokers.selectors.accounts import list_accounts
+from brokers.selectors.orders import count_in_flight, list_finished, list_in_flight
 from reliability.api.errors import error_response
+from reliability.conf import get_conf
+from reliability.core.correlation import current_correlation_id
 from reliability.core.errors import ReliabilityError
-from reliability.selectors.jobs import list_lanes
+from reliability.selectors.jobs import list_dead_letter_groups, list_lanes, list_newest_dead_letters
 from reliability.selectors.processes import list_processes
+from reliability.views.fragments import fragment_response
+
+DEAD_LETTERS_SHOWN = 10
+OPEN_SHOWN = 20
+FINISHED_SHOWN = 15
 
 
 @require_GET
@@ -52,24 +63,86 @@ def _redis_answers() -> bool:
     return True
 
 
+def installation(request: HttpRequest) -> dict[str, Any]:
+    """Give every page the name of this installation, the time its data was read, and where Flower is."""
+    return {"instance": settings.INSTANCE, "flower_url": get_conf().flower_url, "now": timezone.now()}
+
+
 @require_GET
 @never_cache
 @login_required
 def operations(request: HttpRequest) -> HttpResponse:
     """The one screen an operator looks at."""
-    context = {"accounts": list_accounts(), "lanes": list_lanes(), "processes": list_processes()}
-    return render(request, "operations.html", context)
+    return render(request, "operations.html", _screen(request))
+
+
+@require_GET
+@never_cache
+@login_required
+def operations_live(request: HttpRequest) -> HttpResponse:
+    """The part of the screen that changes."""
+    return fragment_response(request, "operations/live.html", _screen(request))
+
+
+def _screen(request: HttpRequest) -> dict[str, Any]:
+    """Read what the screen shows: only what this person may see, and of every list only its head."""
+    may = request.user.has_perm
+    orders = _orders_part() if may("brokers.view_order") else {}
+    jobs = _jobs_part() if may("reliability.view_job") else {}
+    processes = list_processes() if may("reliability.view_heartbeat") else []
+    missing = [process for process in processes if process.state in ("silent", "died")]
+    screen = {**orders, **jobs, "processes": processes, "missing": missing}
+    return {**screen, "critical": _critical(screen)}
+
+
+def _orders_part() -> dict[str, Any]:
+    return {
+        "accounts": list_accounts(),
+        "in_flight": count_in_flight(),
+        "open_orders": list_in_flight(OPEN_SHOWN),
+        "finished_orders": list_finished(FINISHED_SHOWN),
+    }
+
+
+def _jobs_part() -> dict[str, Any]:
+    lanes, groups, now = list_lanes(), list_dead_letter_groups(), timezone.now()
+    due = [lane.oldest_due_at for lane in lanes if lane.oldest_due_at is not None and lane.oldest_due_at <= now]
+    return {
+        "lanes": lanes,
+        "oldest_due_at": min(due, default=None),
+        "dead_letter_groups": groups[:DEAD_LETTERS_SHOWN],
+        "dead_letters": list_newest_dead_letters(DEAD_LETTERS_SHOWN),
+        "dead_letter_count": sum(group.count for group in groups),
+        "oldest_dead_at": min((group.oldest_at for group in groups), default=None),
+    }
+
+
+def _critical(screen: dict[str, Any]) -> int:
+    """Return how many things want a person now; the page's title carries the number."""
+    streams_down = sum(account.stream_state != "up" for account in screen.get("accounts", []))
+    unknown = screen["in_flight"].unknown if "in_flight" in screen else 0
+    return streams_down + unknown + screen.get("dead_letter_count", 0) + len(screen["missing"])
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path.startswith("/api/"):
         return error_response(ReliabilityError("VALIDATION_NOT_FOUND"))
-    return render(request, "404.html", status=404)
+    return _error_page(404)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        return error_response(ReliabilityError("AUTH_PERMISSION_DENIED"))
+    return _error_page(403)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     if request.path.startswith("/api/"):
         return error_response(ReliabilityError("SYSTEM_UNEXPECTED"))
-    return render(request, "500.html", status=500)
+    return _error_page(500)
 
 
+def _error_page(status: int) -> HttpResponse:
+    """Render without the request: neither session nor database is needed."""
+    context = {"correlation_id": current_correlation_id()}
+    return HttpResponse(render_to_string(f"{status}.html", context), status=status)

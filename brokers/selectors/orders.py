@@ -1,10 +1,19 @@
 """Reading orders, their history and their fills."""
 
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
+from django.db.models import Case, Count, Min, Q, When
+
 from brokers.core.orders import FINAL_STATES, OrderState
-from brokers.models import Fill, Order, OrderEvent, Position
+from brokers.models import Account, Fill, Order, OrderEvent, Position
+
+# Written as the condition of the index of open orders is, so that PostgreSQL uses it.
+IN_FLIGHT = ~Q(state__in=sorted(state.value for state in FINAL_STATES))
 
 
 def list_orders(
@@ -118,3 +127,51 @@ def list_positions(account: str = "") -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """How many orders are not final, how many of them nobody knows the outcome of, and since when."""
+
+    orders: int
+    oldest_at: datetime | None
+    unknown: int
+    oldest_unknown_at: datetime | None
+
+
+_IS_UNKNOWN = Q(state=OrderState.UNKNOWN)
+
+
+def count_in_flight() -> InFlight:
+    """Return the orders in flight of all accounts, read from the index of open orders."""
+    found = Order.objects.filter(IN_FLIGHT).aggregate(
+        orders=Count("pk"),
+        oldest_at=Min("accepted_at"),
+        unknown=Count("pk", filter=_IS_UNKNOWN),
+        oldest_unknown_at=Min("accepted_at", filter=_IS_UNKNOWN),
+    )
+    return InFlight(**found)
+
+
+def list_in_flight(limit: int) -> list[Order]:
+    """Return orders that are not final: unknown ones first, then the newest."""
+    worst_first = Case(When(_IS_UNKNOWN, then=0), default=1)
+    return list(Order.objects.select_related("account").filter(IN_FLIGHT).order_by(worst_first, "-id")[:limit])
+
+
+def list_finished(limit: int) -> list[Order]:
+    """Return the newest orders that are final."""
+    return list(Order.objects.select_related("account").exclude(IN_FLIGHT).order_by("-id")[:limit])
+
+
+def matching_orders(text: str) -> Q:
+    """Return the condition for orders that ``text`` is an id of, such that indexes answer it."""
+    with suppress(ValueError):
+        return Q(pk=UUID(text))
+    accounts = list(Account.objects.values_list("pk", flat=True))
+    owners = list(get_user_model().objects.values_list("pk", flat=True))
+    return (
+        Q(account__in=accounts, client_order_id=text)
+        | (Q(account__in=accounts, broker_order_id=text) & ~Q(broker_order_id=""))
+        | Q(owner__in=owners, idempotency_key=text)
+    )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, Min
@@ -104,3 +105,41 @@ def list_attempts(job_id: int) -> list[dict[str, Any]]:
             "attempt", "fence", "worker", "outcome", "error_code", "error_message", "detail", "actor", "recorded_at"
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterGroup:
+    """Dead letters of one kind that died of the same error."""
+
+    kind: str
+    error_code: str
+    count: int
+    oldest_at: datetime
+
+
+_DEAD_LETTER_GROUPS = """
+SELECT kind, error_code, count(*), min(finished_at) FROM reliability_job WHERE state = 'dead'
+GROUP BY kind, error_code ORDER BY count(*) DESC, kind, error_code
+"""
+
+
+def list_dead_letter_groups() -> list[DeadLetterGroup]:
+    """Return what waits for a person, by kind and error, most frequent first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DEAD_LETTER_GROUPS)
+        return [DeadLetterGroup(*row) for row in cursor.fetchall()]
+
+
+def list_newest_dead_letters(limit: int) -> list[Job]:
+    """Return the jobs that died last."""
+    return list(Job.objects.filter(state=JobState.DEAD).order_by("-finished_at")[:limit])
+
+
+def list_unfinished_jobs(subject: UUID, limit: int = 20) -> list[Job]:
+    """Return the jobs about a subject that are waiting, running or dead, with their attempts.
+
+    Finished ones are left out: there is no index on them, and what they did is in the subject's history.
+    """
+    unfinished = [JobState.READY, JobState.RUNNING, JobState.DEAD]
+    jobs = Job.objects.filter(subject=subject, state__in=unfinished).order_by("-id")
+    return list(jobs.prefetch_related("attempts")[:limit])

@@ -36,3 +36,15 @@ def _require_change(name: str, changed: int, state: str) -> None:
     if not Lane.objects.filter(name=name).exists():
         raise ReliabilityError("VALIDATION_NOT_FOUND", f"There is no lane called {name!r}.")
     raise ReliabilityError("VALIDATION_WRONG_STATE", f"The lane {name!r} is {state} already.")
+
+
+def set_lane_concurrency(name: str, concurrency: int, *, actor: str) -> None:
+    """Set how many calls of a lane one pool process has under way at once."""
+    with transaction.atomic():
+        lane = Lane.objects.select_for_update().filter(name=name).first()
+        if lane is None:
+            raise ReliabilityError("VALIDATION_NOT_FOUND", f"There is no lane called {name!r}.")
+        before, lane.concurrency = lane.concurrency, concurrency
+        lane.save(update_fields=["concurrency"])
+        facts = {"before": {"concurrency": before}, "after": {"concurrency": concurrency}}
+        record_audit(actor, "set_lane_concurrency", f"lane:{name}", **facts)

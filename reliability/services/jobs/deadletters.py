@@ -16,7 +16,7 @@ from reliability.services.audit import record_audit
 from reliability.services.jobs.kinds import UnknownKindError, get_kind
 
 MESSAGE_KIND = "celery.message"
-_MOST_AT_ONCE = 1000
+MOST_AT_ONCE = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +84,8 @@ def record_dead_message(code: str, message: str, detail: dict[str, Any]) -> None
 
 
 def _check_size(ids: Sequence[int]) -> None:
-    if len(ids) > _MOST_AT_ONCE:
-        raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"At most {_MOST_AT_ONCE} at once.")
+    if len(ids) > MOST_AT_ONCE:
+        raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"At most {MOST_AT_ONCE} at once.")
 
 
 def _require_unique(jobs: Sequence[Job]) -> None:

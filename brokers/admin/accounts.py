@@ -1,0 +1,140 @@
+"""Brokers and accounts, the only records of this app that are edited by hand."""
+
+import ipaddress
+from typing import Any
+from urllib.parse import urlsplit
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+
+from brokers.adapters.registry import adapter_names
+from brokers.models import Account, Broker, Instrument, StreamSession
+from brokers.services.credentials import set_credentials
+from reliability.admin.records import PlainAdmin, RecordAdmin
+from reliability.services.audit import record_audit
+
+_SECURE = {"http": "https", "ws": "wss"}
+
+
+def require_safe_address(address: str, plain_scheme: str) -> None:
+    """Raise ``ValidationError`` unless the address is encrypted or on this machine, and holds no password."""
+    url = urlsplit(address)
+    secure = _SECURE[plain_scheme]
+    if url.username or url.password:
+        raise ValidationError("Credentials belong to the account, not into the address.")
+    if url.scheme != secure and not (url.scheme == plain_scheme and _is_loopback(url.hostname or "")):
+        raise ValidationError(f"Use {secure}://; {plain_scheme}:// only for an address of this machine.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class BrokerForm(forms.ModelForm):
+    adapter = forms.ChoiceField(choices=lambda: [(name, name) for name in adapter_names()])
+
+    def clean_base_url(self) -> str:
+        require_safe_address(self.cleaned_data["base_url"], "http")
+        return str(self.cleaned_data["base_url"])
+
+    def clean_stream_url(self) -> str:
+        if self.cleaned_data["stream_url"]:
+            require_safe_address(self.cleaned_data["stream_url"], "ws")
+        return str(self.cleaned_data["stream_url"])
+
+
+class SecretInput(forms.PasswordInput):
+    """Takes a secret and never shows one."""
+
+    def __init__(self) -> None:
+        super().__init__(attrs={"autocomplete": "new-password", "class": "vTextField"}, render_value=False)
+
+
+class AccountForm(forms.ModelForm):
+    api_key = forms.CharField(required=False, widget=SecretInput, label="New API key")
+    api_secret = forms.CharField(
+        required=False,
+        widget=SecretInput,
+        label="New API secret",
+        help_text="Kept encrypted and never shown. Leave both empty to keep the present ones.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if bool(cleaned.get("api_key")) != bool(cleaned.get("api_secret")):
+            raise ValidationError("Enter the key and the secret together.")
+        return cleaned
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """What was entered, empty if nothing was."""
+        names = ("api_key", "api_secret")
+        return {name: self.cleaned_data[name] for name in names if self.cleaned_data.get(name)}
+
+
+class AuditedAdmin(PlainAdmin):
+    """Edited by hand: each change leaves an entry that says who changed which field from what to what."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        fields = [name for name in form.changed_data if name in form._meta.fields]
+        stored = type(obj).objects.filter(pk=obj.pk).values(*fields).first() if change and fields else {}
+        super().save_model(request, obj, form, change)
+        after = type(obj).objects.values(*fields).get(pk=obj.pk) if fields else {}
+        name = type(obj)._meta.model_name
+        action = f"change_{name}" if change else f"add_{name}"
+        if fields:
+            record_audit(request.user.get_username(), action, f"{name}:{obj}", before=stored or {}, after=after)
+
+
+@admin.register(Broker)
+class BrokerAdmin(AuditedAdmin):
+    form = BrokerForm
+    list_display = ("name", "adapter", "base_url", "call_timeout_ms", "connect_timeout_ms")
+    fields = ("name", "adapter", "base_url", "stream_url", "call_timeout_ms", "connect_timeout_ms")
+    ordering = ("name",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Broker | None = None) -> tuple[str, ...]:
+        return ("name",) if obj else ()
+
+
+@admin.register(Account)
+class AccountAdmin(AuditedAdmin):
+    form = AccountForm
+    list_display = ("name", "broker", "enabled", "is_default", "credentials", "synced_at")
+    list_filter = ("broker", "enabled")
+    list_select_related = ("broker",)
+    readonly_fields = ("credentials", "synced_at")
+    fields = ("name", "broker", "enabled", "is_default", "credentials", "api_key", "api_secret", "synced_at")
+    ordering = ("name",)
+
+    @admin.display(description="credentials")
+    def credentials(self, account: Account) -> str:
+        return f"set, version {account.credentials_version}" if account.encrypted_credentials else "not set"
+
+    def save_model(self, request: HttpRequest, obj: Account, form: AccountForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if form.credentials:
+            set_credentials(obj, form.credentials)
+            after = {"credentials_version": obj.credentials_version}
+            record_audit(request.user.get_username(), "set_credentials", f"account:{obj}", after=after)
+
+
+@admin.register(Instrument)
+class InstrumentAdmin(RecordAdmin):
+    list_display = ("symbol", "broker", "name", "tradable", "fractionable", "seen_at")
+    list_filter = ("broker", "tradable")
+    list_select_related = ("broker",)
+    search_fields = ("^symbol", "name")
+    ordering = ("symbol", "id")
+
+
+@admin.register(StreamSession)
+class StreamSessionAdmin(RecordAdmin):
+    list_display = ("account", "state", "connected_at", "last_alive_at", "last_event_at", "reconnects", "last_error")
+    list_select_related = ("account",)
+    ordering = ("account_id",)

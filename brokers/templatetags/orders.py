@@ -1,0 +1,20 @@
+"""How pages write orders."""
+
+from django import template
+
+from brokers.models import Order
+from reliability.core.presentation import amount_text
+
+register = template.Library()
+
+
+@register.filter
+def terms(order: Order) -> str:
+    """Return what an order asks for, in one line."""
+    size = amount_text(order.quantity) if order.quantity is not None else f"{amount_text(order.notional)} worth of"
+    prices = [
+        f"{name} {amount_text(price)}"
+        for name, price in (("stop", order.stop_price), ("limit", order.limit_price))
+        if price is not None
+    ]
+    return " ".join([order.side, size, order.symbol, *(prices or [order.order_type])])

@@ -1,0 +1,61 @@
+"""The page of one order."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from brokers.core.orders import FINAL_STATES
+from brokers.selectors.orders import find_order, list_events, list_fills
+from brokers.services.cancellation import request_cancel
+from reliability.selectors.jobs import list_unfinished_jobs
+from reliability.views.actions import act_and_return
+from reliability.views.fragments import fragment_response
+
+
+@require_GET
+@never_cache
+@login_required
+@permission_required("brokers.view_order", raise_exception=True)
+def order_page(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """Everything that is known of one order."""
+    return render(request, "brokers/order.html", _order_context(order_id))
+
+
+@require_GET
+@never_cache
+@login_required
+@permission_required("brokers.view_order", raise_exception=True)
+def order_live(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    return fragment_response(request, "brokers/order_live.html", _order_context(order_id))
+
+
+@require_POST
+@login_required
+@permission_required("brokers.submit_order", raise_exception=True)
+def cancel_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    def act() -> str:
+        state = request_cancel(order_id, actor=request.user.get_username(), source="operator")
+        return (
+            "The order is canceled: it was never sent." if state in FINAL_STATES else "The broker is asked to cancel."
+        )
+
+    return act_and_return(request, act)
+
+
+def _order_context(order_id: UUID) -> dict[str, Any]:
+    order = find_order(order_id)
+    if order is None:
+        raise Http404("There is no such order.")
+    return {
+        "order": order,
+        "average_price": order.filled_notional / order.filled_quantity if order.filled_quantity else None,
+        "is_final": order.state in FINAL_STATES,
+        "events": list_events(order.pk),
+        "fills": list_fills(order.pk),
+        "jobs": list_unfinished_jobs(order.pk),
+    }

@@ -1,0 +1,50 @@
+"""Jobs and their attempts."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from reliability.admin.records import RecordAdmin, RecordInline
+from reliability.models import Job, JobAttempt
+from reliability.services.jobs.kinds import list_kinds
+
+
+class KindFilter(admin.SimpleListFilter):
+    """The kinds this process knows: asking a table of a million rows for them would be slow."""
+
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(kind.name, kind.name) for kind in list_kinds()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+class AttemptInline(RecordInline):
+    model = JobAttempt
+    columns = ("recorded_at", "attempt", "outcome", "error_code", "error_message", "actor", "worker", "detail")
+    verbose_name_plural = "attempts that did not simply succeed"
+
+
+@admin.register(Job)
+class JobAdmin(RecordAdmin):
+    list_display = ("id", "kind", "lane", "state", "attempt", "error_code", "subject", "run_at", "finished_at")
+    list_filter = ("state", "lane", KindFilter)
+    search_fields = ("=id",)
+    search_help_text = "Job number"
+    ordering = ("-id",)
+    inlines = (AttemptInline,)
+
+
+@admin.register(JobAttempt)
+class JobAttemptAdmin(RecordAdmin):
+    list_display = ("id", "job", "attempt", "outcome", "error_code", "error_message", "actor", "recorded_at")
+    list_filter = ("outcome",)
+    list_select_related = ("job",)
+    search_fields = ("=job__id",)
+    search_help_text = "Job number"
+    ordering = ("-id",)

@@ -1,0 +1,40 @@
+"""How values are written for people: instants, ages, amounts, and the tone of a state."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+_TONES = {
+    "good": ("filled", "up", "alive", "succeeded", "running", "leads", "enabled"),
+    "busy": ("accepted", "sending", "working", "partially_filled", "ready", "connecting", "recovering", "replayed"),
+    "warn": ("paused", "silent", "cancel pending", "snoozed", "late", "lost", "failed", "standby"),
+    "bad": ("unknown", "dead", "died", "down", "refused", "rejected"),
+}
+_BY_STATE = {state: tone for tone, states in _TONES.items() for state in states}
+
+
+def instant_text(value: datetime) -> str:
+    """Return an aware instant as ISO 8601 in UTC with milliseconds."""
+    return value.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+
+
+def age_text(age: timedelta) -> str:
+    """Return a duration as a person says it: at most two units, whole numbers; never negative."""
+    seconds = max(0, int(age.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    if seconds < 86400:
+        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    return f"{seconds // 86400} d {seconds % 86400 // 3600} h"
+
+
+def amount_text(value: Decimal) -> str:
+    """Return a decimal without needless zeros, thousands set apart."""
+    text = format(round(value, 12).normalize(), ",f")
+    return "0" if text == "-0" else text
+
+
+def state_tone(state: str) -> str:
+    """Return good, busy, warn, bad or quiet for a state of anything; unheard-of states are quiet."""
+    return _BY_STATE.get(state, "quiet")

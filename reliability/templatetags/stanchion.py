@@ -1,0 +1,63 @@
+"""How pages write instants, ages, amounts and states."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from reliability.core.presentation import age_text, amount_text, instant_text, state_tone
+
+register = template.Library()
+
+_MARKS = {"good": "●", "busy": "◐", "warn": "▲", "bad": "■", "quiet": "○"}
+
+
+@register.filter
+def instant(value: datetime | None) -> SafeString | str:
+    """Return an instant in UTC with milliseconds."""
+    if value is None:
+        return "—"
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), instant_text(value))
+
+
+@register.filter
+def age(value: datetime | None) -> SafeString | str:
+    """Return how long ago an instant was; the page's script keeps it current."""
+    if value is None:
+        return "—"
+    text = age_text(timezone.now() - value)
+    return format_html(
+        '<time datetime="{}" title="{}" data-age>{}</time>', value.isoformat(), instant_text(value), text
+    )
+
+
+@register.filter
+def amount(value: Any) -> str:
+    return "—" if value is None else amount_text(value)
+
+
+@register.filter
+def badge(state: str) -> SafeString:
+    """Return a state as text in a shape of its own: the colour is never the only sign."""
+    tone = state_tone(state)
+    return format_html(
+        '<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>',
+        tone,
+        _MARKS[tone],
+        state.replace("_", " "),
+    )
+
+
+@register.filter
+def words(name: str) -> str:
+    """Return an identifier as words."""
+    return name.replace("_", " ").replace(".", " ")
+
+
+@register.filter
+def short(identifier: Any) -> str:
+    """Return the end of a long id: the random part, which tells two apart."""
+    return str(identifier)[-8:]

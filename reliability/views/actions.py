@@ -1,0 +1,34 @@
+"""What every button does: a POST, one service call, a message, and back to the page."""
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from reliability.core.errors import ReliabilityError
+
+LONGEST_REASON = 500
+
+
+def act_and_return(request: HttpRequest, act: Callable[[], str]) -> HttpResponseRedirect:
+    """Run ``act``, which returns what to tell the person; an error it raises is told instead."""
+    try:
+        messages.success(request, act())
+    except ReliabilityError as error:
+        messages.error(request, f"Nothing was changed: {error.message}")
+    return HttpResponseRedirect(_way_back(request))
+
+
+def posted_reason(request: HttpRequest) -> str:
+    """Return the reason of the form; raises ``ReliabilityError`` without one."""
+    reason = request.POST.get("reason", "").strip()
+    if not reason:
+        raise ReliabilityError("VALIDATION_INVALID_REQUEST", "Give a reason: it is kept with the change.")
+    return reason[:LONGEST_REASON]
+
+
+def _way_back(request: HttpRequest) -> str:
+    target = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if safe else "/"

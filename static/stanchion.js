@@ -1,0 +1,161 @@
+// Keeps the live part of a page current: fetches it every few seconds, changes only what differs,
+// and says when what is shown is old. Without this script the page is complete, and still.
+"use strict";
+
+(() => {
+  const live = document.querySelector("[data-live]");
+  const freshness = document.querySelector("[data-freshness]");
+  const announcement = document.querySelector("[data-announcement]");
+  const clock = document.querySelector("[data-clock]");
+  let serverOffset = live ? Date.parse(live.dataset.now) - Date.now() : 0;
+  let readAt = Date.now();
+  let state = "live";
+  let etag = "";
+  let timer = 0;
+
+  const now = () => Date.now() + serverOffset;
+  const count = (number, unit) => `${number} ${unit}`;
+
+  function ageText(milliseconds) {
+    const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+    if (seconds < 60) return count(seconds, "s");
+    if (seconds < 3600) return `${count(Math.floor(seconds / 60), "min")} ${count(seconds % 60, "s")}`;
+    if (seconds < 86400) return `${count(Math.floor(seconds / 3600), "h")} ${count(Math.floor((seconds % 3600) / 60), "min")}`;
+    return `${count(Math.floor(seconds / 86400), "d")} ${count(Math.floor((seconds % 86400) / 3600), "h")}`;
+  }
+
+  function setText(element, text) {
+    if (element && element.textContent !== text) element.textContent = text;
+  }
+
+  function tick() {
+    if (clock) setText(clock, `${new Date(now()).toISOString().slice(0, 19).replace("T", " ")}Z`);
+    for (const element of document.querySelectorAll("time[data-age]")) {
+      setText(element, ageText(now() - Date.parse(element.dateTime)));
+    }
+    if (live) showFreshness();
+  }
+
+  function showFreshness() {
+    const age = Date.now() - readAt;
+    const stale = state === "live" && age > Number(live.dataset.seconds) * 3000;
+    const shown = stale ? "stale" : state;
+    const texts = {
+      live: "Live",
+      stale: `Stale: read ${ageText(age)} ago`,
+      offline: `Offline: no answer; read ${ageText(age)} ago`,
+      "signed-out": "Signed out: log in again to see newer data",
+    };
+    if (freshness.dataset.state !== shown) {
+      if (freshness.dataset.state) announce(texts[shown]);
+      freshness.dataset.state = shown;
+    }
+    setText(freshness, texts[shown]);
+  }
+
+  function announce(text) {
+    setText(announcement, text);
+  }
+
+  // Change `old` into `fresh` where they differ. Elements with ids keep their identity, so what a
+  // person focuses, types, chooses or opens stays as it is.
+  function change(old, fresh) {
+    if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) {
+      old.replaceWith(fresh);
+    } else if (old.nodeType === Node.ELEMENT_NODE) {
+      changeAttributes(old, fresh);
+      changeChildren(old, fresh);
+    } else if (old.data !== fresh.data) {
+      old.data = fresh.data;
+    }
+  }
+
+  function changeAttributes(old, fresh) {
+    const kept = old.nodeName === "DETAILS" ? ["open"] : [];
+    for (const { name } of [...old.attributes]) {
+      if (!fresh.hasAttribute(name) && !kept.includes(name)) old.removeAttribute(name);
+    }
+    for (const { name, value } of fresh.attributes) {
+      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
+  }
+
+  function changeChildren(old, fresh) {
+    const byId = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
+    const wanted = new Set([...fresh.children].map((child) => child.id).filter(Boolean));
+    let place = old.firstChild;
+    for (const child of [...fresh.childNodes]) {
+      while (place && place.id && !wanted.has(place.id)) {
+        const gone = place;
+        place = place.nextSibling;
+        gone.remove();
+      }
+      const same = child.id ? byId.get(child.id) : place && !place.id ? place : null;
+      if (!same) {
+        old.insertBefore(child, place);
+        continue;
+      }
+      if (same === place) place = place.nextSibling;
+      else old.insertBefore(same, place);
+      change(same, child);
+    }
+    while (place) {
+      const gone = place;
+      place = place.nextSibling;
+      gone.remove();
+    }
+  }
+
+  function show(html) {
+    const parsed = new DOMParser().parseFromString(html, "text/html");
+    changeChildren(live, parsed.body);
+    const critical = live.querySelector("[data-critical]")?.dataset.critical ?? "0";
+    const title = critical === "0" ? live.dataset.title : `(${critical}) ${live.dataset.title}`;
+    if (document.title === title) return;
+    document.title = title;
+    announce(critical === "0" ? "Nothing needs a person now." : `Needing a person: ${critical}`);
+  }
+
+  async function refresh() {
+    window.clearTimeout(timer);
+    try {
+      const answer = await fetch(live.dataset.live, {
+        headers: etag ? { "If-None-Match": etag } : {},
+        cache: "no-store",
+        redirect: "manual",
+        signal: AbortSignal.timeout(5000),
+      });
+      if (answer.type === "opaqueredirect") {
+        state = "signed-out";
+      } else if (answer.status === 304 || answer.ok) {
+        if (answer.ok) {
+          show(await answer.text());
+          etag = answer.headers.get("ETag") ?? "";
+        }
+        readAt = Date.now();
+        state = "live";
+      } else {
+        state = "offline";
+      }
+    } catch {
+      state = "offline";
+    }
+    tick();
+    timer = window.setTimeout(refresh, Number(live.dataset.seconds) * 1000);
+  }
+
+  function chooseAll(event) {
+    const name = event.target.dataset?.pickAll;
+    if (!name) return;
+    for (const box of event.target.form.querySelectorAll(`input[name="${name}"]`)) box.checked = event.target.checked;
+  }
+
+  for (const element of document.querySelectorAll("[data-shown-by-script]")) element.hidden = false;
+  document.addEventListener("change", chooseAll);
+  window.setInterval(tick, 1000);
+  if (live) {
+    timer = window.setTimeout(refresh, Number(live.dataset.seconds) * 1000);
+    document.addEventListener("visibilitychange", () => document.hidden || refresh());
+  }
+  tick();
+})();
