@@ -101,11 +101,12 @@ def fmt(rest: list[str]) -> int:
 
 def check(rest: list[str]) -> int:
     """Run every check even when one fails, so that one run shows all there is to mend."""
-    manage = [str(PYTHON), "-m", "config.stack", "run", "--", str(PYTHON), "manage.py"]
+    beside_servers = [str(PYTHON), "-m", "config.stack", "run", "--"]
+    manage = [*beside_servers, str(PYTHON), "manage.py"]
     checks = {
         "format": [tool("ruff"), "format", "--check", "."],
         "lint": [tool("ruff"), "check", "."],
-        "types": [tool("mypy")],
+        "types": [*beside_servers, tool("mypy")],
         "imports": [tool("lint-imports"), "--no-cache"],
         "migrations": [*manage, "makemigrations", "--check", "--dry-run"],
         "django": [*manage, "check"],

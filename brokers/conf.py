@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 
@@ -18,4 +19,5 @@ class BrokersConf:
 
 @cache
 def get_conf() -> BrokersConf:
-    return BrokersConf(**settings.BROKERS)
+    values: dict[str, Any] = settings.BROKERS
+    return BrokersConf(**values)

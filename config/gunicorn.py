@@ -1,6 +1,7 @@
 """Settings of the web server: threads, because every view is short and synchronous."""
 
 import os
+from typing import Any
 
 bind = f"{os.environ.get('STANCHION_BIND', '127.0.0.1')}:{os.environ.get('STANCHION_PORT', '8000')}"
 worker_class = "gthread"
@@ -16,7 +17,7 @@ loglevel = "warning"
 control_socket_disable = True
 
 
-def post_worker_init(worker):  # type: ignore[no-untyped-def]  # gunicorn calls it by name
+def post_worker_init(worker: Any) -> None:
     """Open this process's pulse once it serves."""
     from reliability.services.pulse import start_process_pulse
 

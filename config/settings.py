@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from config.environment import read_environment
 from config.logging import logging_settings
@@ -170,11 +171,11 @@ LOGGING_CONFIG = "logging.config.dictConfig"
 INSTANCE = ENV["STANCHION_INSTANCE"]
 
 # Stanchion's own values; each app reads its part in its ``conf.py``.
-RELIABILITY = {
+RELIABILITY: dict[str, Any] = {
     "job_lease": timedelta(seconds=ENV["STANCHION_JOB_LEASE_SECONDS"]),
     "flower_url": ENV["STANCHION_FLOWER_URL"],
 }
-BROKERS = {
+BROKERS: dict[str, Any] = {
     "encryption_keys": tuple(ENV["STANCHION_ENCRYPTION_KEY"]),
     "settle_time": timedelta(seconds=ENV["STANCHION_SETTLE_SECONDS"]),
 }

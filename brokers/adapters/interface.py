@@ -5,7 +5,7 @@ a call and sets its own timeouts. Every method raises ``BrokerCallError`` and no
 else when a call fails; what the failure proves is in its ``kind``.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -58,7 +58,7 @@ class BrokerSession(Protocol):
 
     async def list_instruments(self) -> list[InstrumentReport]: ...
 
-    def stream_orders(self) -> AsyncIterator[StreamEvent | None]:
+    def stream_orders(self) -> AsyncGenerator[StreamEvent | None, None]:
         """Connect, log in, subscribe, then yield events.
 
         ``None`` is yielded once when the subscription is confirmed, so that the caller
@@ -78,5 +78,9 @@ class BrokerAdapter(Protocol):
     capabilities: Capabilities
 
     def open_session(self, settings: AccountSettings) -> BrokerSession:
-        """Return a session bound to the running event loop; nothing is sent yet."""
+        """Return a session bound to the running event loop; nothing is sent yet.
+
+        Raises:
+            BrokerCallError: ``SYSTEM_ACCOUNT_MISCONFIGURED`` for unusable addresses or credentials.
+        """
         ...

@@ -93,7 +93,7 @@ class OrderQuerySerializer(serializers.Serializer[object]):
     account = serializers.CharField(required=False, default="", max_length=32)
     symbol = serializers.CharField(required=False, default="", max_length=32)
     state = serializers.MultipleChoiceField(
-        choices=[member.value for member in OrderState], required=False, default=frozenset, allow_empty=True
+        choices=[member.value for member in OrderState], required=False, default=set, allow_empty=True
     )
     open = serializers.BooleanField(required=False, default=None, allow_null=True)
     before = serializers.UUIDField(required=False, default=None, allow_null=True)

@@ -79,7 +79,7 @@ class OrderListView(APIView):
     def post(self, request: Request) -> Response:
         """Accept an order. The answer comes after it is durable; it is then sent, once in effect."""
         submission = OrderSubmission(request.headers.get(KEY_HEADER), request.data)
-        accepted = accept_order(owner_id=request.user.pk, actor=request.user.get_username(), submission=submission)
+        accepted = accept_order(**_caller(request), submission=submission)
         headers = {"Location": f"/api/v1/orders/{accepted.id}"}
         if accepted.replayed:
             headers["Idempotent-Replayed"] = "true"
@@ -122,7 +122,7 @@ class OrderBatchView(APIView):
         """Accept many orders in one transaction. One bad order does not hinder the others."""
         items = _batch_items(request.data)
         submissions = [OrderSubmission(item.get("idempotency_key"), item.get("order")) for item in items]
-        answers = accept_orders(owner_id=request.user.pk, actor=request.user.get_username(), submissions=submissions)
+        answers = accept_orders(**_caller(request), submissions=submissions)
         return Response({"results": [_batch_answer(answer) for answer in answers]}, 207)
 
 
@@ -210,6 +210,11 @@ class AccountListView(APIView):
     @extend_schema(operation_id="list_accounts", responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES})
     def get(self, request: Request) -> Response:
         return Response({"results": [asdict(account) for account in list_accounts()]})
+
+
+def _caller(request: Request) -> dict[str, Any]:
+    assert request.user.pk is not None
+    return {"owner_id": request.user.pk, "actor": request.user.get_username()}
 
 
 def _order(order_id: UUID) -> Order:

@@ -157,7 +157,7 @@ class _Reader:
         if value is None and default is not None:
             return default
         try:
-            return kind(value)
+            return kind(str(value))
         except ValueError:
             self.problem(name, "must be one of " + ", ".join(kind))
             return next(iter(kind))

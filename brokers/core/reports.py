@@ -55,7 +55,8 @@ class FillReport:
 
     ``execution_id`` identifies it for the broker. ``cumulative_quantity`` is the order's
     filled quantity after it and identifies it a second way, because a stream and an
-    activity list need not agree on ids.
+    activity list need not agree on ids. ``cursor`` is its place in the broker's list of
+    fills, empty when it came another way.
     """
 
     execution_id: str
@@ -67,6 +68,7 @@ class FillReport:
     executed_at: datetime
     client_order_id: str = ""
     cumulative_quantity: Decimal | None = None
+    cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Orders, their append-only history, and their fills."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -8,7 +10,7 @@ from django.db.models.functions import Now
 from brokers.core.orders import FINAL_STATES, OrderState, OrderType, Side, TimeInForce
 from brokers.models.accounts import Account
 
-MONEY = {"max_digits": 30, "decimal_places": 12}
+MONEY: Any = {"max_digits": 30, "decimal_places": 12}
 
 
 def _choices(kind: type) -> list[tuple[str, str]]:

@@ -31,8 +31,8 @@ def list_accounts() -> list[AccountStatus]:
     """Return every account with its stream and its orders in flight."""
     sessions = {session.account_id: session for session in StreamSession.objects.all()}
     unfinished = Order.objects.exclude(state__in=[state.value for state in FINAL_STATES])
-    counts = {
-        row["account_id"]: row
+    counts: dict[int, dict[str, int]] = {
+        row["account_id"]: {"open": row["open"], "unknown": row["unknown"]}
         for row in unfinished.values("account_id").annotate(
             open=Count("id"), unknown=Count("id", filter=Q(state=OrderState.UNKNOWN))
         )

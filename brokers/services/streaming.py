@@ -136,7 +136,7 @@ class AccountStream:
                 try:
                     await _in_database(lambda batch=tuple(events): _record(self._account_id, batch))  # type: ignore[misc]
                     events = []
-                except (DatabaseUnavailable, IntegrityError) as error:
+                except (*DatabaseUnavailable, IntegrityError) as error:
                     logger.warning("stream events wait", extra={"account": self._account_id, "error": str(error)})
                     await asyncio.sleep(_DATABASE_PAUSE_SECONDS)
                 except Exception:

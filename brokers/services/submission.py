@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -146,7 +147,7 @@ def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | Reliabili
 def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict[str, _Known]:
     correlation_id = current_correlation_id()
     terms = [candidate.request.terms for candidate in candidates]
-    parameters = {
+    parameters: Any = {
         "owner": owner_id,
         "actor": actor,
         "correlation_id": correlation_id,

@@ -1,7 +1,7 @@
 """Asking a broker for everything that may have been missed: the backstop of the streams."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import ClassVar
 
@@ -9,6 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from brokers.adapters.errors import BrokerCallError
+from brokers.core.cursors import lagging_cursor
 from brokers.core.orders import AT_BROKER_STATES, FINAL_STATES, OrderState
 from brokers.core.reports import FillPage, FillReport, OrderReport
 from brokers.models import Account, Order
@@ -70,7 +71,7 @@ class SyncAccountJob(JobKind):
                 break
             reports[broker_order_id] = await session.get_order(broker_order_id)
         fills = tuple(_with_client_id(fill, reports) for fill in page.fills)
-        cursor = page.cursor if complete else request.cursor
+        cursor = lagging_cursor(page.fills, request.cursor) if complete else request.cursor
         return SyncResult(FillPage(fills, cursor), tuple(reports.values()))
 
     def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
@@ -167,14 +168,4 @@ def _with_client_id(fill: FillReport, reports: Mapping[str, OrderReport]) -> Fil
     report = reports.get(fill.broker_order_id)
     if fill.client_order_id or report is None:
         return fill
-    return FillReport(
-        execution_id=fill.execution_id,
-        broker_order_id=fill.broker_order_id,
-        symbol=fill.symbol,
-        side=fill.side,
-        quantity=fill.quantity,
-        price=fill.price,
-        executed_at=fill.executed_at,
-        client_order_id=report.client_order_id,
-        cumulative_quantity=fill.cumulative_quantity,
-    )
+    return replace(fill, client_order_id=report.client_order_id)

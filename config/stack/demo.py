@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -149,7 +150,7 @@ async def _settle(
         orders = await client.list_orders()
         resting = [order["id"] for order in orders if not order["final"] and order["cancel_requested_at"] is None]
         if resting:
-            await _gather_bounded([lambda order_id=order_id: client.cancel(order_id) for order_id in resting])
+            await _gather_bounded([partial(client.cancel, order_id) for order_id in resting])
         positions = (await client.get("/api/v1/positions"))["results"]
         judgement = judge(client.accepted.values(), orders, read_ledgers(instance), positions)
         progress.update(bar, completed=judgement.count(Verdict.AGREES))

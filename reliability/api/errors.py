@@ -78,8 +78,9 @@ def _details(error: Exception) -> dict[str, Any]:
 
 
 def _retry_after(error: Exception, code: str) -> int | None:
-    if isinstance(error, exceptions.Throttled) and error.wait is not None:
-        return math.ceil(error.wait)
+    wait: float | None = getattr(error, "wait", None)
+    if isinstance(error, exceptions.Throttled) and wait is not None:
+        return math.ceil(wait)
     return 1 if code == "SYSTEM_DATABASE_UNAVAILABLE" else None
 
 

@@ -14,7 +14,13 @@ from reliability.api.permissions import Requires
 from reliability.api.schema import ERROR_RESPONSES
 from reliability.core.catalog import CATALOG
 from reliability.core.errors import ReliabilityError
-from reliability.selectors.jobs import dead_letter_summary, find_dead_letter, list_attempts, list_dead_letters, list_lanes
+from reliability.selectors.jobs import (
+    dead_letter_summary,
+    find_dead_letter,
+    list_attempts,
+    list_dead_letters,
+    list_lanes,
+)
 from reliability.selectors.processes import list_processes
 from reliability.services.jobs.deadletters import discard_dead_letters, replay_dead_letters
 from reliability.services.lanes import pause_lane, resume_lane

@@ -211,6 +211,28 @@ _DEFINITIONS = (
     ),
     # system: our own parts
     ErrorDefinition(
+        "BROKER_STREAM_REFUSED", Cat.BROKER, Sev.HIGH, Do.RETRY_BACKOFF,
+        "The broker refused the order stream.", "It is tried again; fills come by asking meanwhile.",
+        retryable=True, http_status=503,
+    ),
+    ErrorDefinition(
+        "SYSTEM_ACCOUNT_MISCONFIGURED", Cat.SYSTEM, Sev.CRITICAL, Do.MANUAL,
+        "The account's addresses or credentials are not usable.", "Correct the broker and the account in admin.",
+        retryable=True, http_status=503,
+        manual_steps="Open the broker in admin, check its addresses, and enter the account's credentials again.",
+        escalation="operator at once",
+    ),
+    ErrorDefinition(
+        "SYSTEM_ADAPTER_FAILURE", Cat.SYSTEM, Sev.CRITICAL, Do.MANUAL,
+        "An adapter failed in a way it does not know.", _LOOK_UP, retryable=True, ambiguous=True,
+        escalation="operator",
+    ),
+    ErrorDefinition(
+        "SYSTEM_SESSION_CLOSED", Cat.SYSTEM, Sev.LOW, Do.RETRY_IMMEDIATE,
+        "The session with the broker was closed before the call.", "Nothing was sent; it is tried again.",
+        retryable=True, http_status=503,
+    ),
+    ErrorDefinition(
         "SYSTEM_UNEXPECTED", Cat.SYSTEM, Sev.CRITICAL, Do.MANUAL,
         "Something failed that nobody foresaw.", "Report it with the correlation id.", http_status=500,
     ),

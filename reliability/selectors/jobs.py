@@ -100,11 +100,8 @@ def find_dead_letter(job_id: int) -> Job | None:
 def list_attempts(job_id: int) -> list[dict[str, Any]]:
     """Return the attempts of a job that have a row, oldest first."""
     rows = JobAttempt.objects.filter(job_id=job_id).order_by("id")
-    return list(
-        rows.values(
-            "attempt", "fence", "worker", "outcome", "error_code", "error_message", "detail", "actor", "recorded_at"
-        )
-    )
+    fields = ("attempt", "fence", "worker", "outcome", "error_code", "error_message", "detail", "actor", "recorded_at")
+    return [dict(zip(fields, row, strict=True)) for row in rows.values_list(*fields)]
 
 
 @dataclass(frozen=True, slots=True)

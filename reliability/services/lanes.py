@@ -46,5 +46,10 @@ def set_lane_concurrency(name: str, concurrency: int, *, actor: str) -> None:
             raise ReliabilityError("VALIDATION_NOT_FOUND", f"There is no lane called {name!r}.")
         before, lane.concurrency = lane.concurrency, concurrency
         lane.save(update_fields=["concurrency"])
-        facts = {"before": {"concurrency": before}, "after": {"concurrency": concurrency}}
-        record_audit(actor, "set_lane_concurrency", f"lane:{name}", **facts)
+        record_audit(
+            actor,
+            "set_lane_concurrency",
+            f"lane:{name}",
+            before={"concurrency": before},
+            after={"concurrency": concurrency},
+        )

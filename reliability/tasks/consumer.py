@@ -14,7 +14,7 @@ _SHOWN_BYTES = 2000
 logger = logging.getLogger(__name__)
 
 
-class RecordingConsumer(Consumer):  # type: ignore[misc]  # celery ships no types
+class RecordingConsumer(Consumer):
     """Celery's consumer, recording what it would only log."""
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:

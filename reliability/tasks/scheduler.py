@@ -16,7 +16,7 @@ _STANDBY_SECONDS = 0.5
 logger = logging.getLogger(__name__)
 
 
-class StandbyScheduler(DatabaseScheduler):  # type: ignore[misc]  # the library ships no types
+class StandbyScheduler(DatabaseScheduler):
     """The database scheduler, ticking only while this process holds beat's slot.
 
     A periodic task named ``reliability.enqueue_job`` (arguments ``kind``, ``payload``,

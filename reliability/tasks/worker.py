@@ -59,9 +59,7 @@ def start_main_pulse(sender: Any, **_: Any) -> None:
 
 
 @signals.task_failure.connect
-def keep_failed_task(
-    sender: Any, task_id: str, exception: BaseException, args: Any, kwargs: Any, **_: Any
-) -> None:
+def keep_failed_task(sender: Any, task_id: str, exception: BaseException, args: Any, kwargs: Any, **_: Any) -> None:
     """A task outside the jobs that failed becomes a dead letter; nudges may be lost."""
     if sender.name == _OWN_TASKS:
         return

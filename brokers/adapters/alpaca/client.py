@@ -6,7 +6,7 @@ Source:
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from decimal import Decimal
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
@@ -37,6 +37,7 @@ INSTRUMENTS_LIMIT_BYTES = 64 * 1024 * 1024
 _BROKER_ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CLIENT_ORDER_ID_MAX = 128
 _CORRELATION_ID_MAX = 128
+_ASSET_CLASSES = ("us_equity", "crypto")
 _JSON_BODY = {"Content-Type": "application/json"}
 _dump = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -135,11 +136,17 @@ class AlpacaSession:
         return self._parse(Operation.QUERY, reply, parsing.parse_account)
 
     async def list_instruments(self) -> list[InstrumentReport]:
-        url = self._url("/v2/assets", status="active")
-        reply = await self._transport.call(Operation.QUERY, "GET", url, reply_limit=INSTRUMENTS_LIMIT_BYTES)
-        return self._parse(Operation.QUERY, reply, lambda rows: parsing.parse_list(rows, parsing.parse_instrument))
+        """Return the active assets of both classes; without a class Alpaca lists equities only."""
+        found: list[InstrumentReport] = []
+        for asset_class in _ASSET_CLASSES:
+            url = self._url("/v2/assets", status="active", asset_class=asset_class)
+            reply = await self._transport.call(Operation.QUERY, "GET", url, reply_limit=INSTRUMENTS_LIMIT_BYTES)
+            found += self._parse(
+                Operation.QUERY, reply, lambda rows: parsing.parse_list(rows, parsing.parse_instrument)
+            )
+        return found
 
-    def stream_orders(self) -> AsyncIterator[StreamEvent | None]:
+    def stream_orders(self) -> AsyncGenerator[StreamEvent | None, None]:
         return stream_trade_updates(self._transport.http, self._stream_url, self._settings)
 
     async def close(self) -> None:

@@ -165,6 +165,7 @@ def parse_fill(value: Any) -> FillReport:
         price=_decimal(row, "price"),
         executed_at=_instant(row.get("transaction_time")),
         cumulative_quantity=_optional_decimal(row, "cum_qty"),
+        cursor=activity_id(row),
     )
 
 

@@ -47,23 +47,21 @@ def enqueue_jobs(
         return 0
     kind = get_kind(kind_name)
     correlation_id = current_correlation_id()
+    parameters: Any = {
+        "kind": kind.name,
+        "lane": kind.lane,
+        "priority": priority,
+        "delay": delay,
+        "max_attempts": kind.retry.max_attempts,
+        "subjects": [job.subject for job in jobs],
+        "payloads": [json.dumps(job.payload) for job in jobs],
+        "keys": [job.unique_key for job in jobs],
+        "deadlines": [job.deadline_at for job in jobs],
+        "correlations": [job.correlation_id or correlation_id for job in jobs],
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT,
-            {
-                "kind": kind.name,
-                "lane": kind.lane,
-                "priority": priority,
-                "delay": delay,
-                "max_attempts": kind.retry.max_attempts,
-                "subjects": [job.subject for job in jobs],
-                "payloads": [json.dumps(job.payload) for job in jobs],
-                "keys": [job.unique_key for job in jobs],
-                "deadlines": [job.deadline_at for job in jobs],
-                "correlations": [job.correlation_id or correlation_id for job in jobs],
-            },
-        )
-        inserted = cursor.rowcount
+        cursor.execute(_INSERT, parameters)
+        inserted: int = cursor.rowcount
     if not delay:
         dispatch.nudge_on_commit(kind.lane)
     return inserted

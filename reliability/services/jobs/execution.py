@@ -31,7 +31,7 @@ from reliability.services.jobs.table import Finish, claim_jobs, finish_jobs, loc
 
 logger = logging.getLogger(__name__)
 
-DatabaseUnavailable = (OperationalError, InterfaceError)
+DatabaseUnavailable: tuple[type[OperationalError], type[InterfaceError]] = (OperationalError, InterfaceError)
 _DISPOSITIONS = (Done, Retry, Snooze, Dead)
 _DEADLINE_PASSED = Dead(JobError("SYSTEM_DEADLINE_PASSED", "The job could not be done before its deadline."))
 

@@ -1,6 +1,7 @@
 """Hand on the jobs of processes that died or froze, and name the lanes that have due work."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -84,7 +85,7 @@ def rescue_lost_jobs(*, by_pulse: bool = True) -> list[Rescued]:
     ``by_pulse`` False looks at leases only, as long as processes may still be on their way
     back after a database outage.
     """
-    parameters = {"pulse_class": PULSE_CLASS, "max_crashes": get_conf().max_crashes, "by_pulse": by_pulse}
+    parameters: Any = {"pulse_class": PULSE_CLASS, "max_crashes": get_conf().max_crashes, "by_pulse": by_pulse}
     with connection.cursor() as cursor:
         cursor.execute(_RESCUE, parameters)
         return [Rescued(*row) for row in cursor.fetchall()]
@@ -92,13 +93,15 @@ def rescue_lost_jobs(*, by_pulse: bool = True) -> list[Rescued]:
 
 def end_dead_processes() -> list[EndedProcess]:
     """Mark the processes whose pulse is gone."""
+    parameters: Any = {"pulse_class": PULSE_CLASS, "grace": get_conf().heartbeat_interval}
     with connection.cursor() as cursor:
-        cursor.execute(_END_PROCESSES, {"pulse_class": PULSE_CLASS, "grace": get_conf().heartbeat_interval})
+        cursor.execute(_END_PROCESSES, parameters)
         return [EndedProcess(*row) for row in cursor.fetchall()]
 
 
 def find_due_lanes() -> list[str]:
     """Return the lanes in which a due job has waited longer than a nudge should take."""
+    parameters: Any = [get_conf().heartbeat_interval / 5]
     with connection.cursor() as cursor:
-        cursor.execute(_DUE_LANES, [get_conf().heartbeat_interval / 5])
+        cursor.execute(_DUE_LANES, parameters)
         return [row[0] for row in cursor.fetchall()]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -94,11 +95,15 @@ def claim_jobs(lane: str, worker: int, limit: int, *, suspects: bool = False) ->
             },
         )
         rows = cursor.fetchall()
-    jobs = [
-        ClaimedJob(*row[:4], json.loads(row[4]), *row[5:13], claimed_monotonic=before, lease_seconds=row[13])
-        for row in rows
-    ]
+    jobs = [_claimed(row, before) for row in rows]
     return sorted(jobs, key=lambda job: job.id)
+
+
+def _claimed(row: tuple[Any, ...], before: float) -> ClaimedJob:
+    values: list[Any] = list(row)
+    values[4] = json.loads(values[4])
+    values.insert(-1, before)
+    return ClaimedJob(*values)
 
 
 def lock_current(jobs: Iterable[ClaimedJob]) -> set[int]:
@@ -130,8 +135,9 @@ def renew_leases(jobs: Sequence[ClaimedJob], lease: timedelta) -> None:
     """Extend the lease of jobs still under way; the ones taken over stay taken over."""
     if not jobs:
         return
+    parameters: Any = {"ids": [job.id for job in jobs], "fences": [job.fence for job in jobs], "lease": lease}
     with connection.cursor() as cursor:
-        cursor.execute(_RENEW, {"ids": [job.id for job in jobs], "fences": [job.fence for job in jobs], "lease": lease})
+        cursor.execute(_RENEW, parameters)
 
 
 def has_suspects(lanes: Sequence[str]) -> set[str]:
