@@ -12,10 +12,6 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-# The API documentation page of the sidecar writes styles and one script into its page.
-_DOCUMENTATION_POLICY = _POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace(
-    "script-src 'self'", "script-src 'self' 'unsafe-inline'"
-)
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -42,8 +38,5 @@ class ContentSecurityPolicyMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._get_response(request)
-        documentation = request.path.startswith("/api/v1/docs")
-        response.headers.setdefault(
-            "Content-Security-Policy", _DOCUMENTATION_POLICY if documentation else _POLICY
-        )
+        response.headers.setdefault("Content-Security-Policy", _POLICY)
         return response

@@ -98,7 +98,7 @@ class BrokerAdmin(AuditedAdmin):
     fields = ("name", "adapter", "base_url", "stream_url", "call_timeout_ms", "connect_timeout_ms")
     ordering = ("name",)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Broker | None = None) -> tuple[str, ...]:
+    def fixed_fields(self, request: HttpRequest, obj: Broker | None = None) -> tuple[str, ...]:
         return ("name",) if obj else ()
 
 

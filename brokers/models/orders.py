@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from brokers.core.orders import FINAL_STATES, OrderState, OrderType, Side, TimeInForce
 from brokers.models.accounts import Account
+from reliability.core.presentation import amount_text
 
 MONEY: Any = {"max_digits": 30, "decimal_places": 12}
 
@@ -25,9 +26,11 @@ class Order(models.Model):
     are the sum of the fills that were booked, and move with the position.
     """
 
+    # Without constraints in the database: each check would lock the one account's row for every order.
+    # Owners and accounts are never deleted while they have orders, which on_delete sees to.
     id = models.UUIDField(primary_key=True, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, db_index=False)
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, db_index=False, db_constraint=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, db_constraint=False)
     idempotency_key = models.CharField(max_length=128)
     request_hash = models.CharField(max_length=64)
     client_order_id = models.CharField(max_length=36)
@@ -74,24 +77,23 @@ class Order(models.Model):
                 condition=Q(quantity__gt=0, notional=None) | Q(notional__gt=0, quantity=None), name="order_size"
             ),
         ]
-        indexes = [
-            models.Index(
-                fields=["account", "id"],
-                condition=~Q(state__in=sorted(state.value for state in FINAL_STATES)),
-                name="order_open",
-            )
-        ]
+        # By finished_at and not by state: an update that leaves it alone can stay in its page.
+        indexes = [models.Index(fields=["account", "id"], condition=Q(finished_at=None), name="order_open")]
         default_permissions = ("view",)
         permissions = [("submit_order", "Can submit and cancel orders")]
 
     def __str__(self) -> str:
-        return f"{self.side} {self.quantity or self.notional} {self.symbol} ({self.state})"
+        size = self.quantity if self.quantity is not None else self.notional
+        return f"{self.side} {amount_text(size)} {self.symbol} ({self.state})"
 
 
 class OrderEvent(models.Model):
     """One change of one order; append-only, numbered without gaps by the order's version."""
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events", db_index=False)
+    # Written in the order's own transaction and never without it, so no check per event.
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, related_name="events", db_index=False, db_constraint=False
+    )
     sequence = models.PositiveIntegerField()
     kind = models.CharField(max_length=32)
     from_state = models.CharField(max_length=20, blank=True, default="")
@@ -145,4 +147,4 @@ class Fill(models.Model):
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"{self.side} {self.quantity} {self.symbol} at {self.price}"
+        return f"{self.side} {amount_text(self.quantity)} {self.symbol} at {amount_text(self.price)}"

@@ -5,6 +5,7 @@ from django.db.models.functions import Now
 
 from brokers.models.accounts import Account
 from brokers.models.orders import MONEY, Fill
+from reliability.core.presentation import amount_text
 
 
 class Position(models.Model):
@@ -23,7 +24,7 @@ class Position(models.Model):
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"{self.quantity} {self.symbol}"
+        return f"{amount_text(self.quantity)} {self.symbol}"
 
 
 class PositionEvent(models.Model):
@@ -44,4 +45,4 @@ class PositionEvent(models.Model):
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"{self.quantity_before} -> {self.quantity_after}"
+        return f"{amount_text(self.quantity_before)} -> {amount_text(self.quantity_after)}"

@@ -1,15 +1,15 @@
 """Admin pages of records: read, searched and followed, never written."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -53,6 +53,7 @@ def pretty(value: Any) -> SafeString | str:
     return format_html('<pre class="json">{}</pre>', json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
 
 
+@cache
 def column(field: models.Field) -> Column:
     """Return a column that writes a field's value as all pages do."""
 
@@ -61,7 +62,7 @@ def column(field: models.Field) -> Column:
             return link_to(getattr(row, field.name))
         value = field.value_from_object(row)
         if isinstance(value, datetime):
-            return instant_text(value)
+            return format_html('<span class="instant">{}</span>', instant_text(value))
         if isinstance(field, models.JSONField):
             return pretty(value)
         if isinstance(field, models.DecimalField) and value is not None:
@@ -87,6 +88,21 @@ class PlainAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        title = {"title": self.model._meta.verbose_name_plural.capitalize()}
+        return super().changelist_view(request, {**title, **(extra_context or {})})
+
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        fixed = set(self.fixed_fields(request, obj))
+        return [self._shown(name) if name in fixed else name for name in super().get_fields(request, obj)]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        return [self._shown(name) for name in self.fixed_fields(request, obj)]
+
+    def fixed_fields(self, request: HttpRequest, obj: models.Model | None = None) -> Sequence[str]:
+        """Return the names of the fields that are shown and cannot be edited."""
+        return tuple(self.readonly_fields)
+
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [self._shown(name) for name in super().get_list_display(request)]
 
@@ -105,6 +121,7 @@ class PlainAdmin(admin.ModelAdmin):
 class RecordAdmin(PlainAdmin):
     """Records that nobody changes by hand."""
 
+    change_form_template = "admin/record.html"
     extra_details: Iterable[str] = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
