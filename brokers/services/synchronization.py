@@ -1,23 +1,23 @@
 """Asking a broker for everything that may have been missed: the backstop of the streams."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import ClassVar
 
-from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from brokers.adapters.errors import BrokerCallError
 from brokers.core.cursors import lagging_cursor
-from brokers.core.orders import AT_BROKER_STATES, FINAL_STATES, OrderState
-from brokers.core.reports import FillPage, FillReport, OrderReport
+from brokers.core.orders import OrderState
+from brokers.core.reports import FillReport, OrderReport
 from brokers.models import Account, Order
 from brokers.services.accounts import AccountProfile, get_profile, list_profiles
 from brokers.services.order_batch import OrderBatch
 from brokers.services.sessions import get_session
 from reliability.core.jobs import ClaimedJob, Disposition, Done, JobError, Performed, Snooze
-from reliability.services.jobs.enqueue import NewJob, enqueue_jobs
+from reliability.services.jobs.enqueue import NewJob, enqueue_job, enqueue_jobs
 from reliability.services.jobs.execution import failure_disposition
 from reliability.services.jobs.kinds import JobKind, Prepared
 
@@ -29,17 +29,19 @@ _QUIET_AFTER = timedelta(seconds=3)
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """``known`` are our orders that should be open, by broker order id; ``quiet`` of them are asked for one by one."""
+    """``quiet`` are orders of ours that should be open, ``asked`` are ids that fills named and nobody here knows."""
 
     profile: AccountProfile
     cursor: str
-    known: frozenset[str]
+    quiet: frozenset[str]
+    asked: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
     page: FillPage
     reports: tuple[OrderReport, ...]
+    asked: frozenset[str]
 
 
 def want_sync(account_ids: Iterable[int], *, delay: timedelta = timedelta(0)) -> None:
@@ -49,7 +51,12 @@ def want_sync(account_ids: Iterable[int], *, delay: timedelta = timedelta(0)) ->
 
 
 class SyncAccountJob(JobKind):
-    """Fills after the cursor, open orders, and those of ours that the broker no longer lists as open."""
+    """Fills after the cursor, open orders, and those of ours that the broker no longer lists as open.
+
+    A fill names its order by the broker's id. Where no order of ours has that id yet (its
+    acknowledgement was lost), nothing is booked and the cursor stays: a second job asks the
+    broker for those orders, and only what is not ours by then is booked as external.
+    """
 
     name: ClassVar[str] = SYNC_KIND
     lane: ClassVar[str] = "recovery"
@@ -57,22 +64,19 @@ class SyncAccountJob(JobKind):
     lease: ClassVar[timedelta | None] = timedelta(seconds=40)
 
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
-        return {job.id: self._request(job.payload["account"]) for job in jobs}
+        return {job.id: self._request(job) for job in jobs}
 
     async def perform(self, request: SyncRequest) -> SyncResult:
         session = get_session(request.profile)
         page = await session.list_fills(request.cursor)
         reports = {report.broker_order_id: report for report in await session.list_open_orders()}
-        unlisted = ({fill.broker_order_id for fill in page.fills} | request.known) - reports.keys()
-        complete = True
-        for index, broker_order_id in enumerate(sorted(unlisted)):
-            if index >= _MOST_LOOKED_UP:
-                complete = False
-                break
+        filled = {fill.broker_order_id for fill in page.fills}
+        wanted = [*sorted(request.asked - reports.keys()), *sorted(request.quiet - reports.keys() - filled)]
+        for broker_order_id in wanted[:_MOST_LOOKED_UP]:
             reports[broker_order_id] = await session.get_order(broker_order_id)
         fills = tuple(_with_client_id(fill, reports) for fill in page.fills)
-        cursor = lagging_cursor(page.fills, request.cursor) if complete else request.cursor
-        return SyncResult(FillPage(fills, cursor), tuple(reports.values()))
+        answered = request.asked & reports.keys()
+        return SyncResult(FillPage(fills, page.cursor), tuple(reports.values()), answered)
 
     def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
         return {outcome.job.id: self._apply_one(outcome) for outcome in outcomes}
@@ -82,12 +86,13 @@ class SyncAccountJob(JobKind):
             if isinstance(outcome.result, SyncResult):
                 self._apply_one(outcome)
 
-    def _request(self, account_id: int) -> SyncRequest:
-        account = Account.objects.get(pk=account_id)
-        known = Order.objects.filter(account_id=account_id, state__in=[state.value for state in AT_BROKER_STATES])
+    def _request(self, job: ClaimedJob) -> SyncRequest:
+        account = Account.objects.get(pk=job.payload["account"])
+        known = Order.objects.filter(account_id=account.pk, finished_at=None).exclude(broker_order_id="")
         quiet = known.filter(acknowledged_at__lt=timezone.now() - _QUIET_AFTER)
-        ids = quiet.order_by("id").values_list("broker_order_id", flat=True)[: _MOST_LOOKED_UP * 5]
-        return SyncRequest(get_profile(account_id), account.fill_cursor, frozenset(ids))
+        ids = quiet.order_by("id").values_list("broker_order_id", flat=True)[:_MOST_LOOKED_UP]
+        asked = frozenset(job.payload.get("asked", ()))
+        return SyncRequest(get_profile(account.pk), account.fill_cursor, frozenset(ids), asked)
 
     def _apply_one(self, outcome: Performed) -> Disposition:
         account_id = outcome.job.payload["account"]
@@ -97,8 +102,17 @@ class SyncAccountJob(JobKind):
             return Snooze(wait, JobError(error.code, error.message))
         if not isinstance(outcome.result, SyncResult):
             return failure_disposition(outcome)
-        record_evidence(account_id, outcome.result.reports, outcome.result.page.fills, "poll")
-        Account.objects.filter(pk=account_id).update(fill_cursor=outcome.result.page.cursor, synced_at=timezone.now())
+        result = outcome.result
+        unknown = record_evidence(account_id, result.reports, result.page.fills, "poll", external=result.asked)
+        account = Account.objects.select_for_update(no_key=True).get(pk=account_id)
+        account.synced_at = timezone.now()
+        if unknown:
+            key = f"sync-ask:{account_id}"
+            payload = {"account": account_id, "asked": sorted(unknown)[:_MOST_LOOKED_UP]}
+            enqueue_job(SYNC_KIND, NewJob(payload=payload, unique_key=key))
+        else:
+            account.fill_cursor = lagging_cursor(result.page.fills, account.fill_cursor)
+        account.save(update_fields=["fill_cursor", "synced_at"])
         return Done()
 
 
@@ -121,47 +135,59 @@ class SyncAllJob(JobKind):
 
 def accounts_to_sync() -> set[int]:
     """Return the accounts whose state at the broker may differ from what is recorded."""
-    final = [state.value for state in FINAL_STATES]
     stale = timezone.now() - timedelta(minutes=1)
-    in_hand = Order.objects.exclude(state__in=[*final, OrderState.ACCEPTED])
+    in_hand = Order.objects.filter(finished_at=None).exclude(state=OrderState.ACCEPTED)
     due = set(in_hand.values_list("account_id", flat=True).distinct())
-    due |= set(_accounts_missing_fills())
+    missing = Order.objects.filter(reported_filled_quantity__gt=F("filled_quantity"))
+    due |= set(missing.values_list("account_id", flat=True).distinct())
     due |= set(Account.objects.exclude(synced_at__gt=stale).values_list("pk", flat=True))
     return due & {profile.id for profile in list_profiles()}
 
 
-def _accounts_missing_fills() -> list[int]:
-    """Return the accounts with a recently finished order of which fills are not booked yet."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT account_id FROM brokers_order"
-            " WHERE finished_at > clock_timestamp() - interval '1 hour' AND reported_filled_quantity > filled_quantity"
-        )
-        return [row[0] for row in cursor.fetchall()]
-
-
-def record_evidence(account_id: int, reports: Sequence[OrderReport], fills: Sequence[FillReport], source: str) -> None:
+def record_evidence(
+    account_id: int,
+    reports: Sequence[OrderReport],
+    fills: Sequence[FillReport],
+    source: str,
+    *,
+    external: Collection[str] | None = None,
+) -> set[str]:
     """Merge reports and fills into our orders, in the caller's transaction; repeated evidence changes nothing.
 
-    Fills of orders that are not ours are booked as external: the position is the account's.
+    Args:
+        account_id: The account that all of it is about.
+        reports: Orders as the broker reported them.
+        fills: Executions, each naming its order by the client's or the broker's id.
+        source: ``stream`` or ``poll``.
+        external: Broker order ids that are known not to be ours; their fills are booked
+            without an order, because the position is the account's.
+
+    Returns:
+        Broker order ids of the fills that were not booked: no order of ours has them, and
+        nobody said yet that they are external.
     """
     client_ids = {report.client_order_id for report in reports} | {fill.client_order_id for fill in fills}
     broker_ids = {report.broker_order_id for report in reports} | {fill.broker_order_id for fill in fills}
     batch = OrderBatch.lock_reported(account_id, sorted(client_ids - {""}), sorted(broker_ids - {""}))
     batch.prefetch_fills(account_id, fills)
+    unknown: set[str] = set()
     for fill in fills:
         row = batch.find(account_id, fill.client_order_id, fill.broker_order_id)
-        if row is None:
-            batch.external_fill(account_id, fill, source)
-        else:
+        if row is not None:
             batch.fill(row, fill, source)
+        elif external is not None and fill.broker_order_id in external:
+            batch.external_fill(account_id, fill, source)
+        elif batch.is_unbooked(account_id, fill):
+            unknown.add(fill.broker_order_id)
     for report in reports:
         row = batch.find(account_id, report.client_order_id, report.broker_order_id)
         if row is not None:
             batch.report(row, report, source)
     batch.save()
     if source != "poll":
-        want_sync(batch.accounts_missing_fills(), delay=timedelta(seconds=1))
+        missing = batch.accounts_missing_fills() | ({account_id} if unknown else set())
+        want_sync(missing, delay=timedelta(seconds=1))
+    return unknown
 
 
 def _with_client_id(fill: FillReport, reports: Mapping[str, OrderReport]) -> FillReport:
