@@ -4,10 +4,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from brokers.core.orders import FINAL_STATES, OrderState, OrderType, Side, TimeInForce
+from brokers.core.orders import OrderState, OrderType, Side, TimeInForce
 from brokers.models.accounts import Account
 from reliability.core.presentation import amount_text
 
@@ -78,7 +78,14 @@ class Order(models.Model):
             ),
         ]
         # By finished_at and not by state: an update that leaves it alone can stay in its page.
-        indexes = [models.Index(fields=["account", "id"], condition=Q(finished_at=None), name="order_open")]
+        indexes = [
+            models.Index(fields=["account", "id"], condition=Q(finished_at=None), name="order_open"),
+            models.Index(
+                fields=["account"],
+                condition=Q(reported_filled_quantity__gt=F("filled_quantity")),
+                name="order_fills_missing",
+            ),
+        ]
         default_permissions = ("view",)
         permissions = [("submit_order", "Can submit and cancel orders")]
 
@@ -121,8 +128,10 @@ class Fill(models.Model):
     elsewhere on the account.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False)
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, related_name="fills", db_index=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, db_constraint=False)
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, null=True, related_name="fills", db_index=False, db_constraint=False
+    )
     execution_id = models.CharField(max_length=100)
     broker_order_id = models.CharField(max_length=64)
     symbol = models.CharField(max_length=32)

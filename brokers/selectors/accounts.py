@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import Count, Q
 
-from brokers.core.orders import FINAL_STATES, OrderState
+from brokers.core.orders import OrderState
 from brokers.models import Account, Order, StreamSession
 
 
@@ -30,7 +30,7 @@ class AccountStatus:
 def list_accounts() -> list[AccountStatus]:
     """Return every account with its stream and its orders in flight."""
     sessions = {session.account_id: session for session in StreamSession.objects.all()}
-    unfinished = Order.objects.exclude(state__in=[state.value for state in FINAL_STATES])
+    unfinished = Order.objects.filter(finished_at=None)
     counts: dict[int, dict[str, int]] = {
         row["account_id"]: {"open": row["open"], "unknown": row["unknown"]}
         for row in unfinished.values("account_id").annotate(

@@ -13,7 +13,7 @@ from brokers.core.orders import FINAL_STATES, OrderState
 from brokers.models import Account, Fill, Order, OrderEvent, Position
 
 # Written as the condition of the index of open orders is, so that PostgreSQL uses it.
-IN_FLIGHT = ~Q(state__in=sorted(state.value for state in FINAL_STATES))
+IN_FLIGHT = Q(finished_at=None)
 
 
 def list_orders(
@@ -34,8 +34,7 @@ def list_orders(
     if states:
         orders = orders.filter(state__in=states)
     if is_open is not None:
-        final = [state.value for state in FINAL_STATES]
-        orders = orders.exclude(state__in=final) if is_open else orders.filter(state__in=final)
+        orders = orders.filter(finished_at__isnull=is_open)
     if before is not None:
         orders = orders.filter(pk__lt=before)
     return list(orders[:limit])

@@ -222,17 +222,19 @@ class OrderBatch:
         self._events.clear()
         self._fills.clear()
 
+    def is_unbooked(self, account_id: int, fill: FillReport) -> bool:
+        """Return whether this execution is not booked yet; nothing is changed."""
+        if self._known_fills is None:
+            self._known_fills = known_fills(account_id, [fill])
+        return not (_identities(fill) & self._known_fills)
+
     # -- inside -------------------------------------------------------------------------
 
     def _is_new(self, account_id: int, fill: FillReport) -> bool:
-        if self._known_fills is None:
-            self._known_fills = known_fills(account_id, [fill])
-        identities: set[tuple[str, object]] = {("execution", fill.execution_id)}
-        if fill.cumulative_quantity is not None:
-            identities.add((fill.broker_order_id, fill.cumulative_quantity))
-        if identities & self._known_fills:
+        if not self.is_unbooked(account_id, fill):
             return False
-        self._known_fills |= identities
+        assert self._known_fills is not None
+        self._known_fills |= _identities(fill)
         return True
 
     def _take(self, row: OrderRow, facts: OrderFacts) -> None:
@@ -256,10 +258,20 @@ class OrderBatch:
         row.version += 1
         event = (row.id, row.version, kind, row.state, target.value, source, actor, json.dumps(evidence), broker_at)
         self._events.append(event)
-        if target in FINAL_STATES and row.finished_at is None:
+        if target not in FINAL_STATES:
+            row.finished_at = None
+        elif row.finished_at is None:
             row.finished_at = self.now
         row.state = target.value
         self._changed[row.id] = row
+
+
+def _identities(fill: FillReport) -> set[tuple[str, object]]:
+    """The two names of one execution; see ``known_fills``."""
+    identities: set[tuple[str, object]] = {("execution", fill.execution_id)}
+    if fill.cumulative_quantity is not None:
+        identities.add((fill.broker_order_id, fill.cumulative_quantity))
+    return identities
 
 
 def _rows(where: str, parameters: list[Any]) -> list[OrderRow]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from brokers.adapters.errors import BrokerCallError
 from brokers.core.cursors import lagging_cursor
 from brokers.core.orders import OrderState
-from brokers.core.reports import FillReport, OrderReport
+from brokers.core.reports import FillPage, FillReport, OrderReport
 from brokers.models import Account, Order
 from brokers.services.accounts import AccountProfile, get_profile, list_profiles
 from brokers.services.order_batch import OrderBatch

@@ -60,11 +60,13 @@ class Job(models.Model):
             models.Index(fields=["lane", "priority", "run_at"], condition=Q(state="ready"), name="job_due"),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="job_running"),
             models.Index(fields=["-finished_at"], condition=Q(state="dead"), name="job_dead"),
-            models.Index(fields=["subject"], condition=Q(state__in=["ready", "running", "dead"]), name="job_subject"),
+            models.Index(fields=["subject"], condition=Q(state="dead"), name="job_subject"),
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["unique_key"], condition=Q(state__in=["ready", "running"]), name="job_unique_key"
+                fields=["unique_key"],
+                condition=Q(state__in=["ready", "running"], unique_key__isnull=False),
+                name="job_unique_key",
             )
         ]
         permissions = [("operate_deadletter", "Can replay and discard dead letters"), ("pause_lane", "Can pause lanes")]

@@ -20,7 +20,7 @@ SELECT %(kind)s, %(lane)s, 'ready', %(priority)s, subject, payload, unique_key,
        clock_timestamp() + %(delay)s, 0, %(max_attempts)s, 0, 0, 0, deadline_at, correlation_id, '', ''
 FROM unnest(%(subjects)s::uuid[], %(payloads)s::jsonb[], %(keys)s::text[], %(deadlines)s::timestamptz[],
             %(correlations)s::text[]) AS job (subject, payload, unique_key, deadline_at, correlation_id)
-ON CONFLICT (unique_key) WHERE state IN ('ready', 'running') DO NOTHING
+ON CONFLICT (unique_key) WHERE state IN ('ready', 'running') AND unique_key IS NOT NULL DO NOTHING
 """
 
 
