@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Min
+from django.db.models import prefetch_related_objects
 
 from reliability.core.jobs import JobState
 from reliability.models import Job, JobAttempt, Lane
@@ -26,15 +26,27 @@ class LaneStatus:
     paused_reason: str
 
 
+# One branch per partial index: together they read unfinished jobs only, however many are finished.
+_UNFINISHED = """
+SELECT lane, state, count(*), min(run_at) FROM reliability_job WHERE state = 'ready' GROUP BY lane, state
+UNION ALL
+SELECT lane, state, count(*), NULL FROM reliability_job WHERE state = 'running' GROUP BY lane, state
+UNION ALL
+SELECT lane, state, count(*), NULL FROM reliability_job WHERE state = 'dead' GROUP BY lane, state
+"""
+
+
+def _unfinished_by_lane() -> list[tuple[str, str, int, datetime | None]]:
+    with connection.cursor() as cursor:
+        cursor.execute(_UNFINISHED)
+        return list(cursor.fetchall())
+
+
 def list_lanes() -> list[LaneStatus]:
     """Return every lane with its counts of unfinished jobs."""
-    counts: dict[tuple[str, str], int] = {}
-    oldest: dict[str, datetime | None] = {}
-    unfinished = Job.objects.filter(state__in=[JobState.READY, JobState.RUNNING, JobState.DEAD])
-    for row in unfinished.values("lane", "state").annotate(n=Count("id"), oldest=Min("run_at")):
-        counts[row["lane"], row["state"]] = row["n"]
-        if row["state"] == JobState.READY:
-            oldest[row["lane"]] = row["oldest"]
+    unfinished = _unfinished_by_lane()
+    counts = {(lane, state): number for lane, state, number, _ in unfinished}
+    oldest = {lane: run_at for lane, state, _, run_at in unfinished if state == JobState.READY}
     return [
         LaneStatus(
             name=lane.name,
@@ -52,12 +64,10 @@ def list_lanes() -> list[LaneStatus]:
 
 def count_unfinished_jobs() -> dict[str, int]:
     """Return how many jobs are ready, running and dead."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT state, count(*) FROM reliability_job WHERE state IN ('ready', 'running', 'dead') GROUP BY state"
-        )
-        found = dict(cursor.fetchall())
-    return {state: found.get(state, 0) for state in ("ready", "running", "dead")}
+    counts = {"ready": 0, "running": 0, "dead": 0}
+    for _, state, number, _ in _unfinished_by_lane():
+        counts[state] += number
+    return counts
 
 
 def dead_letter_summary(job: Job) -> dict[str, Any]:
@@ -133,10 +143,12 @@ def list_newest_dead_letters(limit: int) -> list[Job]:
 
 
 def list_unfinished_jobs(subject: UUID, limit: int = 20) -> list[Job]:
-    """Return the jobs about a subject that are waiting, running or dead, with their attempts.
+    """Return the jobs about a subject that run, are dead or wait, with their attempts.
 
     Finished ones are left out: there is no index on them, and what they did is in the subject's history.
     """
-    unfinished = [JobState.READY, JobState.RUNNING, JobState.DEAD]
-    jobs = Job.objects.filter(subject=subject, state__in=unfinished).order_by("-id")
-    return list(jobs.prefetch_related("attempts")[:limit])
+    jobs: list[Job] = []
+    for state in (JobState.RUNNING, JobState.DEAD, JobState.READY):
+        jobs.extend(Job.objects.filter(state=state, subject=subject)[:limit])
+    prefetch_related_objects(jobs, "attempts")
+    return jobs[:limit]
