@@ -23,6 +23,7 @@ from reliability.services.jobs.kinds import JobKind, Prepared
 
 SYNC_KIND = "orders.sync"
 SYNC_ALL_KIND = "orders.sync_all"
+_MOST_COMPARED = 10_000
 _MOST_LOOKED_UP = 100
 _QUIET_AFTER = timedelta(seconds=3)
 
@@ -71,7 +72,8 @@ class SyncAccountJob(JobKind):
         page = await session.list_fills(request.cursor)
         reports = {report.broker_order_id: report for report in await session.list_open_orders()}
         filled = {fill.broker_order_id for fill in page.fills}
-        wanted = [*sorted(request.asked - reports.keys()), *sorted(request.quiet - reports.keys() - filled)]
+        unlisted = sorted(request.quiet - reports.keys(), key=lambda order_id: order_id in filled)
+        wanted = [*sorted(request.asked - reports.keys()), *unlisted]
         for broker_order_id in wanted[:_MOST_LOOKED_UP]:
             reports[broker_order_id] = await session.get_order(broker_order_id)
         fills = tuple(_with_client_id(fill, reports) for fill in page.fills)
@@ -90,7 +92,7 @@ class SyncAccountJob(JobKind):
         account = Account.objects.get(pk=job.payload["account"])
         known = Order.objects.filter(account_id=account.pk, finished_at=None).exclude(broker_order_id="")
         quiet = known.filter(acknowledged_at__lt=timezone.now() - _QUIET_AFTER)
-        ids = quiet.order_by("id").values_list("broker_order_id", flat=True)[:_MOST_LOOKED_UP]
+        ids = quiet.order_by("id").values_list("broker_order_id", flat=True)[:_MOST_COMPARED]
         asked = frozenset(job.payload.get("asked", ()))
         return SyncRequest(get_profile(account.pk), account.fill_cursor, frozenset(ids), asked)
 
