@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import measurements
+from tests.acceptance import measurements, sabotage
 from tests.acceptance.stack import Stack, running_stack
 
 _HERE = Path(__file__).parent
@@ -36,3 +36,25 @@ def session_stack() -> Iterator[Stack]:
 def stack(session_stack: Stack) -> Iterator[Stack]:
     yield session_stack
     session_stack.clear_faults()
+
+
+@pytest.fixture(scope="session")
+def breakable_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack whose protections a test can take away, with a short lease and a short settle time."""
+    directory = tmp_path_factory.mktemp("sabotage")
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "tests.acceptance.sabotage_settings",
+        sabotage.VARIABLE: str(directory),
+        "STANCHION_JOB_LEASE_SECONDS": "3",
+        "STANCHION_SETTLE_SECONDS": "1",
+    }
+    with running_stack(environment) as stack:
+        stack.sabotage = directory
+        yield stack
+
+
+@pytest.fixture
+def breakable(breakable_stack: Stack) -> Iterator[Stack]:
+    yield breakable_stack
+    breakable_stack.restore_all()
+    breakable_stack.clear_faults()

@@ -57,12 +57,14 @@ async def send_orders(
     rate: float,
     chance: random.Random,
     draw: Callable[[random.Random], Order] = mixed_order,
+    times: int = 1,
     on_progress: Callable[[float], object] = lambda share: None,
 ) -> None:
     """Send ``count`` orders at ``rate`` a second and return once each was accepted.
 
-    Every fifth is canceled a moment later, and now and then a batch is sent in one request.
-    ``on_progress`` hears which share of the orders is on its way.
+    Of mixed orders every fifth is canceled a moment later, and now and then a batch is sent in
+    one request. Each is sent ``times`` at once under the same key, as by a client that lost
+    patience. ``on_progress`` hears which share of the orders is on its way.
     """
     began = time.monotonic()
     sent = 0
@@ -71,7 +73,9 @@ async def send_orders(
             on_progress(sent / count)
             size = min(_BATCH if sent % _BATCH_EVERY == 0 else 1, count - sent)
             orders = {f"{name}-{number}": draw(chance) for number in range(sent, sent + size)}
-            group.create_task(_submit(client, orders, cancel=draw is mixed_order and chance.random() < 0.2))
+            cancel = draw is mixed_order and chance.random() < 0.2
+            for _ in range(times):
+                group.create_task(_submit(client, orders, cancel=cancel))
             sent += size
             await asyncio.sleep(max(0.0, began + sent / rate - time.monotonic()))
 

@@ -5,12 +5,16 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_COLUMNS = "{:<44} {:>6} {:>7} {:>4} {:>7} {:>7} {:>7} {:>9} {:>9} {:>10}"
+_COLUMNS = "{:<44} {:>6} {:>7} {:>5} {:>7} {:>7} {:>7} {:>7} {:>9} {:>10} {:>11}"
 
 
 @dataclass
 class Measurement:
-    """One trial in numbers. ``detection_seconds`` holds one number per process that was killed or frozen."""
+    """One trial in numbers.
+
+    ``detection_seconds`` holds, per killed process that had a pulse, the time until it was seen
+    dead; ``handed_on_seconds``, per one that held jobs, the time until others could take them.
+    """
 
     scenario: str
     orders: int
@@ -24,7 +28,7 @@ class Measurement:
     healthy_seconds: float
     settled_seconds: float
     detection_seconds: list[float]
-    began_at: str
+    handed_on_seconds: list[float]
 
 
 MEASURED: list[Measurement] = []
@@ -51,9 +55,11 @@ def table() -> list[str]:
     )
     lines = [_COLUMNS.format(*head)]
     for row in MEASURED:
-        detected = f"{max(row.detection_seconds):.2f}" if row.detection_seconds else ""
+        detected, handed_on = (
+            f"{max(values):.2f}" if values else "" for values in (row.detection_seconds, row.handed_on_seconds)
+        )
         counts = (row.orders, row.strikes, row.lost, row.doubled, row.unknown, row.differing)
-        times = (f"{row.longest_wait_seconds:.2f}", f"{row.healthy_seconds:.2f}", detected)
+        times = (f"{row.longest_wait_seconds:.2f}", f"{row.healthy_seconds:.2f}", detected, handed_on)
         lines.append(_COLUMNS.format(row.scenario, *counts, *times))
     total = sum(row.orders for row in MEASURED)
     return [*lines, f"{total} orders, {sum(row.strikes for row in MEASURED)} strikes"]

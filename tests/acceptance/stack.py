@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.error import URLError
@@ -27,6 +28,22 @@ OWN_SERVERS = {"DATABASE_URL": "", "REDIS_URL": ""}
 READY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 
+# Each kind of process that leads has one that does, each pool process and stream is there.
+_NOT_HEALTHY = """
+SELECT kinds.kind, 'has no living leader' FROM (VALUES ('sentinel'), ('beat')) AS kinds (kind)
+WHERE NOT EXISTS (SELECT 1 FROM reliability_heartbeat h WHERE h.kind = kinds.kind AND h.ended_at IS NULL
+                  AND h.beat_at > clock_timestamp() - interval '1 second' AND h.detail ->> 'leader' = 'true')
+UNION ALL
+SELECT lanes.name, 'has fewer than two living pool processes'
+FROM (VALUES ('worker orders'), ('worker recovery%')) AS lanes (name)
+WHERE (SELECT count(*) FROM reliability_heartbeat h WHERE h.kind = 'worker' AND h.name LIKE lanes.name
+       AND h.ended_at IS NULL AND h.beat_at > clock_timestamp() - interval '1 second') < 2
+UNION ALL
+SELECT 'the stream of ' || account.name, 'is not up' FROM brokers_account account
+LEFT JOIN brokers_streamsession session ON session.account_id = account.id
+WHERE session.state IS DISTINCT FROM 'up' OR session.last_alive_at < clock_timestamp() - interval '5 seconds'
+"""
+
 
 @dataclass
 class Stack:
@@ -35,7 +52,10 @@ class Stack:
     instance: RunningInstance
     accepted: dict[str, str] = field(default_factory=dict)
     known_problems: set[str] = field(default_factory=set)
+    abandoned: set[str] = field(default_factory=set)
     known_dead_letters: set[int] = field(default_factory=set)
+    killed: dict[int, datetime] = field(default_factory=dict)
+    sabotage: Path | None = None
 
     # -- processes ------------------------------------------------------------------------
 
@@ -48,18 +68,22 @@ class Stack:
         """Return the processes directly below one of the stack's: pool children, gunicorn's workers."""
         return [child.pid for child in psutil.Process(self.pid(name)).children()]
 
-    def kill(self, name: str) -> None:
-        """Kill -9 one of the stack's processes; what it forked dies with it."""
-        os.kill(self.pid(name), signal.SIGKILL)
+    def kill(self, pid: int) -> None:
+        """Kill -9 a process, and remember when; what it forked dies with it."""
+        self.killed[pid] = datetime.now(UTC)
+        os.kill(pid, signal.SIGKILL)
 
-    def not_ready(self) -> list[str]:
-        """Return what is not in order: processes that are not ready, and a health page that says so."""
+    def not_healthy(self) -> list[str]:
+        """Return what is not in order: processes, the health page, leaders that lead, streams that stand."""
         processes = self.instance.state()["processes"]
         found = [f"{name} is {entry['state']}" for name, entry in processes.items() if not entry["ready"]]
         status, body = self.get("/health/ready")
         if status != 200 or body.get("status") != "ready":
-            found.append(f"/health/ready answers {status} {body}")
-        return found
+            return [*found, f"/health/ready answers {status} {body}"]
+        try:
+            return found + [f"{what} {state}" for what, state in self.query(_NOT_HEALTHY)]
+        except psycopg.OperationalError as error:
+            return [*found, f"the database is away: {error}"]
 
     @contextmanager
     def beside(self, name: str, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
@@ -82,6 +106,20 @@ class Stack:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+
+    @contextmanager
+    def second_order_worker(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run one more worker for orders, and go on once its pool processes live."""
+        before = self._order_processes()
+        options = ["-c", "2", "--without-gossip", "--without-mingle", "-l", "INFO"]
+        argv = ["-m", "celery", "-A", "config.celery", "worker", "-n", "orders-2@beside", "-Q", "orders", *options]
+        with self.beside("worker-orders-2", argv) as worker:
+            wait_until(lambda: self._order_processes() >= before + 2, "the second worker is there")
+            yield worker
+
+    def _order_processes(self) -> int:
+        statement = "SELECT count(*) FROM reliability_heartbeat WHERE name = 'worker orders' AND ended_at IS NULL"
+        return int(self.query(statement)[0][0])
 
     # -- the API, the brokers and the database --------------------------------------------
 
@@ -108,7 +146,25 @@ class Stack:
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query of the stack's own database."""
         with psycopg.connect(self.instance.env["DATABASE_URL"], autocommit=True, connect_timeout=3) as connection:
-            return connection.execute(statement, parameters).fetchall()
+            return connection.execute(statement, parameters or None).fetchall()
+
+    def take_away(self, protection: str) -> None:
+        """Take a protection away from the processes of a stack that runs on the sabotage settings."""
+        assert self.sabotage is not None
+        (self.sabotage / protection).touch()
+
+    def restore(self, protection: str) -> None:
+        assert self.sabotage is not None
+        (self.sabotage / protection).unlink(missing_ok=True)
+
+    def restore_all(self) -> None:
+        assert self.sabotage is not None
+        for path in self.sabotage.iterdir():
+            path.unlink()
+
+    def accept_dead_letters(self) -> None:
+        """Take the dead letters there are as asked for: only further ones are problems."""
+        self.known_dead_letters |= {row[0] for row in self.query("SELECT id FROM reliability_job WHERE state = 'dead'")}
 
     def _call(self, broker: Broker, method: str, path: str, body: dict[str, Any] | None = None) -> None:
         url = self.instance.urls[f"simbroker-{broker}"] + path
@@ -127,7 +183,7 @@ def running_stack(environment: dict[str, str] | None = None) -> Iterator[Stack]:
     ) as instance:
         stack = Stack(instance)
         print(f"\nstack in {instance.directory}")
-        wait_until(lambda: not stack.not_ready(), "the stack is ready")
+        wait_until(lambda: not stack.not_healthy(), "the stack is healthy")
         yield stack
 
 
@@ -146,7 +202,3 @@ def is_alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-def log_of(stack: Stack, name: str) -> str:
-    return Path(stack.instance.directory / "logs" / f"{name}.log").read_text(errors="replace")

@@ -1,57 +1,69 @@
-"""Processes killed with -9 at random moments."""
-
-import os
-import random
-import signal
-from collections.abc import Callable
+"""Processes killed with -9 at random moments, with broker calls in the air."""
 
 import pytest
 
-from tests.acceptance.stack import Stack, is_alive
-from tests.acceptance.trial import Recovered, Strike, draws, run_trial
+from tests.acceptance.stack import BROKERS, Stack
+from tests.acceptance.strikes import kill, kill_child, moments
+from tests.acceptance.trial import Strike, draws, run_trial
 
 
-def moments(chance: random.Random, count: int) -> list[float]:
-    """Draw the shares of the orders after which something strikes."""
-    return sorted(chance.uniform(0.05, 0.95) for _ in range(count))
+@pytest.fixture
+def calls_take_time(stack: Stack) -> None:
+    """One broker acts late, the other answers late: a kill finds calls on both sides of their effect."""
+    for broker in BROKERS:
+        stack.fault(broker, "latency", operation="submit", ms=150, jitter_ms=150, applied=broker == "b")
 
 
-def kill(stack: Stack, name: str) -> Callable[[], Recovered]:
-    """Kill a process of the stack, and all it forked; it is back when another one is ready in its place."""
-
-    def act() -> Recovered:
-        stack.instance.control.wait(name, lambda entry: entry["pid"] is not None, 60.0)
-        victim = stack.pid(name)
-        os.kill(victim, signal.SIGKILL)
-        return lambda: stack.instance.control.process(name)["pid"] not in (None, victim)
-
-    return act
-
-
-def kill_child(stack: Stack, name: str, chance: random.Random) -> Callable[[], Recovered]:
-    """Kill one process that another one forked, such as a pool process of a worker."""
-
-    def act() -> Recovered:
-        children = stack.children(name)
-        victim = chance.choice(children)
-        os.kill(victim, signal.SIGKILL)
-        return lambda: not is_alive(victim) and len(stack.children(name)) == len(children)
-
-    return act
-
-
+@pytest.mark.usefixtures("calls_take_time")
 def test_pool_processes_of_a_worker_die(stack: Stack) -> None:
-    chance = draws("pool process killed")
+    name = "pool processes killed"
+    chance = draws(name)
+    act = kill_child(stack, "worker-orders", chance)
+    run_trial(
+        stack, name, [Strike(share, "kill -9 a pool process", act) for share in moments(chance, 4)]
+    ).require_clean()
+
+
+@pytest.mark.usefixtures("calls_take_time")
+def test_a_whole_worker_dies(stack: Stack) -> None:
+    name = "whole workers killed"
+    chance = draws(name)
+    strikes = [Strike(share, "kill -9 the order worker", kill(stack, "worker-orders")) for share in moments(chance, 2)]
+    strikes.append(Strike(chance.random(), "kill -9 the other worker", kill(stack, "worker-general")))
+    run_trial(stack, name, strikes).require_clean()
+
+
+@pytest.mark.parametrize("victim", ["sentinel", "beat", "streams"])
+def test_a_single_process_dies(stack: Stack, victim: str) -> None:
+    name = f"{victim} killed"
+    chance = draws(name)
+    strikes = [Strike(share, f"kill -9 {victim}", kill(stack, victim)) for share in moments(chance, 2)]
+    run_trial(stack, name, strikes).require_clean()
+
+
+def test_web_processes_die_under_clients_that_insist(stack: Stack) -> None:
+    name = "web killed"
+    chance = draws(name)
     strikes = [
-        Strike(share, "kill -9 a pool process", kill_child(stack, "worker-orders", chance))
-        for share in moments(chance, 3)
+        Strike(share, "kill -9 a gunicorn worker", kill_child(stack, "web", chance)) for share in moments(chance, 2)
     ]
-    run_trial(stack, "pool process killed", strikes).require_clean()
+    strikes.append(Strike(0.5, "kill -9 the gunicorn master", kill(stack, "web")))
+    run_trial(stack, name, strikes, times=2).require_clean()
 
 
-@pytest.mark.parametrize("name", ["worker-orders", "sentinel", "beat", "streams"])
-def test_a_process_dies(stack: Stack, name: str) -> None:
-    title = f"{name} killed"
-    chance = draws(title)
-    strikes = [Strike(share, f"kill -9 {name}", kill(stack, name)) for share in moments(chance, 2)]
-    run_trial(stack, title, strikes).require_clean()
+def test_everything_dies_in_one_run(stack: Stack) -> None:
+    name = "everything killed"
+    chance = draws(name)
+    victims = [
+        "worker-orders",
+        "worker-general",
+        "sentinel",
+        "beat",
+        "streams",
+        "web",
+        "simbroker-a",
+        "valkey",
+        "postgres",
+    ]
+    strikes = [Strike(chance.random(), f"kill -9 {victim}", kill(stack, victim)) for victim in victims]
+    run_trial(stack, name, strikes, orders=300).require_clean()

@@ -5,6 +5,7 @@ import os
 import random
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -50,7 +51,9 @@ class Trial:
     measurement: Measurement
 
     def require_clean(self) -> None:
-        """Raise ``NotCleanError`` unless nothing is wrong."""
+        """Raise ``NotCleanError`` unless nothing is wrong; the next trial on the stack is not blamed for it."""
+        self.stack.known_problems |= set(self.problems)
+        self.stack.abandoned |= {order["id"] for order in self.orders if not order["final"]}
         if self.problems:
             shown = "\n".join(self.problems[:20])
             raise NotCleanError(f"{self.name}: {len(self.problems)} problems, {self.measurement}\n{shown}")
@@ -86,7 +89,7 @@ class _Watch:
         assert not self.waiting, f"these were never struck: {self.waiting}"
         deadline = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < deadline:
-            if all(recovered() for recovered in self.recovered) and not await asyncio.to_thread(self.stack.not_ready):
+            if all(recovered() for recovered in self.recovered) and not await asyncio.to_thread(self.stack.not_healthy):
                 break
             await asyncio.sleep(0.05)
         return time.monotonic() - self.last_strike if self.struck else 0.0
@@ -100,11 +103,11 @@ def run_trial(
     orders: int = 150,
     rate: float = 50.0,
     draw: Callable[[random.Random], Order] = mixed_order,
+    times: int = 1,
     settle_seconds: float = SETTLE_SECONDS,
-    dead_letters_allowed: int = 0,
 ) -> Trial:
     """Send orders while the strikes fall, wait until all is settled, and judge by the brokers' ledgers."""
-    return asyncio.run(_run(stack, name, strikes, orders, rate, draw, settle_seconds, dead_letters_allowed))
+    return asyncio.run(_run(stack, name, strikes, orders, rate, draw, times, settle_seconds))
 
 
 def draws(name: str) -> random.Random:
@@ -121,45 +124,51 @@ async def _run(
     count: int,
     rate: float,
     draw: Callable[[random.Random], Order],
+    times: int,
     settle_seconds: float,
-    dead_letters_allowed: int,
 ) -> Trial:
     watch = _Watch(stack, sorted(strikes, key=lambda strike: strike.share))
     began_at = datetime.now(UTC)
+    key = f"{name.replace(' ', '-')}-{secrets.token_hex(3)}"
     async with ApiClient(stack.instance.urls["web"], stack.instance.env["STANCHION_API_TOKEN"]) as client:
-        key = f"{name.replace(' ', '-')}-{secrets.token_hex(3)}"
-        chance = draws(name)
         await send_orders(
-            client, name=key, count=count, rate=rate, chance=chance, draw=draw, on_progress=watch.on_progress
+            client,
+            name=key,
+            count=count,
+            rate=rate,
+            chance=random.Random(f"{key}"),
+            draw=draw,
+            times=times,
+            on_progress=watch.on_progress,
         )
         sent = time.monotonic()
         stack.accepted.update(client.accepted)
         watching = asyncio.create_task(watch.healthy_seconds())
-        judgement, all_orders, positions_wrong = await _settle(stack, client, watching, settle_seconds)
-        settled = time.monotonic() - sent
+        judgement, everything = await _settle(stack, client, watching, settle_seconds)
+        settled_seconds = time.monotonic() - sent
         healthy_seconds = await watching
-    mine = [order for order in all_orders if order["idempotency_key"] in client.accepted]
     problems = [line for line in judgement.problems() if line not in stack.known_problems]
+    problems += [line for line in _repeated_intents(stack, everything) if line not in stack.known_problems]
+    mine = [order for order in everything if order["idempotency_key"].startswith(key)]
     problems += [f"order {order['id']} is still {order['state']}" for order in mine if not order["final"]]
-    problems += await asyncio.to_thread(_left_behind, stack, dead_letters_allowed)
-    if len(client.accepted) != count:
-        problems.append(f"{len(client.accepted)} of {count} orders were accepted")
+    problems += await asyncio.to_thread(_left_behind, stack)
     ours = {order["id"] for order in mine}
-    verdicts = [verdict for verdict in judgement.verdicts if verdict.order_id in ours]
+    counts = Counter(verdict.verdict for verdict in judgement.verdicts if verdict.order_id in ours)
+    detected, handed_on = await asyncio.to_thread(detection_seconds, stack, began_at)
     measurement = Measurement(
         scenario=name,
-        orders=len(mine),
+        orders=count,
         strikes=len(watch.struck),
-        lost=sum(verdict.verdict is Verdict.LOST for verdict in verdicts) + (count - len(client.accepted)),
-        doubled=sum(verdict.verdict is Verdict.DOUBLED for verdict in verdicts),
-        unknown=sum(verdict.verdict is Verdict.UNKNOWN for verdict in verdicts),
-        differing=sum(verdict.verdict is Verdict.DIFFERS for verdict in verdicts) + len(positions_wrong),
+        lost=counts[Verdict.LOST] + count - len(client.accepted),
+        doubled=counts[Verdict.DOUBLED] + max(0, len(mine) - count),
+        unknown=counts[Verdict.UNKNOWN],
+        differing=counts[Verdict.DIFFERS] + sum(line not in stack.known_problems for line in judgement.positions),
         filled=sum(order["state"] == "filled" for order in mine),
         longest_wait_seconds=longest_wait(mine),
         healthy_seconds=healthy_seconds,
-        settled_seconds=settled,
-        detection_seconds=[],
-        began_at=began_at.isoformat(),
+        settled_seconds=settled_seconds,
+        detection_seconds=detected,
+        handed_on_seconds=handed_on,
     )
     record(measurement)
     return Trial(name, stack, judgement, mine, problems, measurement)
@@ -167,11 +176,12 @@ async def _run(
 
 async def _settle(
     stack: Stack, client: ApiClient, watching: "asyncio.Task[float]", seconds: float
-) -> tuple[Judgement, list[Order], list[str]]:
+) -> tuple[Judgement, list[Order]]:
     """Cancel what rests for ever, then wait until nothing is under way and both sides agree, or the time is over."""
     deadline = time.monotonic() + seconds
     while True:
-        under_way = await client.list_orders("&open=true")
+        still_open = await client.list_orders("&open=true")
+        under_way = [order for order in still_open if order["id"] not in stack.abandoned]
         await cancel_resting(client, [order for order in under_way if order["state"] != "accepted"])
         over = time.monotonic() > deadline
         if over or (not under_way and watching.done() and not await asyncio.to_thread(_unfinished, stack)):
@@ -179,9 +189,8 @@ async def _settle(
             positions = (await client.get("/api/v1/positions"))["results"]
             ledgers = await asyncio.to_thread(stack.ledgers)
             judgement = judge(stack.accepted.values(), orders, ledgers, positions)
-            wrong = [line for line in judgement.positions if line not in stack.known_problems]
-            if over or (not wrong and judgement.is_clean) or set(judgement.problems()) <= stack.known_problems:
-                return judgement, orders, wrong
+            if over or set(judgement.problems()) <= stack.known_problems:
+                return judgement, orders
         await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -194,14 +203,19 @@ def _unfinished(stack: Stack) -> list[tuple[Any, ...]]:
     )
 
 
-def _left_behind(stack: Stack, dead_letters_allowed: int) -> list[str]:
+def _repeated_intents(stack: Stack, orders: Sequence[Order]) -> list[str]:
+    """Every client insists until it is told an id: an order that nobody was told of repeats another one's intent."""
+    told = set(stack.accepted.values())
+    return [f"doubled: nobody was told of order {order['id']}" for order in orders if order["id"] not in told]
+
+
+def _left_behind(stack: Stack) -> list[str]:
     problems = [f"{count} jobs {kind} are still {state}" for kind, state, count in _unfinished(stack)]
     dead = stack.query("SELECT id, kind, error_code, error_message FROM reliability_job WHERE state = 'dead'")
     fresh = [row for row in dead if row[0] not in stack.known_dead_letters]
     stack.known_dead_letters |= {row[0] for row in dead}
-    if len(fresh) > dead_letters_allowed:
-        problems += [f"dead letter {job}: {kind} {code}: {message}" for job, kind, code, message in fresh]
-    return problems + stack.not_ready()
+    problems += [f"dead letter {job}: {kind} {code}: {message}" for job, kind, code, message in fresh]
+    return problems + stack.not_healthy()
 
 
 def longest_wait(orders: Sequence[Order]) -> float:
@@ -213,3 +227,23 @@ def longest_wait(orders: Sequence[Order]) -> float:
             end = min(datetime.fromisoformat(text) for text in ends)
             waits.append((end - datetime.fromisoformat(order["accepted_at"])).total_seconds())
     return max(waits)
+
+
+def detection_seconds(stack: Stack, since: datetime) -> tuple[list[float], list[float]]:
+    """Return, per process killed since then, the seconds until it was seen dead and until its jobs were handed on."""
+    seen, handed_on = [], []
+    for pid, killed_at in stack.killed.items():
+        if killed_at < since:
+            continue
+        rows = stack.query(
+            "SELECT pulse, ended_at FROM reliability_heartbeat WHERE pid = %s AND started_at < %s AND ended_at > %s"
+            " ORDER BY started_at DESC LIMIT 1",
+            [pid, killed_at, killed_at],
+        )
+        for pulse, ended_at in rows:
+            seen.append((ended_at - killed_at).total_seconds())
+            lost = stack.query(
+                "SELECT max(recorded_at) FROM reliability_jobattempt WHERE worker = %s AND outcome = 'lost'", [pulse]
+            )
+            handed_on += [(row[0] - killed_at).total_seconds() for row in lost if row[0] is not None]
+    return seen, handed_on

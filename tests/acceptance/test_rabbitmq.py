@@ -1,0 +1,49 @@
+"""The same promises with RabbitMQ as Celery's broker of messages."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.rabbitmq import RabbitMq, find_program, running_rabbitmq
+from tests.acceptance.stack import Stack, running_stack
+from tests.acceptance.strikes import kill, kill_child, moments
+from tests.acceptance.trial import Strike, draws, run_trial
+
+PROGRAM = find_program()
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="rabbitmq-server (a Debian package) is not installed")
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMq]:
+    assert PROGRAM is not None
+    with running_rabbitmq(PROGRAM, tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stack_on_rabbitmq(rabbitmq: RabbitMq) -> Iterator[Stack]:
+    with running_stack({"STANCHION_BROKER_URL": rabbitmq.url}) as stack:
+        yield stack
+
+
+def test_workers_die_on_rabbitmq(stack_on_rabbitmq: Stack) -> None:
+    stack, name = stack_on_rabbitmq, "RabbitMQ: workers killed"
+    chance = draws(name)
+    strikes = [
+        Strike(share, "kill -9 a pool process", kill_child(stack, "worker-orders", chance))
+        for share in moments(chance, 2)
+    ]
+    strikes.append(Strike(chance.random(), "kill -9 the order worker", kill(stack, "worker-orders")))
+    run_trial(stack, name, strikes).require_clean()
+
+
+def test_rabbitmq_itself_is_killed(stack_on_rabbitmq: Stack, rabbitmq: RabbitMq) -> None:
+    name = "RabbitMQ: broker killed"
+
+    def kill_and_start() -> None:
+        rabbitmq.kill()
+        rabbitmq.start()
+
+    (share,) = moments(draws(name), 1)
+    run_trial(stack_on_rabbitmq, name, [Strike(share, "kill -9 RabbitMQ, start it", kill_and_start)]).require_clean()
+    run_trial(stack_on_rabbitmq, "RabbitMQ: after its return", orders=60).require_clean()

@@ -1,0 +1,71 @@
+"""Two of what acts alone: one leads, the other takes over, and nothing happens twice."""
+
+import time
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from tests.acceptance.stack import Stack, wait_until
+from tests.acceptance.strikes import kill, kill_child
+from tests.acceptance.trial import Strike, draws, run_trial
+
+_TICKS_WANTED = 4
+_LEADERS = """
+SELECT pid FROM reliability_heartbeat
+WHERE kind = %s AND ended_at IS NULL AND detail ->> 'leader' = 'true'
+  AND beat_at > clock_timestamp() - interval '1 second'
+"""
+
+
+def leaders(stack: Stack, kind: str) -> list[int]:
+    """Return the processes of a kind that say of themselves that they lead."""
+    return [row[0] for row in stack.query(_LEADERS, [kind])]
+
+
+def living(stack: Stack, kind: str) -> int:
+    ((count,),) = stack.query("SELECT count(*) FROM reliability_heartbeat WHERE kind = %s AND ended_at IS NULL", [kind])
+    return int(count)
+
+
+def tick_gaps(stack: Stack, since: datetime) -> list[float]:
+    """Return the seconds between the jobs that the schedule of the synchronization made."""
+    rows = stack.query(
+        "SELECT created_at FROM reliability_job WHERE kind = 'orders.sync_all' AND created_at > %s ORDER BY id", [since]
+    )
+    return [(later[0] - earlier[0]).total_seconds() for earlier, later in pairwise(rows)]
+
+
+def test_two_beats_make_one_job_a_tick_and_two_sentinels_watch_as_one(stack: Stack) -> None:
+    name = "two beats, two sentinels"
+    beat = ["-m", "celery", "-A", "config.celery", "beat", "--pidfile=", "-l", "INFO"]
+    with stack.beside("beat-2", beat), stack.beside("sentinel-2", ["manage.py", "run_sentinel"]):
+        wait_until(lambda: living(stack, "beat") == 2 and living(stack, "sentinel") == 2, "there are two of each")
+        began = datetime.now(UTC)
+        chance = draws(name)
+        act = kill_child(stack, "worker-orders", chance)
+        strike = Strike(chance.uniform(0.1, 0.9), "kill -9 a pool process", act)
+        run_trial(stack, name, [strike]).require_clean()
+        assert len(leaders(stack, "sentinel")) == 1
+        assert len(leaders(stack, "beat")) == 1
+        wait_until(lambda: len(tick_gaps(stack, began)) >= _TICKS_WANTED, "the schedule ticked on")
+        assert min(tick_gaps(stack, began)) > 2.5  # the schedule says 5: twice as often would be two beats
+
+
+def test_a_standby_leads_when_the_leader_dies(stack: Stack) -> None:
+    name = "leading sentinel killed beside a standby"
+    with stack.beside("sentinel-2", ["manage.py", "run_sentinel"]) as second:
+        wait_until(lambda: living(stack, "sentinel") == 2, "there are two sentinels")
+        (first,) = leaders(stack, "sentinel")
+        took_over: list[float] = []
+
+        def kill_leader() -> None:
+            stack.kill(first)
+            began = time.monotonic()
+            wait_until(lambda: [pid for pid in leaders(stack, "sentinel") if pid != first], "another sentinel leads")
+            took_over.append(time.monotonic() - began)
+
+        strikes = [
+            Strike(0.3, "kill -9 the leading sentinel", kill_leader),
+            Strike(0.4, "kill -9 the order worker", kill(stack, "worker-orders")),
+        ]
+        run_trial(stack, name, strikes).require_clean()
+        print(f"  another sentinel led after {took_over[0]:.2f} s (first {first}, second {second.pid})")
