@@ -82,7 +82,7 @@ def _simulators(instance: Instance) -> tuple[ProcessSpec, ...]:
                 *(sys.executable, "-m", "brokers.simulator", "--host", "127.0.0.1"),
                 *("--port", str(instance.ports[f"simbroker-{letter}"])),
                 *("--data-dir", str(instance.directory / f"simbroker-{letter}")),
-                *("--name", f"sim-{letter}", "--seed", str(seed)),
+                *("--name", f"sim-{letter}", "--seed", str(seed), "--cash", "100000000"),
             ),
             env=process_environment(instance),
             ready=http_answers(instance.ports[f"simbroker-{letter}"], "/sim/state"),
@@ -97,13 +97,17 @@ def _application(instance: Instance) -> tuple[ProcessSpec, ...]:
     ports = instance.ports
     calling = (*_SCHEMA, "simbroker-a", "simbroker-b")  # started after the brokers they call, stopped before them
     gunicorn = (sys.executable, "-m", "gunicorn", "config.wsgi:application", "-c", "config/gunicorn.py")
-    orders = ("worker", "-n", f"orders@{instance.name}", "-Q", "orders", *_WORKER_OPTIONS)
+    orders = {
+        name: ("worker", "-n", f"{name}@{instance.name}", "-Q", "orders", "-c", "1", *_WORKER_OPTIONS)
+        for name in _ORDER_WORKERS
+    }
     general = (
         "worker",
         "-n",
         f"general@{instance.name}",
         "-Q",
         "recovery,market_data,alerts,default",
+        *("-c", "2"),
         *_WORKER_OPTIONS,
     )
     flower = ("flower", "--address=127.0.0.1", f"--port={ports['flower']}")

@@ -68,7 +68,7 @@ TEMPLATES = [
 
 DATABASES = {
     "default": {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "config.database",
         **ENV["DATABASE_URL"],
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,

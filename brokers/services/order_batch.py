@@ -20,6 +20,7 @@ from brokers.core.evidence import OrderFacts, fills_are_missing, merge_fill, mer
 from brokers.core.orders import FINAL_STATES, OWN_TRANSITIONS, OrderState, OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.reports import FillReport, OrderReport, ReportedStatus
 from brokers.services.fills import BookedFill, book_fills, known_fills
+from brokers.services.order_statements import report_evidence
 
 _COLUMNS = (
     "id", "account_id", "client_order_id", "correlation_id", "symbol", "side", "order_type", "time_in_force",
@@ -167,12 +168,7 @@ class OrderBatch:
         if merged == before:
             return False
         self._take(row, merged)
-        evidence = {
-            "status": report.status.value,
-            "broker_order_id": report.broker_order_id,
-            "filled_quantity": str(report.filled_quantity),
-        }
-        self._event(row, "report", merged.state, source, "", evidence, report.reported_at)
+        self._event(row, "report", merged.state, source, "", report_evidence(report), report.reported_at)
         return True
 
     def fill(self, row: OrderRow, fill: FillReport, source: str) -> bool:

@@ -18,6 +18,12 @@ from brokers.core.orders import OrderState, OrderTerms
 from brokers.core.reports import OrderReport
 from brokers.services.accounts import AccountProfile, get_profile
 from brokers.services.order_batch import OrderBatch, OrderRow
+from brokers.services.order_statements import (
+    SendingOrder,
+    is_plain_acknowledgement,
+    mark_sending,
+    record_acknowledged,
+)
 from brokers.services.sessions import get_session
 from brokers.services.submission import SUBMIT_KIND
 from brokers.services.synchronization import want_sync
@@ -59,9 +65,15 @@ class SubmitOrderJob(JobKind):
     lane: ClassVar[str] = "orders"
 
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
-        batch = OrderBatch.lock([_subject(job) for job in jobs])
-        prepared = {job.id: self._prepare_one(batch, batch.rows[_subject(job)], job) for job in jobs}
-        batch.save()
+        sending = mark_sending({_subject(job): {"attempt": job.attempt, "fence": job.fence} for job in jobs})
+        prepared: dict[int, Prepared] = {
+            job.id: _submission(sending[_subject(job)]) for job in jobs if _subject(job) in sending
+        }
+        others = [job for job in jobs if job.id not in prepared]
+        if others:
+            batch = OrderBatch.lock([_subject(job) for job in others])
+            prepared.update({job.id: self._prepare_one(batch, batch.rows[_subject(job)], job) for job in others})
+            batch.save()
         return prepared
 
     async def perform(self, request: SubmitRequest | LookUpRequest) -> OrderReport | None:
@@ -71,8 +83,19 @@ class SubmitOrderJob(JobKind):
         return await session.submit_order(request.client_order_id, request.terms, request.correlation_id)
 
     def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
+        plain = [(_subject(outcome.job), outcome.result) for outcome in outcomes if _is_plain(outcome)]
+        recorded = record_acknowledged(plain)
+        settled: dict[int, Disposition] = {
+            outcome.job.id: Done() for outcome in outcomes if _subject(outcome.job) in recorded
+        }
+        others = [outcome for outcome in outcomes if outcome.job.id not in settled]
+        if others:
+            settled.update(self._apply_others(others))
+        return settled
+
+    def _apply_others(self, outcomes: Sequence[Performed]) -> dict[int, Disposition]:
         batch = OrderBatch.lock([_subject(outcome.job) for outcome in outcomes])
-        settled = {}
+        settled: dict[int, Disposition] = {}
         for outcome in outcomes:
             row = batch.rows[_subject(outcome.job)]
             apply_one = self._apply_lookup if isinstance(outcome.request, LookUpRequest) else self._apply_submit
@@ -194,6 +217,15 @@ class SubmitOrderJob(JobKind):
             return Dead(JobError("DATA_ORDER_TERMS_DIFFER", f"The broker holds {terms} under {row.client_order_id}."))
         batch.report(row, report, "lookup")
         return Done()
+
+
+def _submission(order: SendingOrder) -> SubmitRequest:
+    return SubmitRequest(get_profile(order.account_id), order.client_order_id, order.terms, order.correlation_id)
+
+
+def _is_plain(outcome: Performed) -> bool:
+    is_reply = isinstance(outcome.request, SubmitRequest) and isinstance(outcome.result, OrderReport)
+    return is_reply and is_plain_acknowledgement(outcome.result)
 
 
 def _subject(job: ClaimedJob) -> UUID:

@@ -125,7 +125,7 @@ def _order(chance: random.Random) -> dict[str, Any]:
     if kind < 0.65:
         return {**order, "type": "market", "time_in_force": "day", "notional": chance.randint(100, 2000)}
     if kind < 0.85:
-        return {**order, "type": "limit", "quantity": chance.randint(1, 60), "limit_price": "10000"}
+        return {**order, "type": "limit", "quantity": chance.randint(1, 60), "limit_price": "600"}
     return {**order, "type": "limit", "quantity": chance.randint(1, 60), "limit_price": "0.5"}
 
 

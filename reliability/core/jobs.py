@@ -1,7 +1,7 @@
 """What a job is, without a database: states, attempts, and what may become of one."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,7 @@ class ClaimedJob:
 
     ``claimed_monotonic`` is the worker's monotonic clock just before the claim, so that a
     worker that was frozen can tell that its lease is over before it touches the network.
+    ``is_overdue`` tells whether the job's deadline had passed when it was claimed.
     """
 
     id: int
@@ -46,8 +47,7 @@ class ClaimedJob:
     snoozes: int
     fence: int
     correlation_id: str
-    created_at: datetime
-    deadline_at: datetime | None
+    is_overdue: bool
     claimed_monotonic: float
     lease_seconds: float
 

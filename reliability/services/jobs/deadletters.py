@@ -115,8 +115,7 @@ def _kind_discard(job: Job, actor: str, reason: str) -> None:
         snoozes=job.snoozes,
         fence=job.fence,
         correlation_id=job.correlation_id,
-        created_at=job.created_at,
-        deadline_at=job.deadline_at,
+        is_overdue=False,
         claimed_monotonic=time.monotonic(),
         lease_seconds=0.0,
     )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import InterfaceError, OperationalError, transaction
-from django.utils import timezone
 
 from reliability.core.jobs import (
     AttemptOutcome,
@@ -55,11 +54,10 @@ def claim_and_prepare(lane: str, worker: int, limit: int, *, suspects: bool = Fa
         jobs = claim_jobs(lane, worker, limit, suspects=suspects)
         calls: list[Call] = []
         settled: dict[int, Disposition] = {}
-        now = timezone.now()
         for kind_name, group in _by_kind(jobs).items():
             kind = get_kind(kind_name)
-            alive = [job for job in group if job.deadline_at is None or job.deadline_at > now]
-            settled.update({job.id: _DEADLINE_PASSED for job in group if job not in alive})
+            alive = [job for job in group if not job.is_overdue]
+            settled.update({job.id: _DEADLINE_PASSED for job in group if job.is_overdue})
             prepared = _prepare(kind, alive)
             for job in alive:
                 request = prepared[job.id]

@@ -30,27 +30,34 @@ SET state = 'running', attempt = job.attempt + 1, fence = job.fence + 1, worker 
     lease_until = clock_timestamp() + due.lease
 FROM due WHERE job.id = due.id
 RETURNING job.id, job.kind, job.lane, job.subject, job.payload, job.attempt, job.max_attempts, job.crashes,
-          job.snoozes, job.fence, job.correlation_id, job.created_at, job.deadline_at,
+          job.snoozes, job.fence, job.correlation_id, coalesce(job.deadline_at <= clock_timestamp(), false),
           extract(epoch FROM due.lease)::float
 """
 
 _LOCK_CURRENT = """
 SELECT job.id FROM reliability_job job
-JOIN unnest(%(ids)s::bigint[], %(fences)s::bigint[]) AS held (id, fence) ON held.id = job.id AND held.fence = job.fence
+JOIN unnest(%s::bigint[], %s::bigint[]) AS held (id, fence) ON held.id = job.id AND held.fence = job.fence
 WHERE job.state = 'running'
 ORDER BY job.id FOR UPDATE OF job
+"""
+
+_SUCCEED = """
+UPDATE reliability_job
+SET state = 'succeeded', worker = NULL, lease_until = NULL, finished_at = clock_timestamp(), error_code = '',
+    error_message = ''
+WHERE id = ANY(%s::bigint[])
 """
 
 _FINISH = """
 UPDATE reliability_job job
 SET state = done.state, worker = NULL, lease_until = NULL,
     attempt = job.attempt - done.refund, snoozes = job.snoozes + done.refund,
-    run_at = CASE WHEN done.state = 'ready' THEN clock_timestamp() + done.delay ELSE job.run_at END,
+    run_at = CASE WHEN done.state = 'ready' THEN clock_timestamp() + make_interval(secs => done.delay_seconds)
+                  ELSE job.run_at END,
     finished_at = CASE WHEN done.state = 'ready' THEN NULL ELSE clock_timestamp() END,
     error_code = done.error_code, error_message = done.error_message
-FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(delays)s::interval[], %(refunds)s::int[],
-            %(codes)s::text[], %(messages)s::text[])
-     AS done (id, state, delay, refund, error_code, error_message)
+FROM json_to_recordset(%s::json)
+     AS done (id bigint, state text, delay_seconds float, refund int, error_code text, error_message text)
 WHERE job.id = done.id
 """
 
@@ -109,26 +116,37 @@ def _claimed(row: tuple[Any, ...], before: float) -> ClaimedJob:
 def lock_current(jobs: Iterable[ClaimedJob]) -> set[int]:
     """Lock those jobs whose fence has not moved, in a fixed order, and return their ids."""
     held = list(jobs)
+    parameters = [_array(job.id for job in held), _array(job.fence for job in held)]
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK_CURRENT, {"ids": [job.id for job in held], "fences": [job.fence for job in held]})
+        cursor.execute(_LOCK_CURRENT, parameters)
         return {row[0] for row in cursor.fetchall()}
 
 
 def finish_jobs(finishes: Sequence[Finish]) -> None:
-    if not finishes:
-        return
+    """Write how these jobs ended; nearly always all of them succeeded, which takes ids alone."""
+    succeeded = [finish.id for finish in finishes if finish.state is JobState.SUCCEEDED]
+    others = [_finish_row(finish) for finish in finishes if finish.state is not JobState.SUCCEEDED]
     with connection.cursor() as cursor:
-        cursor.execute(
-            _FINISH,
-            {
-                "ids": [finish.id for finish in finishes],
-                "states": [finish.state.value for finish in finishes],
-                "delays": [finish.delay for finish in finishes],
-                "refunds": [finish.refund for finish in finishes],
-                "codes": [finish.error_code for finish in finishes],
-                "messages": [finish.error_message for finish in finishes],
-            },
-        )
+        if succeeded:
+            cursor.execute(_SUCCEED, [_array(succeeded)])
+        if others:
+            cursor.execute(_FINISH, [json.dumps(others)])
+
+
+def _finish_row(finish: Finish) -> dict[str, Any]:
+    return {
+        "id": finish.id,
+        "state": finish.state.value,
+        "delay_seconds": finish.delay.total_seconds(),
+        "refund": finish.refund,
+        "error_code": finish.error_code,
+        "error_message": finish.error_message.replace("\x00", "\ufffd"),
+    }
+
+
+def _array(numbers: Iterable[int]) -> str:
+    """Return an array literal: a list of numbers as one text costs a fraction of one value at a time."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def renew_leases(jobs: Sequence[ClaimedJob], lease: timedelta) -> None:

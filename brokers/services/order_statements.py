@@ -1,0 +1,141 @@
+"""The two moves nearly every order makes, each as one statement for a whole batch.
+
+They do what ``OrderBatch`` would do, for the plain case only: an accepted order that is
+sent, and a sent one that the broker acknowledges with nothing filled yet. Orders they
+leave out, for whatever reason, go the general way. A test holds them against it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from brokers.core.orders import OrderTerms, OrderType, Side, TimeInForce
+from brokers.core.reports import OrderReport, ReportedStatus
+
+_MARK_SENDING = """
+WITH chosen AS MATERIALIZED (
+    SELECT o.id, job.evidence FROM brokers_order o
+    JOIN json_to_recordset(%s::json) AS job (id uuid, evidence jsonb) ON job.id = o.id
+    WHERE o.state = 'accepted' AND o.submit_before > clock_timestamp()
+    ORDER BY o.id FOR UPDATE OF o
+), sent AS (
+    UPDATE brokers_order o
+    SET state = 'sending', version = o.version + 1, sent_at = clock_timestamp(), lookup_misses = 0,
+        absence_proven_at = NULL
+    FROM chosen WHERE o.id = chosen.id
+    RETURNING o.id, o.version, chosen.evidence, o.account_id, o.client_order_id, o.correlation_id, o.symbol, o.side,
+        o.order_type, o.time_in_force, o.quantity, o.notional, o.limit_price, o.stop_price, o.extended_hours
+), noted AS (
+    INSERT INTO brokers_orderevent (order_id, sequence, kind, from_state, to_state, source, actor, evidence)
+    SELECT id, version, 'sending', 'accepted', 'sending', 'worker', '', evidence FROM sent
+)
+SELECT id, account_id, client_order_id, correlation_id, symbol, side, order_type, time_in_force, quantity, notional,
+       limit_price, stop_price, extended_hours
+FROM sent
+"""
+
+_RECORD_ACKNOWLEDGED = """
+WITH chosen AS MATERIALIZED (
+    SELECT o.id, reply.broker_order_id, reply.reported_at, reply.evidence FROM brokers_order o
+    JOIN json_to_recordset(%s::json)
+         AS reply (id uuid, broker_order_id text, reported_at timestamptz, evidence jsonb) ON reply.id = o.id
+    WHERE o.state = 'sending' AND o.reported_status = '' AND o.broker_order_id = ''
+    ORDER BY o.id FOR UPDATE OF o
+), known AS (
+    UPDATE brokers_order o
+    SET state = 'working', version = o.version + 1, reported_status = 'working',
+        broker_order_id = chosen.broker_order_id, acknowledged_at = clock_timestamp()
+    FROM chosen WHERE o.id = chosen.id
+    RETURNING o.id, o.version, chosen.reported_at, chosen.evidence
+), noted AS (
+    INSERT INTO brokers_orderevent
+        (order_id, sequence, kind, from_state, to_state, source, actor, evidence, broker_at)
+    SELECT id, version, 'report', 'sending', 'working', 'reply', '', evidence, reported_at FROM known
+)
+SELECT id FROM known
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SendingOrder:
+    """What a call needs of an order that was just marked as being sent."""
+
+    id: UUID
+    account_id: int
+    client_order_id: str
+    correlation_id: str
+    terms: OrderTerms
+
+
+def mark_sending(evidence: Mapping[UUID, Mapping[str, Any]]) -> dict[UUID, SendingOrder]:
+    """Mark those of these orders that are accepted and in time as being sent, and return them."""
+    rows = [{"id": str(order_id), "evidence": facts} for order_id, facts in evidence.items()]
+    with connection.cursor() as cursor:
+        cursor.execute(_MARK_SENDING, [json.dumps(rows)])
+        return {row[0]: SendingOrder(*row[:4], _terms(*row[4:])) for row in cursor.fetchall()}
+
+
+def is_plain_acknowledgement(report: OrderReport) -> bool:
+    """Return whether a reply says no more than that the order works, with nothing filled."""
+    return report.status is ReportedStatus.WORKING and not report.filled_quantity and bool(report.broker_order_id)
+
+
+def record_acknowledged(replies: Sequence[tuple[UUID, OrderReport]]) -> set[UUID]:
+    """Record plain acknowledgements of orders still being sent; returns the orders recorded."""
+    if not replies:
+        return set()
+    rows = [
+        {
+            "id": str(order_id),
+            "broker_order_id": report.broker_order_id,
+            "reported_at": _text(report.reported_at),
+            "evidence": report_evidence(report),
+        }
+        for order_id, report in replies
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_RECORD_ACKNOWLEDGED, [json.dumps(rows)])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def report_evidence(report: OrderReport) -> dict[str, Any]:
+    """Return the part of a report that its event keeps."""
+    return {
+        "status": report.status.value,
+        "broker_order_id": report.broker_order_id,
+        "filled_quantity": str(report.filled_quantity),
+    }
+
+
+def _text(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def _terms(
+    symbol: str,
+    side: str,
+    order_type: str,
+    time_in_force: str,
+    quantity: Decimal | None,
+    notional: Decimal | None,
+    limit_price: Decimal | None,
+    stop_price: Decimal | None,
+    extended_hours: bool,
+) -> OrderTerms:
+    return OrderTerms(
+        symbol,
+        Side(side),
+        OrderType(order_type),
+        TimeInForce(time_in_force),
+        quantity,
+        notional,
+        limit_price,
+        stop_price,
+        extended_hours,
+    )
