@@ -16,7 +16,9 @@ from config.stack.spec import Kind, LogLine, ProcessSpec
 _MANAGE = (sys.executable, "manage.py")
 _CELERY = (sys.executable, "-m", "celery", "-A", "config.celery")
 _LOG_LEVEL = ("-l", "INFO")  # Celery's own default hides the line that says it is ready
-_WORKER_OPTIONS = ("-c", "2", "--without-gossip", "--without-mingle", "-E", *_LOG_LEVEL)
+_WORKER_OPTIONS = ("--without-gossip", "--without-mingle", "-E", *_LOG_LEVEL)
+# Two, so that the death of one leaves another that is warm: starting Python and Celery takes seconds.
+_ORDER_WORKERS = ("worker-orders", "worker-orders-2")
 _SERVERS = ("postgres", "valkey")
 _SCHEMA = (*_SERVERS, "migrate")
 
@@ -115,7 +117,10 @@ def _application(instance: Instance) -> tuple[ProcessSpec, ...]:
     celery_is_ready = LogLine(r"ready\.")
     return (
         ProcessSpec("web", gunicorn, env, after=_SCHEMA, ready=http_answers(ports["web"], "/health/live")),
-        ProcessSpec("worker-orders", (*_CELERY, *orders), env, after=calling, ready=celery_is_ready),
+        *(
+            ProcessSpec(name, (*_CELERY, *arguments), env, after=calling, ready=celery_is_ready)
+            for name, arguments in orders.items()
+        ),
         ProcessSpec("worker-general", (*_CELERY, *general), env, after=calling, ready=celery_is_ready),
         ProcessSpec(
             "beat", (*_CELERY, "beat", "--pidfile=", *_LOG_LEVEL), env, after=_SCHEMA, ready=LogLine(r"beat: Starting")
