@@ -10,6 +10,9 @@ from django.db import DatabaseError
 from reliability.services.jobs.deadletters import record_dead_message
 
 _SHOWN_BYTES = 2000
+# What Celery raises for a message that decodes, but to something of another shape than a task. It
+# would end the worker, and the message, not acknowledged, would end the next one.
+_SHAPE_ERRORS = (TypeError, ValueError, LookupError, AttributeError)
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +45,12 @@ class RecordingConsumer(Consumer):
             if size > largest:
                 _record("SYSTEM_MESSAGE_TOO_LARGE", f"The message has {size} bytes; {largest} are allowed.", message)
                 return message.ack_log_error(logger, self.connection_errors)
-            return handle(message)
+            try:
+                return handle(message)
+            except _SHAPE_ERRORS as error:
+                if message.acknowledged:
+                    raise
+                return self.on_invalid_task(None, message, error)
 
         return on_task_received
 
