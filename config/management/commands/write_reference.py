@@ -1,0 +1,28 @@
+"""Write the reference pages that are generated from code; with --check only compare."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from config.reference import error_page, settings_page
+
+PAGES = {"settings.md": settings_page, "errors.md": error_page}
+
+
+class Command(BaseCommand):
+    help = "Write docs/reference/settings.md and errors.md from the code; --check fails when they are not up to date."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--check", action="store_true", help="write nothing; fail when a page differs")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        folder = Path(settings.BASE_DIR) / "docs" / "reference"
+        for name, page in PAGES.items():
+            path, text = folder / name, page()
+            if not options["check"]:
+                path.write_text(text)
+            elif not path.exists() or path.read_text() != text:
+                raise CommandError(f"{path} is not up to date: run manage.py write_reference")
