@@ -10,8 +10,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Everything that differs between installations comes from the environment. It is read once at the start of each",
-        "process; a missing or wrong value ends the process with one line that names it.",
+        "Everything that differs between installations comes from the environment. It is read once at the start of",
+        "each process; a missing or wrong value ends the process with one line that names it.",
         "",
         "| variable | default | what it is |",
         "|---|---|---|",
@@ -27,8 +27,8 @@ def error_page() -> str:
     lines = [
         "# Errors",
         "",
-        "Every error of the API and every failure of a call carries one of these codes. *Ambiguous* means that it may have",
-        "been carried out: nothing is sent again before the broker was asked.",
+        "Every error of the API and every failure of a call carries one of these codes. *Ambiguous* means that it may",
+        "have been carried out: nothing is sent again before the broker was asked.",
     ]
     for category in ErrorCategory:
         lines += ["", f"## {category.value}", ""]
