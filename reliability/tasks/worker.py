@@ -4,6 +4,7 @@ import logging
 import sys
 from typing import Any
 
+import billiard.pool
 from celery import current_app, signals
 
 from reliability.services.jobs.deadletters import record_dead_message
@@ -12,6 +13,7 @@ from reliability.services.pulse import Pulse, start_process_pulse
 
 _SWITCH_INTERVAL_SECONDS = 0.001
 _STOP_SECONDS = 7.0
+_RESULT_WAITS = 3  # of 0.1 s each
 _OWN_TASKS = "reliability.run_jobs"
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,9 @@ def served_lanes() -> list[str]:
 def start_runner(**_: Any) -> None:
     global _runner, _pulse
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+    # Before it ends, a pool process waits 30 s for its parent to read the last results; a parent
+    # that stops may read none. Nudges have no results, and jobs are finished in the database.
+    billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = _RESULT_WAITS
     lanes = served_lanes()
     _pulse = Pulse("worker", f"worker {'+'.join(lanes)}")
     _runner = JobRunner(lanes, _pulse)
