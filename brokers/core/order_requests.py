@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -30,6 +30,8 @@ _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 MAX_WHOLE_DIGITS = 15
 MAX_DECIMAL_PLACES = 9
+_SMALLEST = Decimal(1).scaleb(-MAX_DECIMAL_PLACES)
+_EXACT = Context(prec=MAX_WHOLE_DIGITS + MAX_DECIMAL_PLACES + 1)
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -83,7 +85,9 @@ def parse_order_request(data: object) -> OrderRequest:
         stop_price=reader.amount("stop_price"),
         extended_hours=reader.flag("extended_hours"),
     )
-    account = reader.pattern("account", _ACCOUNT, "the name of an account") if data.get("account") else ""
+    account = (
+        reader.pattern("account", _ACCOUNT, "the name of an account") if data.get("account") not in (None, "") else ""
+    )
     for name in data:
         if name not in _FIELDS:
             reader.problem(str(name)[:64], "is not a field of an order")
@@ -180,7 +184,7 @@ class _Reader:
             self.problem(name, "must be greater than 0")
         elif number.adjusted() >= MAX_WHOLE_DIGITS:
             self.problem(name, f"must have at most {MAX_WHOLE_DIGITS} digits before the point")
-        elif -int(number.normalize().as_tuple().exponent) > MAX_DECIMAL_PLACES:
+        elif number != number.quantize(_SMALLEST, context=_EXACT):
             self.problem(name, f"must have at most {MAX_DECIMAL_PLACES} decimal places")
         return number
 
