@@ -51,6 +51,11 @@ class ClaimedJob:
     claimed_monotonic: float
     lease_seconds: float
 
+    @property
+    def claim(self) -> tuple[int, int]:
+        """What tells this claim of the job from every other one."""
+        return self.id, self.fence
+
 
 @dataclass(frozen=True, slots=True)
 class JobError:

@@ -86,21 +86,27 @@ def _prepare(kind: JobKind, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared
 
 
 def apply_outcomes(outcomes: Sequence[Performed]) -> None:
-    """Write what came of a batch of calls, in one transaction.
+    """Write what came of a batch of calls: one transaction for each kind of job.
 
-    Outcomes of attempts whose fence has moved are kept as late evidence: their kind merges
-    what they say, and each gets an attempt row. One outcome that cannot be applied makes a
-    dead letter of its own job only. Raises only when the database is away; the caller
-    keeps the outcomes and comes again.
+    A kind locks its rows in an order of its own, so two kinds in one transaction could wait
+    for each other. Outcomes of attempts whose fence has moved are kept as late evidence:
+    their kind merges what they say, and each gets an attempt row. One outcome that cannot
+    be applied makes a dead letter of its own job only. Raises only when the database is
+    away; the caller keeps the outcomes and comes again.
     """
+    for kind_name, group in _group(outcomes).items():
+        _apply_or_fail(get_kind(kind_name), group)
+
+
+def _apply_or_fail(kind: JobKind, outcomes: Sequence[Performed]) -> None:
     try:
-        _apply(outcomes)
+        _apply(kind, outcomes)
     except DatabaseUnavailable:
         raise
     except Exception as error:
         if len(outcomes) > 1:
             for outcome in outcomes:
-                apply_outcomes([outcome])
+                _apply_or_fail(kind, [outcome])
             return
         job = outcomes[0].job
         logger.exception("outcome of a job cannot be applied", extra={"job": job.id, "kind": job.kind})
@@ -112,24 +118,22 @@ def _fail_unapplied(outcome: Performed, error: Exception) -> None:
     detail = {"result": repr(outcome.result), "error": repr(outcome.error)}
     dead = Dead(JobError("SYSTEM_UNEXPECTED", f"The outcome could not be applied: {error!r}"[:1000], detail))
     with transaction.atomic():
-        if outcome.job.id in lock_current([outcome.job]):
+        if lock_current([outcome.job]):
             _settle([outcome.job], {outcome.job.id: dead})
+        else:
+            _record_late([outcome])
 
 
-def _apply(outcomes: Sequence[Performed]) -> None:
+def _apply(kind: JobKind, outcomes: Sequence[Performed]) -> None:
     with transaction.atomic():
         current = lock_current(outcome.job for outcome in outcomes)
-        settled: dict[int, Disposition] = {}
-        for kind_name, group in _group(outcomes).items():
-            kind = get_kind(kind_name)
-            held = [outcome for outcome in group if outcome.job.id in current]
-            late = [outcome for outcome in group if outcome.job.id not in current]
-            if held:
-                settled.update(kind.apply(held))
-            if late:
-                kind.apply_late(late)
-                _record_late(late)
-        _settle([outcome.job for outcome in outcomes if outcome.job.id in current], settled)
+        held = [outcome for outcome in outcomes if outcome.job.claim in current]
+        late = [outcome for outcome in outcomes if outcome.job.claim not in current]
+        if late:
+            kind.apply_late(late)
+            _record_late(late)
+        if held:
+            _settle([outcome.job for outcome in held], kind.apply(held))
 
 
 def failure_disposition(outcome: Performed) -> Disposition:

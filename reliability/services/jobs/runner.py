@@ -47,7 +47,7 @@ class JobRunner:
         self._lanes = {name: LaneState(name) for name in lanes}
         self._pulse = pulse
         self._calls = CallLoop()
-        self._claimed: dict[int, ClaimedJob] = {}
+        self._claimed: dict[tuple[int, int], ClaimedJob] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._next_look = 0.0
@@ -130,7 +130,7 @@ class JobRunner:
         self._last_claim = time.monotonic()
         if claimed == room:
             lane.wanted.set()
-        self._claimed.update({call.job.id: call.job for call in calls})
+        self._claimed.update({call.job.claim: call.job for call in calls})
         lane.in_flight += len(calls)
         if calls:
             self._calls.start_calls(calls)
@@ -156,7 +156,7 @@ class JobRunner:
 
     def _forget(self, outcomes: Sequence[Performed]) -> None:
         for outcome in outcomes:
-            self._claimed.pop(outcome.job.id, None)
+            self._claimed.pop(outcome.job.claim, None)
             self._lanes[outcome.job.lane].in_flight -= 1
 
     def _refresh(self) -> None:

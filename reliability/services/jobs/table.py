@@ -35,7 +35,7 @@ RETURNING job.id, job.kind, job.lane, job.subject, job.payload, job.attempt, job
 """
 
 _LOCK_CURRENT = """
-SELECT job.id FROM reliability_job job
+SELECT job.id, job.fence FROM reliability_job job
 JOIN unnest(%s::bigint[], %s::bigint[]) AS held (id, fence) ON held.id = job.id AND held.fence = job.fence
 WHERE job.state = 'running'
 ORDER BY job.id FOR UPDATE OF job
@@ -113,13 +113,17 @@ def _claimed(row: tuple[Any, ...], before: float) -> ClaimedJob:
     return ClaimedJob(*values)
 
 
-def lock_current(jobs: Iterable[ClaimedJob]) -> set[int]:
-    """Lock those jobs whose fence has not moved, in a fixed order, and return their ids."""
+def lock_current(jobs: Iterable[ClaimedJob]) -> set[tuple[int, int]]:
+    """Lock those jobs whose fence has not moved, in a fixed order, and return their claims (id and fence).
+
+    One job can be here twice: handed on after its lease ended, and claimed again by the
+    same process while the first call was still under way.
+    """
     held = list(jobs)
     parameters = [_array(job.id for job in held), _array(job.fence for job in held)]
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_CURRENT, parameters)
-        return {row[0] for row in cursor.fetchall()}
+        return {(row[0], row[1]) for row in cursor.fetchall()}
 
 
 def finish_jobs(finishes: Sequence[Finish]) -> None:
