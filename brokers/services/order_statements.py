@@ -22,7 +22,7 @@ _MARK_SENDING = """
 WITH chosen AS MATERIALIZED (
     SELECT o.id, job.evidence FROM brokers_order o
     JOIN json_to_recordset(%s::json) AS job (id uuid, evidence jsonb) ON job.id = o.id
-    WHERE o.state = 'accepted' AND o.submit_before > clock_timestamp()
+    WHERE o.state = 'accepted' AND o.submit_before > clock_timestamp() AND o.cancel_requested_at IS NULL
     ORDER BY o.id FOR UPDATE OF o
 ), sent AS (
     UPDATE brokers_order o
@@ -74,7 +74,7 @@ class SendingOrder:
 
 
 def mark_sending(evidence: Mapping[UUID, Mapping[str, Any]]) -> dict[UUID, SendingOrder]:
-    """Mark those of these orders that are accepted and in time as being sent, and return them."""
+    """Mark those of these orders that are accepted, in time and wanted as being sent, and return them."""
     rows = [{"id": str(order_id), "evidence": facts} for order_id, facts in evidence.items()]
     with connection.cursor() as cursor:
         cursor.execute(_MARK_SENDING, [json.dumps(rows)])

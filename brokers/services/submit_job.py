@@ -7,7 +7,7 @@ first, and sent again under the same id only after its absence is proven.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -113,11 +113,13 @@ class SubmitOrderJob(JobKind):
         batch.save()
 
     def discard(self, job: ClaimedJob, actor: str, reason: str) -> None:
-        """An order that was never sent is canceled; one that may exist stays as the evidence has it."""
+        """Cancel what was never sent, end what is provably absent; an order that may exist stays as evidence has it."""
         batch = OrderBatch.lock([_subject(job)])
         row = batch.rows[_subject(job)]
         if row.state == OrderState.ACCEPTED:
             batch.move(row, OrderState.CANCELED, "discarded", "operator", actor=actor, reason=reason)
+        elif row.state == OrderState.UNKNOWN and row.absence_proven_at is not None:
+            self._end_absent(batch, row, reason, "operator", actor)
         else:
             batch.note(row, "job_discarded", "operator", actor=actor, reason=reason)
         batch.save()
@@ -128,7 +130,10 @@ class SubmitOrderJob(JobKind):
         profile = get_profile(row.account_id)
         state = OrderState(row.state)
         if state is OrderState.ACCEPTED:
-            if row.submit_before <= batch.now:
+            if row.cancel_requested_at is not None:
+                batch.move(row, OrderState.CANCELED, "canceled_before_sending", "worker")
+                return Done()
+            if _is_overdue(batch, row, job):
                 return Dead(JobError("SYSTEM_DEADLINE_PASSED", "It could not be sent in time, and never was."))
             return self._send(batch, row, profile, job)
         if state is OrderState.SENDING:
@@ -136,9 +141,26 @@ class SubmitOrderJob(JobKind):
             state = OrderState.UNKNOWN
         if state is not OrderState.UNKNOWN:
             return Done()
-        if row.absence_proven_at is not None and profile.adapter.capabilities.dedupes_client_order_id:
-            return self._send(batch, row, profile, job)
+        if row.absence_proven_at is not None:
+            return self._prepare_absent(batch, row, profile, job)
         return LookUpRequest(profile, row.client_order_id)
+
+    def _prepare_absent(self, batch: OrderBatch, row: OrderRow, profile: AccountProfile, job: ClaimedJob) -> Prepared:
+        """The broker provably never got it: it is sent again if it is still wanted, in time, and safe to."""
+        if row.cancel_requested_at is not None:
+            self._end_absent(batch, row, "It was canceled, and the broker never got it.", "worker", "")
+            return Done()
+        if _is_overdue(batch, row, job):
+            return Dead(JobError("SYSTEM_DEADLINE_PASSED", "The broker never got it, and its time to be sent is over."))
+        if not profile.adapter.capabilities.dedupes_client_order_id:
+            text = "The broker does not know it, and would not refuse it a second time: a person decides."
+            return Dead(JobError("BROKER_ORDER_NOT_FOUND", text))
+        return self._send(batch, row, profile, job)
+
+    def _end_absent(self, batch: OrderBatch, row: OrderRow, reason: str, source: str, actor: str) -> None:
+        """Refused, not canceled: should it turn up at the broker after all, that evidence still moves it."""
+        row.error_code, row.error_message = "BROKER_ORDER_NOT_FOUND", reason[:500]
+        batch.move(row, OrderState.REFUSED, "given_up_absent", source, actor=actor, reason=reason)
 
     def _send(self, batch: OrderBatch, row: OrderRow, profile: AccountProfile, job: ClaimedJob) -> SubmitRequest:
         row.sent_at = batch.now
@@ -226,6 +248,14 @@ def _submission(order: SendingOrder) -> SubmitRequest:
 def _is_plain(outcome: Performed) -> bool:
     is_reply = isinstance(outcome.request, SubmitRequest) and isinstance(outcome.result, OrderReport)
     return is_reply and is_plain_acknowledgement(outcome.result)
+
+
+def _is_overdue(batch: OrderBatch, row: OrderRow, job: ClaimedJob) -> bool:
+    """Return whether it is too late to send; a person who replays the job gives it as long again."""
+    replayed_at = job.payload.get("replayed_at")
+    if replayed_at is None:
+        return row.submit_before <= batch.now
+    return datetime.fromisoformat(replayed_at) + get_conf().submit_within <= batch.now
 
 
 def _subject(job: ClaimedJob) -> UUID:

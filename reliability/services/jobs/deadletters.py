@@ -25,7 +25,8 @@ def replay_dead_letters(ids: Sequence[int], *, actor: str, reason: str) -> int:
     """Let dead jobs run again with fresh attempts; returns how many were dead and now are ready.
 
     A job keeps its identity: an order's job looks the order up at the broker before anything
-    is sent again. Raises ``ReliabilityError`` for more than 1,000 at once or none dead.
+    is sent again. Its payload gets ``replayed_at``, from which the kind's own deadlines count.
+    Raises ``ReliabilityError`` for more than 1,000 at once or none dead.
     """
     _check_size(ids)
     with transaction.atomic():
@@ -36,8 +37,12 @@ def replay_dead_letters(ids: Sequence[int], *, actor: str, reason: str) -> int:
         for job in jobs:
             _note(job, AttemptOutcome.REPLAYED, actor, reason)
             record_audit(actor, "replay_dead_letter", f"job:{job.pk}", before=_facts(job), reason=reason)
+        now = timezone.now()
+        for job in jobs:
+            job.payload = {**job.payload, "replayed_at": now.isoformat()}
+        Job.objects.bulk_update(jobs, ["payload"])
         Job.objects.filter(pk__in=[job.pk for job in jobs]).update(
-            state=JobState.READY, attempt=0, crashes=0, run_at=timezone.now(), finished_at=None, deadline_at=None
+            state=JobState.READY, attempt=0, crashes=0, run_at=now, finished_at=None, deadline_at=None
         )
         for lane in {job.lane for job in jobs}:
             dispatch.nudge_on_commit(lane)

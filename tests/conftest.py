@@ -1,0 +1,52 @@
+"""Fixtures that tests of several apps share."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from brokers.adapters import registry
+from brokers.models import Account, Broker
+from brokers.services import sessions
+from brokers.services.accounts import forget_accounts
+from reliability.services.jobs import kinds
+from tests.factories import make_lanes
+from tests.fakes import Deed, FakeBroker
+
+
+@pytest.fixture
+def deed(monkeypatch: pytest.MonkeyPatch) -> Deed:
+    """A registered kind of job that does what each test says."""
+    kind = Deed()
+    monkeypatch.setitem(kinds._KINDS, kind.name, kind)
+    return kind
+
+
+@pytest.fixture
+def fresh_accounts() -> Iterator[None]:
+    """What is kept of accounts and sessions is of this test alone."""
+    forget_accounts()
+    sessions._sessions.clear()
+    yield
+    forget_accounts()
+    sessions._sessions.clear()
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch, fresh_accounts: None) -> FakeBroker:
+    fake = FakeBroker()
+    monkeypatch.setitem(registry._ADAPTERS, fake.name, fake)
+    return fake
+
+
+@pytest.fixture
+def account(db: None, broker: FakeBroker) -> Account:
+    """The default account, at the broker in memory."""
+    row = Broker.objects.create(name="fake", adapter="fake", base_url="http://127.0.0.1:9")
+    return Account.objects.create(name="desk", broker=row, is_default=True)
+
+
+@pytest.fixture
+def committed(transactional_db: Any) -> None:
+    """Transactions are real, so other connections see what is written; the lanes are there as after a migration."""
+    make_lanes()
