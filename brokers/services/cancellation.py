@@ -10,6 +10,7 @@ from django.db import transaction
 
 from brokers.adapters.errors import BrokerCallError
 from brokers.core.orders import FINAL_STATES, OrderState
+from brokers.models import Order
 from brokers.services.accounts import AccountProfile, get_profile
 from brokers.services.order_batch import OrderBatch
 from brokers.services.sessions import get_session
@@ -25,6 +26,7 @@ from reliability.services.jobs.kinds import JobKind, Prepared
 CANCEL_KIND = "orders.cancel"
 _PRIORITY = 10
 _WAIT_FOR_BROKER = timedelta(milliseconds=300)
+_LONGEST_WAIT_FOR_BROKER = timedelta(seconds=10)
 
 
 def request_cancel(order_id: UUID, *, actor: str, source: str = "api") -> OrderState:
@@ -68,8 +70,9 @@ class CancelOrderJob(JobKind):
     retry: ClassVar[RetryPolicy] = RetryPolicy(max_attempts=8, delay_max=timedelta(seconds=5))
 
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
-        batch = OrderBatch.lock([job.subject for job in jobs if job.subject is not None])
-        return {job.id: self._request(batch, job) for job in jobs}
+        """The orders are not locked: other jobs of this claim hold locks, and a cancel is only a request."""
+        orders = Order.objects.in_bulk([job.subject for job in jobs if job.subject is not None])
+        return {job.id: self._request(orders[_subject(job)], job) for job in jobs}
 
     async def perform(self, request: CancelRequest) -> None:
         await get_session(request.profile).cancel_order(request.broker_order_id)
@@ -78,31 +81,38 @@ class CancelOrderJob(JobKind):
         batch = OrderBatch.lock([outcome.job.subject for outcome in outcomes if outcome.job.subject is not None])
         settled = {outcome.job.id: self._apply_one(batch, outcome) for outcome in outcomes}
         batch.save()
+        taken = {batch.rows[_subject(outcome.job)].account_id for outcome in outcomes if outcome.error is None}
+        refused = {batch.rows[_subject(outcome.job)].account_id for outcome in outcomes if _is_refused(outcome)}
+        want_sync(refused)
+        want_sync(taken - refused, delay=timedelta(seconds=2))
         return settled
 
-    def _request(self, batch: OrderBatch, job: ClaimedJob) -> Prepared:
-        assert job.subject is not None
-        row = batch.rows[job.subject]
-        if OrderState(row.state) in FINAL_STATES:
+    def discard(self, job: ClaimedJob, actor: str, reason: str) -> None:
+        """The cancel is no longer pending: it may be asked for again."""
+        batch = OrderBatch.lock([_subject(job)])
+        row = batch.rows[_subject(job)]
+        row.cancel_requested_at = None
+        batch.note(row, "cancel_given_up", "operator", actor=actor, reason=reason)
+        batch.save()
+
+    def _request(self, order: Order, job: ClaimedJob) -> Prepared:
+        if OrderState(order.state) in FINAL_STATES:
             return Done()
-        if not row.broker_order_id:
-            return Snooze(_WAIT_FOR_BROKER)
-        return CancelRequest(get_profile(row.account_id), row.broker_order_id)
+        if not order.broker_order_id:
+            return Snooze(min(_WAIT_FOR_BROKER * 2 ** min(job.snoozes, 10), _LONGEST_WAIT_FOR_BROKER))
+        return CancelRequest(get_profile(order.account_id), order.broker_order_id)
 
     def _apply_one(self, batch: OrderBatch, outcome: Performed) -> Disposition:
-        assert outcome.job.subject is not None
-        row = batch.rows[outcome.job.subject]
+        row = batch.rows[_subject(outcome.job)]
         error = outcome.error
         if error is None:
             batch.note(row, "cancel_taken", "reply")
-            want_sync({row.account_id}, delay=timedelta(seconds=2))
             return Done()
         if not isinstance(error, BrokerCallError):
             return failure_disposition(outcome)
         if error.kind is FailureKind.REJECTED:
             row.cancel_requested_at = None
             batch.note(row, "cancel_refused", "reply", code=error.code, message=error.message)
-            want_sync({row.account_id})
             return Done()
         if error.kind is FailureKind.THROTTLED:
             return Snooze(timedelta(seconds=error.retry_after_seconds or 1.0), JobError(error.code, error.message))
@@ -111,3 +121,12 @@ class CancelOrderJob(JobKind):
         if outcome.job.attempt >= outcome.job.max_attempts:
             return Dead(JobError(error.code, error.message))
         return Retry(JobError(error.code, error.message))
+
+
+def _is_refused(outcome: Performed) -> bool:
+    return isinstance(outcome.error, BrokerCallError) and outcome.error.kind is FailureKind.REJECTED
+
+
+def _subject(job: ClaimedJob) -> UUID:
+    assert job.subject is not None
+    return job.subject
