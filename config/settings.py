@@ -66,6 +66,9 @@ TEMPLATES = [
     }
 ]
 
+# A process frozen within a transaction keeps its locks, and whoever waits for them cannot renew its own
+# leases: PostgreSQL ends such a session well before a lease is over.
+IDLE_MS = round(1000 * max(2.0, ENV["STANCHION_JOB_LEASE_SECONDS"] / 3))
 DATABASES = {
     "default": {
         "ENGINE": "config.database",
@@ -79,7 +82,7 @@ DATABASES = {
             "keepalives_count": 3,
             "tcp_user_timeout": 3000,
             "application_name": "stanchion",
-            "options": "-c statement_timeout=15s -c idle_in_transaction_session_timeout=15s -c timezone=UTC",
+            "options": f"-c statement_timeout=15s -c idle_in_transaction_session_timeout={IDLE_MS} -c timezone=UTC",
         },
     }
 }
