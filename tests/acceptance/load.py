@@ -64,7 +64,8 @@ async def send_orders(
 
     Of mixed orders every fifth is canceled a moment later, and now and then a batch is sent in
     one request. Each is sent ``times`` at once under the same key, as by a client that lost
-    patience. ``on_progress`` hears which share of the orders is on its way.
+    patience. ``on_progress`` hears which share of the
+    orders is on its way, and 1.0 once all were accepted.
     """
     began = time.monotonic()
     sent = 0
@@ -78,6 +79,7 @@ async def send_orders(
                 group.create_task(_submit(client, orders, cancel=cancel))
             sent += size
             await asyncio.sleep(max(0.0, began + sent / rate - time.monotonic()))
+    on_progress(1.0)
 
 
 async def _submit(client: ApiClient, orders: dict[str, Order], *, cancel: bool) -> None:

@@ -41,19 +41,8 @@ def record(measurement: Measurement) -> None:
 
 def table() -> list[str]:
     """Return the lines of the summary."""
-    head = (
-        "scenario",
-        "orders",
-        "strikes",
-        "lost",
-        "doubled",
-        "unknown",
-        "differs",
-        "wait s",
-        "healthy s",
-        "detected s",
-    )
-    lines = [_COLUMNS.format(*head)]
+    titles = "scenario,orders,strikes,lost,doubled,unknown,differs,wait s,healthy s,detected s,handed on s"
+    lines = [_COLUMNS.format(*titles.split(","))]
     for row in MEASURED:
         detected, handed_on = (
             f"{max(values):.2f}" if values else "" for values in (row.detection_seconds, row.handed_on_seconds)

@@ -126,8 +126,8 @@ def _sabotage_jobs() -> None:
         original(job_runner)
 
     @instead(execution, "lock_current", Protection.FENCE)
-    def hold_every_fence(original: Any, jobs: Iterable[Any]) -> set[int]:
-        return {job.id for job in jobs}
+    def hold_every_fence(original: Any, jobs: Iterable[Any]) -> set[tuple[int, int]]:
+        return {job.claim for job in jobs}
 
     outcome = event_loop.CallLoop._outcome
 

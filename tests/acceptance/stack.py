@@ -50,6 +50,7 @@ class Stack:
     """One instance, what was accepted on it so far, and the problems that sabotage left behind."""
 
     instance: RunningInstance
+    environment: dict[str, str] = field(default_factory=dict)
     accepted: dict[str, str] = field(default_factory=dict)
     known_problems: set[str] = field(default_factory=set)
     abandoned: set[str] = field(default_factory=set)
@@ -88,7 +89,7 @@ class Stack:
     @contextmanager
     def beside(self, name: str, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
         """Run one more Python process next to the stack's own; it is killed at the end, with what it forked."""
-        environment = {**self.instance.environment, "PYTHONUNBUFFERED": "1"}
+        environment = {**self.instance.environment, **self.environment, "PYTHONUNBUFFERED": "1"}
         with (self.instance.directory / "logs" / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
                 [sys.executable, *argv],
@@ -110,16 +111,17 @@ class Stack:
     @contextmanager
     def second_order_worker(self) -> Iterator[subprocess.Popen[bytes]]:
         """Run one more worker for orders, and go on once its pool processes live."""
-        before = self._order_processes()
         options = ["-c", "2", "--without-gossip", "--without-mingle", "-l", "INFO"]
         argv = ["-m", "celery", "-A", "config.celery", "worker", "-n", "orders-2@beside", "-Q", "orders", *options]
         with self.beside("worker-orders-2", argv) as worker:
-            wait_until(lambda: self._order_processes() >= before + 2, "the second worker is there")
+            pool = psutil.Process(worker.pid).children
+            wait_until(lambda: self.count_living([child.pid for child in pool()]) == 2, "the second worker is there")
             yield worker
 
-    def _order_processes(self) -> int:
-        statement = "SELECT count(*) FROM reliability_heartbeat WHERE name = 'worker orders' AND ended_at IS NULL"
-        return int(self.query(statement)[0][0])
+    def count_living(self, pids: Sequence[int]) -> int:
+        """Return how many of these processes have a pulse."""
+        statement = "SELECT count(*) FROM reliability_heartbeat WHERE pid = ANY(%s) AND ended_at IS NULL"
+        return int(self.query(statement, [list(pids)])[0][0])
 
     # -- the API, the brokers and the database --------------------------------------------
 
@@ -181,7 +183,7 @@ def running_stack(environment: dict[str, str] | None = None) -> Iterator[Stack]:
     with running_instance(
         environment={**OWN_SERVERS, **(environment or {})}, without=["flower"], keep=keep
     ) as instance:
-        stack = Stack(instance)
+        stack = Stack(instance, environment or {})
         print(f"\nstack in {instance.directory}")
         wait_until(lambda: not stack.not_healthy(), "the stack is healthy")
         yield stack

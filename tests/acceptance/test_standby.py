@@ -9,6 +9,7 @@ from tests.acceptance.strikes import kill, kill_child
 from tests.acceptance.trial import Strike, draws, run_trial
 
 _TICKS_WANTED = 4
+_SENTINEL = ["manage.py", "run_sentinel"]
 _LEADERS = """
 SELECT pid FROM reliability_heartbeat
 WHERE kind = %s AND ended_at IS NULL AND detail ->> 'leader' = 'true'
@@ -19,11 +20,6 @@ WHERE kind = %s AND ended_at IS NULL AND detail ->> 'leader' = 'true'
 def leaders(stack: Stack, kind: str) -> list[int]:
     """Return the processes of a kind that say of themselves that they lead."""
     return [row[0] for row in stack.query(_LEADERS, [kind])]
-
-
-def living(stack: Stack, kind: str) -> int:
-    ((count,),) = stack.query("SELECT count(*) FROM reliability_heartbeat WHERE kind = %s AND ended_at IS NULL", [kind])
-    return int(count)
 
 
 def tick_gaps(stack: Stack, since: datetime) -> list[float]:
@@ -37,8 +33,9 @@ def tick_gaps(stack: Stack, since: datetime) -> list[float]:
 def test_two_beats_make_one_job_a_tick_and_two_sentinels_watch_as_one(stack: Stack) -> None:
     name = "two beats, two sentinels"
     beat = ["-m", "celery", "-A", "config.celery", "beat", "--pidfile=", "-l", "INFO"]
-    with stack.beside("beat-2", beat), stack.beside("sentinel-2", ["manage.py", "run_sentinel"]):
-        wait_until(lambda: living(stack, "beat") == 2 and living(stack, "sentinel") == 2, "there are two of each")
+    with stack.beside("beat-2", beat) as second_beat, stack.beside("sentinel-2", _SENTINEL) as second_sentinel:
+        beside = [second_beat.pid, second_sentinel.pid]
+        wait_until(lambda: stack.count_living(beside) == 2, "there are two of each")
         began = datetime.now(UTC)
         chance = draws(name)
         act = kill_child(stack, "worker-orders", chance)
@@ -52,8 +49,8 @@ def test_two_beats_make_one_job_a_tick_and_two_sentinels_watch_as_one(stack: Sta
 
 def test_a_standby_leads_when_the_leader_dies(stack: Stack) -> None:
     name = "leading sentinel killed beside a standby"
-    with stack.beside("sentinel-2", ["manage.py", "run_sentinel"]) as second:
-        wait_until(lambda: living(stack, "sentinel") == 2, "there are two sentinels")
+    with stack.beside("sentinel-2", _SENTINEL) as second:
+        wait_until(lambda: stack.count_living([second.pid]) == 1, "there are two sentinels")
         (first,) = leaders(stack, "sentinel")
         took_over: list[float] = []
 
