@@ -1,6 +1,7 @@
 """How a broker call fails."""
 
 from reliability.core.taxonomy import FailureKind
+from reliability.core.text import storable
 
 
 class BrokersError(Exception):
@@ -23,6 +24,7 @@ class BrokerCallError(BrokersError):
         raw_code: str = "",
         retry_after_seconds: float | None = None,
     ) -> None:
+        message, raw_code = storable(message), storable(raw_code)
         super().__init__(kind, code, message, raw_code, retry_after_seconds)
         self.kind = kind
         self.code = code

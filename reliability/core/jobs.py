@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from reliability.core.text import storable
+
 
 class JobState(StrEnum):
     READY = "ready"
@@ -64,6 +66,10 @@ class JobError:
     code: str
     message: str
     detail: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", storable(self.message))
+        object.__setattr__(self, "detail", storable(self.detail))
 
 
 @dataclass(frozen=True, slots=True)

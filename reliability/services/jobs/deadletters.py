@@ -11,6 +11,7 @@ from django.utils import timezone
 from reliability import dispatch
 from reliability.core.errors import ReliabilityError
 from reliability.core.jobs import AttemptOutcome, ClaimedJob, JobState
+from reliability.core.text import storable
 from reliability.models import Job, JobAttempt
 from reliability.services.audit import record_audit
 from reliability.services.jobs.kinds import UnknownKindError, get_kind
@@ -71,6 +72,7 @@ def record_dead_message(code: str, message: str, detail: dict[str, Any]) -> None
 
     Raises whatever the database raises: the caller decides what happens to the message.
     """
+    message, detail = storable(message), storable(detail)
     with transaction.atomic():
         job = Job.objects.create(
             kind=MESSAGE_KIND,

@@ -61,6 +61,13 @@ FROM json_to_recordset(%s::json)
 WHERE job.id = done.id
 """
 
+_FIND_DUE = """
+SELECT name FROM reliability_lane lane
+WHERE name = ANY(%s) AND paused_at IS NULL
+  AND EXISTS (SELECT 1 FROM reliability_job job
+              WHERE job.lane = lane.name AND job.state = 'ready' AND job.run_at <= clock_timestamp())
+"""
+
 _RENEW = """
 UPDATE reliability_job job SET lease_until = clock_timestamp() + %(lease)s
 FROM unnest(%(ids)s::bigint[], %(fences)s::bigint[]) AS held (id, fence)
@@ -144,7 +151,7 @@ def _finish_row(finish: Finish) -> dict[str, Any]:
         "delay_seconds": finish.delay.total_seconds(),
         "refund": finish.refund,
         "error_code": finish.error_code,
-        "error_message": finish.error_message.replace("\x00", "\ufffd"),
+        "error_message": finish.error_message,
     }
 
 
@@ -160,6 +167,13 @@ def renew_leases(jobs: Sequence[ClaimedJob], lease: timedelta) -> None:
     parameters: Any = {"ids": [job.id for job in jobs], "fences": [job.fence for job in jobs], "lease": lease}
     with connection.cursor() as cursor:
         cursor.execute(_RENEW, parameters)
+
+
+def find_due(lanes: Sequence[str]) -> list[str]:
+    """Return those of these lanes that are not paused and have a due job; one cheap statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND_DUE, [list(lanes)])
+        return [row[0] for row in cursor.fetchall()]
 
 
 def has_suspects(lanes: Sequence[str]) -> set[str]:

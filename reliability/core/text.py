@@ -1,0 +1,24 @@
+"""Text from outside, made fit to be kept."""
+
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+_REPLACEMENT = "\ufffd"
+
+
+def storable(value: _T) -> _T:
+    """Return plain data with what PostgreSQL cannot keep in text replaced: NUL, and halves of surrogate pairs.
+
+    An error must be recorded whatever the broker or the sender of a message wrote into it.
+    """
+    return _storable(value)  # type: ignore[no-any-return]
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\x00", _REPLACEMENT).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    return value
