@@ -60,9 +60,7 @@
   // Change `old` into `fresh` where they differ. Elements with ids keep their identity, so what a
   // person focuses, types, chooses or opens stays as it is.
   function change(old, fresh) {
-    if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) {
-      old.replaceWith(fresh);
-    } else if (old.nodeType === Node.ELEMENT_NODE) {
+    if (old.nodeType === Node.ELEMENT_NODE) {
       changeAttributes(old, fresh);
       changeChildren(old, fresh);
     } else if (old.data !== fresh.data) {
@@ -81,29 +79,40 @@
   }
 
   function changeChildren(old, fresh) {
-    const byId = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
-    const wanted = new Set([...fresh.children].map((child) => child.id).filter(Boolean));
+    const pairs = pairChildren(old, fresh);
+    const kept = new Set(pairs.map(([same]) => same));
+    for (const child of [...old.childNodes]) if (!kept.has(child)) child.remove();
     let place = old.firstChild;
-    for (const child of [...fresh.childNodes]) {
-      while (place && place.id && !wanted.has(place.id)) {
-        const gone = place;
-        place = place.nextSibling;
-        gone.remove();
-      }
-      const same = child.id ? byId.get(child.id) : place && !place.id ? place : null;
-      if (!same) {
-        old.insertBefore(child, place);
-        continue;
-      }
-      if (same === place) place = place.nextSibling;
-      else old.insertBefore(same, place);
-      change(same, child);
+    for (const [same, child] of pairs) {
+      if (same?.contains(document.activeElement)) place = bringForward(old, place, same);
+      if (same && same === place) place = place.nextSibling;
+      else old.insertBefore(same ?? child, place);
+      if (same) change(same, child);
     }
-    while (place) {
-      const gone = place;
+  }
+
+  // An element that moves loses focus: move those in front of it to the end instead, where each is yet to be placed.
+  function bringForward(parent, place, focused) {
+    while (place && place !== focused) {
+      const skipped = place;
       place = place.nextSibling;
-      gone.remove();
+      parent.append(skipped);
     }
+    return place;
+  }
+
+  // Pair each fresh child with the old one that becomes it: by id, else the next of its kind, else none.
+  function pairChildren(old, fresh) {
+    const byId = new Map();
+    const byKind = new Map();
+    for (const child of old.childNodes) {
+      if (child.id) byId.set(child.id, child);
+      else byKind.set(child.nodeName, [...(byKind.get(child.nodeName) ?? []), child]);
+    }
+    return [...fresh.childNodes].map((child) => {
+      const same = child.id ? byId.get(child.id) : byKind.get(child.nodeName)?.shift();
+      return [same?.nodeName === child.nodeName ? same : null, child];
+    });
   }
 
   function show(html) {
@@ -116,32 +125,39 @@
     announce(critical === "0" ? "Nothing needs a person now." : `Needing a person: ${critical}`);
   }
 
-  async function refresh() {
-    window.clearTimeout(timer);
+  async function ask() {
     try {
-      const answer = await fetch(live.dataset.live, {
+      return await fetch(live.dataset.live, {
         headers: etag ? { "If-None-Match": etag } : {},
         cache: "no-store",
         redirect: "manual",
         signal: AbortSignal.timeout(5000),
       });
-      if (answer.type === "opaqueredirect") {
-        state = "signed-out";
-      } else if (answer.status === 304 || answer.ok) {
-        if (answer.ok) {
-          show(await answer.text());
-          etag = answer.headers.get("ETag") ?? "";
-        }
-        readAt = Date.now();
-        state = "live";
-      } else {
-        state = "offline";
-      }
     } catch {
-      state = "offline";
+      return null;
     }
-    tick();
-    timer = window.setTimeout(refresh, Number(live.dataset.seconds) * 1000);
+  }
+
+  async function take(answer) {
+    const signedOut = answer?.type === "opaqueredirect";
+    const answered = answer !== null && (answer.ok || answer.status === 304);
+    state = signedOut ? "signed-out" : answered ? "live" : "offline";
+    if (!answered) return;
+    if (answer.ok) {
+      show(await answer.text());
+      etag = answer.headers.get("ETag") ?? "";
+    }
+    readAt = Date.now();
+  }
+
+  async function refresh() {
+    window.clearTimeout(timer);
+    try {
+      await take(await ask());
+    } finally {
+      tick();
+      timer = window.setTimeout(refresh, Number(live.dataset.seconds) * 1000);
+    }
   }
 
   function chooseAll(event) {

@@ -15,14 +15,13 @@ from brokers.models import Account, Broker, Order, OrderEvent, StreamSession
 from reliability.core.jobs import AttemptOutcome, JobState
 from reliability.models import Heartbeat, Job, JobAttempt, Lane
 
+TEST_PASSWORD = "correct horse battery"
 _numbers = count(1)
 
 
 def make_user(*permissions: str, staff: bool = True, name: str = "") -> AbstractBaseUser:
     """Return a user with exactly these permissions, written as ``app.codename``."""
-    user = get_user_model().objects.create_user(
-        name or f"user{next(_numbers)}", password="correct horse battery", is_staff=staff
-    )
+    user = get_user_model().objects.create_user(name or f"user{next(_numbers)}", password=TEST_PASSWORD, is_staff=staff)
     for permission in permissions:
         app, codename = permission.split(".")
         user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
@@ -79,7 +78,12 @@ def make_dead_letter(**values: Any) -> Job:
     }
     job = make_job(**{**facts, **values})
     JobAttempt.objects.create(
-        job=job, attempt=6, fence=6, outcome=AttemptOutcome.DEAD, error_code=job.error_code, error_message="the last one"
+        job=job,
+        attempt=6,
+        fence=6,
+        outcome=AttemptOutcome.DEAD,
+        error_code=job.error_code,
+        error_message="the last one",
     )
     return job
 

@@ -81,7 +81,8 @@ class AuditedAdmin(PlainAdmin):
     """Edited by hand: each change leaves an entry that says who changed which field from what to what."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        fields = [name for name in form.changed_data if name in form._meta.fields]
+        stored_names = {field.name for field in obj._meta.concrete_fields}
+        fields = [name for name in form.changed_data if name in stored_names]
         stored = type(obj).objects.filter(pk=obj.pk).values(*fields).first() if change and fields else {}
         super().save_model(request, obj, form, change)
         after = type(obj).objects.values(*fields).get(pk=obj.pk) if fields else {}
