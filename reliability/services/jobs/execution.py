@@ -3,7 +3,7 @@
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -44,12 +44,26 @@ class Call:
     request: object
 
 
+_Prepare = Callable[[JobKind, Sequence[ClaimedJob]], Mapping[int, Prepared]]
+
+
 def claim_and_prepare(lane: str, worker: int, limit: int, *, suspects: bool = False) -> tuple[list[Call], int]:
     """Claim due jobs and prepare their requests in one transaction, committed before any call.
 
     Returns the calls to make, and how many jobs were claimed in all: some need no call and
-    are finished in the same transaction.
+    are finished in the same transaction. If a batch cannot be prepared, its jobs are
+    prepared one at a time, and only the broken ones fail.
     """
+    try:
+        return _claim_and_prepare(lane, worker, limit, suspects, _prepare_together)
+    except DatabaseUnavailable:
+        raise
+    except Exception as error:
+        logger.warning("a batch cannot be prepared", extra={"lane": lane, "error": repr(error)})
+    return _claim_and_prepare(lane, worker, limit, suspects, _prepare_each)
+
+
+def _claim_and_prepare(lane: str, worker: int, limit: int, suspects: bool, prepare: _Prepare) -> tuple[list[Call], int]:
     with transaction.atomic():
         jobs = claim_jobs(lane, worker, limit, suspects=suspects)
         calls: list[Call] = []
@@ -58,7 +72,7 @@ def claim_and_prepare(lane: str, worker: int, limit: int, *, suspects: bool = Fa
             kind = get_kind(kind_name)
             alive = [job for job in group if not job.is_overdue]
             settled.update({job.id: _DEADLINE_PASSED for job in group if job.is_overdue})
-            prepared = _prepare(kind, alive)
+            prepared = prepare(kind, alive)
             for job in alive:
                 request = prepared[job.id]
                 if isinstance(request, _DISPOSITIONS):
@@ -69,20 +83,22 @@ def claim_and_prepare(lane: str, worker: int, limit: int, *, suspects: bool = Fa
     return calls, len(jobs)
 
 
-def _prepare(kind: JobKind, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
-    """Prepare a batch; if that raises, prepare one at a time and let only the broken ones fail."""
-    if not jobs:
-        return {}
-    try:
-        with transaction.atomic():
-            return kind.prepare(jobs)
-    except DatabaseUnavailable:
-        raise
-    except Exception as error:
-        if len(jobs) == 1:
-            logger.exception("job cannot be prepared", extra={"job": jobs[0].id, "kind": kind.name})
-            return {jobs[0].id: Retry(JobError("SYSTEM_UNEXPECTED", repr(error)[:1000]))}
-        return {job.id: _prepare(kind, [job])[job.id] for job in jobs}
+def _prepare_together(kind: JobKind, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
+    return kind.prepare(jobs) if jobs else {}
+
+
+def _prepare_each(kind: JobKind, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
+    prepared: dict[int, Prepared] = {}
+    for job in jobs:
+        try:
+            with transaction.atomic():
+                prepared.update(kind.prepare([job]))
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            logger.exception("job cannot be prepared", extra={"job": job.id, "kind": kind.name})
+            prepared[job.id] = Retry(JobError("SYSTEM_UNEXPECTED", repr(error)[:1000]))
+    return prepared
 
 
 def apply_outcomes(outcomes: Sequence[Performed]) -> None:

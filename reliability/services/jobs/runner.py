@@ -18,13 +18,15 @@ from reliability.core.jobs import ClaimedJob, Performed
 from reliability.models import Lane
 from reliability.services.jobs.event_loop import CallLoop
 from reliability.services.jobs.execution import DatabaseUnavailable, apply_outcomes, claim_and_prepare
-from reliability.services.jobs.table import has_suspects, renew_leases
+from reliability.services.jobs.table import find_due, has_suspects, renew_leases
 from reliability.services.pulse import Pulse
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100
 PACE_SECONDS = 0.004
+EAGER_SECONDS = 0.005
+BUSY_SECONDS = 0.5
 _LANE_REFRESH_SECONDS = 1.0
 _DATABASE_PAUSE_SECONDS = 0.2
 
@@ -54,6 +56,7 @@ class JobRunner:
         self._next_refresh = 0.0
         self._next_renewal = 0.0
         self._last_claim = 0.0
+        self._busy_until = 0.0
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._thread.start()
 
@@ -108,14 +111,21 @@ class JobRunner:
         now = time.monotonic()
         look = now >= self._next_look
         if look:
-            self._next_look = now + get_conf().poll_interval.total_seconds()
-        if not look and now - self._last_claim < PACE_SECONDS:
+            self._look(now)
+        if now - self._last_claim < PACE_SECONDS:
             return
         for lane in self._lanes.values():
             room = lane.concurrency - lane.in_flight
-            if (look or lane.wanted.is_set()) and room * 2 >= min(lane.concurrency, BATCH):
+            if lane.wanted.is_set() and room * 2 >= min(lane.concurrency, BATCH):
                 lane.wanted.clear()
                 self._claim_lane(lane, min(room, BATCH))
+
+    def _look(self, now: float) -> None:
+        """Ask without any nudge which lanes have due work: often while work comes in, else four times a second."""
+        busy = now < self._busy_until
+        self._next_look = now + (EAGER_SECONDS if busy else get_conf().poll_interval.total_seconds())
+        for name in find_due(list(self._lanes)):
+            self._lanes[name].wanted.set()
 
     def _claim_lane(self, lane: LaneState, room: int) -> None:
         if lane.alone:
@@ -128,6 +138,9 @@ class JobRunner:
         else:
             calls, claimed = claim_and_prepare(lane.name, self._pulse.number, room)
         self._last_claim = time.monotonic()
+        if claimed:
+            self._busy_until = self._last_claim + BUSY_SECONDS
+            self._next_look = min(self._next_look, self._last_claim + EAGER_SECONDS)
         if claimed == room:
             lane.wanted.set()
         self._claimed.update({call.job.claim: call.job for call in calls})
@@ -149,9 +162,11 @@ class JobRunner:
                     outcomes.append(self._calls.outcomes.get_nowait())
                 except Empty:
                     return
+        now = time.monotonic()
         if any(lane.wanted.is_set() for lane in self._lanes.values()):
+            time.sleep(max(0.0, self._last_claim + PACE_SECONDS - now))
             return
-        self._wake.wait(max(0.0, self._next_look - time.monotonic()))
+        self._wake.wait(max(0.0, self._next_look - now))
         self._wake.clear()
 
     def _forget(self, outcomes: Sequence[Performed]) -> None:
