@@ -88,6 +88,15 @@ class _Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class _Refused:
+    """A valid order that cannot be accepted now; the same intent may have been accepted before."""
+
+    key: str
+    request: OrderRequest
+    error: ReliabilityError
+
+
+@dataclass(frozen=True, slots=True)
 class _Known:
     """What the table says of one key."""
 
@@ -123,23 +132,28 @@ def accept_orders(
     for item in checked:
         if isinstance(item, _Candidate):
             candidates.setdefault(item.key, item)
-    known = _insert(owner_id, actor, list(candidates.values())) if candidates else {}
+    in_order = sorted(candidates.values(), key=lambda candidate: candidate.key)  # so that no two batches cross
+    known = _insert(owner_id, actor, in_order) if in_order else {}
+    refused = {item.key for item in checked if isinstance(item, _Refused)} - known.keys()
+    if refused:
+        known.update(_read_existing(owner_id, sorted(refused)))
     return [_answer(item, candidates, known) for item in checked]
 
 
-def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | ReliabilityError:
+def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | _Refused | ReliabilityError:
     key = submission.idempotency_key
     if not is_usable_idempotency_key(key):
         return ReliabilityError("VALIDATION_MISSING_IDEMPOTENCY_KEY")
     assert isinstance(key, str)
     try:
         request = parse_order_request(submission.body)
-        profile = choose_account(request.account)
-        check_symbol(profile, request.terms.symbol)
     except OrderInvalidError as error:
         return ReliabilityError("VALIDATION_INVALID_ORDER", details=dict(error.problems))
+    try:
+        profile = choose_account(request.account)
+        check_symbol(profile, request.terms.symbol)
     except ReliabilityError as error:
-        return error
+        return _Refused(key, request, error)
     client_id = derive_client_order_id(account=profile.name, owner=str(owner_id), idempotency_key=key)
     return _Candidate(uuid7(), key, request, profile, client_id)
 
@@ -201,10 +215,12 @@ def _read_existing(owner_id: int, keys: Sequence[str]) -> dict[str, _Known]:
 
 
 def _answer(
-    item: _Candidate | ReliabilityError, candidates: dict[str, _Candidate], known: dict[str, _Known]
+    item: _Candidate | _Refused | ReliabilityError, candidates: dict[str, _Candidate], known: dict[str, _Known]
 ) -> AcceptedOrder | ReliabilityError:
     if isinstance(item, ReliabilityError):
         return item
+    if isinstance(item, _Refused) and item.key not in known:
+        return item.error
     found = known[item.key]
     if found.request_hash != item.request.request_hash:
         return ReliabilityError("VALIDATION_IDEMPOTENCY_CONFLICT", details={"order_id": str(found.id)})
@@ -216,5 +232,5 @@ def _answer(
         accepted_at=found.accepted_at,
         submit_before=found.submit_before,
         correlation_id=found.correlation_id,
-        replayed=not found.is_new or candidates[item.key] is not item,
+        replayed=not found.is_new or candidates.get(item.key) is not item,
     )
