@@ -1,5 +1,6 @@
 """What calls need to know of accounts, kept for a second so that hot paths ask nobody."""
 
+import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -7,11 +8,13 @@ from dataclasses import dataclass
 from brokers.adapters.interface import AccountSettings, BrokerAdapter
 from brokers.adapters.registry import get_adapter
 from brokers.models import Account, Instrument
-from brokers.services.credentials import read_credentials
+from brokers.services.credentials import CredentialsUnreadableError, read_credentials
 from reliability.core.errors import ReliabilityError
 
 _FRESH_SECONDS = 1.0
 _INSTRUMENTS_FRESH_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,21 @@ def _profile(row: Account) -> AccountProfile:
         account=row.name,
         base_url=row.broker.base_url.rstrip("/"),
         stream_url=row.broker.stream_url,
-        credentials=read_credentials(row),
+        credentials=_credentials(row),
         connect_timeout_seconds=row.broker.connect_timeout_ms / 1000,
         call_timeout_seconds=row.broker.call_timeout_ms / 1000,
     )
     adapter = get_adapter(row.broker.adapter)
     return AccountProfile(row.pk, row.name, row.broker_id, row.enabled, row.is_default, adapter, settings)
+
+
+def _credentials(row: Account) -> dict[str, str]:
+    """Return none where they cannot be read: the account's own calls fail, no other account's."""
+    try:
+        return read_credentials(row)
+    except CredentialsUnreadableError:
+        logger.exception("credentials cannot be read", extra={"account": row.name})
+        return {}
 
 
 def forget_accounts() -> None:
