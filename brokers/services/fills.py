@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
@@ -13,6 +14,8 @@ from brokers.core.orders import Side
 from brokers.core.positions import PositionFacts, apply_fill
 from brokers.core.reports import FillReport
 from brokers.models import Fill, Position, PositionEvent
+
+EXTERNAL_FILLS_CLASS = 0x5346  # the first key of the locks on fills without an order; the second is the account
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,15 @@ def known_fills(account_id: int, fills: Sequence[FillReport]) -> set[tuple[str, 
         if cumulative is not None:
             known.add((broker_order_id, cumulative))
     return known
+
+
+def lock_external_fills(account_id: int) -> None:
+    """Let one transaction at a time book fills of orders that are not ours: there is no order of ours to lock.
+
+    It is taken after orders and before positions; ``known_fills`` is to be read afterwards.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [EXTERNAL_FILLS_CLASS, account_id])
 
 
 def book_fills(booked: Sequence[BookedFill]) -> None:

@@ -1,5 +1,6 @@
 """Asking a broker for everything that may have been missed: the backstop of the streams."""
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,9 +15,11 @@ from brokers.core.orders import OrderState
 from brokers.core.reports import FillPage, FillReport, OrderReport
 from brokers.models import Account, Order
 from brokers.services.accounts import AccountProfile, get_profile, list_profiles
+from brokers.services.fills import lock_external_fills
 from brokers.services.order_batch import OrderBatch
 from brokers.services.sessions import get_session
 from reliability.core.jobs import ClaimedJob, Disposition, Done, JobError, Performed, Snooze
+from reliability.core.taxonomy import FailureKind
 from reliability.services.jobs.enqueue import NewJob, enqueue_job, enqueue_jobs
 from reliability.services.jobs.execution import failure_disposition
 from reliability.services.jobs.kinds import JobKind, Prepared
@@ -26,6 +29,8 @@ SYNC_ALL_KIND = "orders.sync_all"
 _MOST_COMPARED = 10_000
 _MOST_LOOKED_UP = 100
 _QUIET_AFTER = timedelta(seconds=3)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,12 @@ class SyncAccountJob(JobKind):
         unlisted = sorted(request.quiet - reports.keys(), key=lambda order_id: order_id in filled)
         wanted = [*sorted(request.asked - reports.keys()), *unlisted]
         for broker_order_id in wanted[:_MOST_LOOKED_UP]:
-            reports[broker_order_id] = await session.get_order(broker_order_id)
+            try:
+                reports[broker_order_id] = await session.get_order(broker_order_id)
+            except BrokerCallError as error:
+                if error.kind is not FailureKind.REJECTED:
+                    raise
+                logger.warning("the broker refuses to show an order", extra={"broker_order_id": broker_order_id})
         fills = tuple(_with_client_id(fill, reports) for fill in page.fills)
         answered = request.asked & reports.keys()
         return SyncResult(FillPage(fills, page.cursor), tuple(reports.values()), answered)
@@ -152,7 +162,7 @@ def record_evidence(
     fills: Sequence[FillReport],
     source: str,
     *,
-    external: Collection[str] | None = None,
+    external: Collection[str] = (),
 ) -> set[str]:
     """Merge reports and fills into our orders, in the caller's transaction; repeated evidence changes nothing.
 
@@ -171,13 +181,15 @@ def record_evidence(
     client_ids = {report.client_order_id for report in reports} | {fill.client_order_id for fill in fills}
     broker_ids = {report.broker_order_id for report in reports} | {fill.broker_order_id for fill in fills}
     batch = OrderBatch.lock_reported(account_id, sorted(client_ids - {""}), sorted(broker_ids - {""}))
+    if any(fill.broker_order_id in external for fill in fills):
+        lock_external_fills(account_id)
     batch.prefetch_fills(account_id, fills)
     unknown: set[str] = set()
     for fill in fills:
         row = batch.find(account_id, fill.client_order_id, fill.broker_order_id)
         if row is not None:
             batch.fill(row, fill, source)
-        elif external is not None and fill.broker_order_id in external:
+        elif fill.broker_order_id in external:
             batch.external_fill(account_id, fill, source)
         elif batch.is_unbooked(account_id, fill):
             unknown.add(fill.broker_order_id)
