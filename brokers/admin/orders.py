@@ -72,7 +72,6 @@ class OrderAdmin(RecordAdmin):
 @admin.register(OrderEvent)
 class OrderEventAdmin(RecordAdmin):
     list_display = ("id", "order", "sequence", "kind", "from_state", "to_state", "source", "actor", "recorded_at")
-    list_filter = ("source",)
     list_select_related = ("order",)
     ordering = ("-id",)
 
@@ -80,6 +79,6 @@ class OrderEventAdmin(RecordAdmin):
 @admin.register(Fill)
 class FillAdmin(RecordAdmin):
     list_display = ("id", "order", "account", "symbol", "side", "quantity", "price", "source", "executed_at")
-    list_filter = ("account", "source")
+    list_filter = ("account",)
     list_select_related = ("order", "account")
     ordering = ("-id",)

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from reliability.admin.jobs import AttemptInline
+from reliability.admin.jobs import AttemptInline, about
 from reliability.admin.records import RecordAdmin
 from reliability.core.errors import ReliabilityError
 from reliability.core.jobs import JobState
@@ -19,13 +19,14 @@ from reliability.services.jobs.deadletters import MOST_AT_ONCE, discard_dead_let
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(RecordAdmin):
-    list_display = ("id", "kind", "lane", "error_code", "error_message", "attempt", "subject", "finished_at")
+    list_display = ("id", "kind", "lane", "error_code", "error_message", "attempt", about, "finished_at")
     list_filter = ("kind", "error_code", "lane")
     show_facets = admin.ShowFacets.ALWAYS
     search_fields = ("=id", "error_message", "error_code", "kind")
     search_help_text = "Job number, or words of the error"
     ordering = ("-id",)
     inlines = (AttemptInline,)
+    leading_fields = ("kind", "error_code", "error_message", "payload", "subject", "finished_at")
     actions = ("replay", "discard")
     change_form_template = "admin/reliability/deadletter/change_form.html"
 

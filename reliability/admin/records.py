@@ -123,6 +123,7 @@ class RecordAdmin(PlainAdmin):
 
     change_form_template = "admin/record.html"
     extra_details: Iterable[str] = ()
+    leading_fields: Sequence[str] = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -131,9 +132,9 @@ class RecordAdmin(PlainAdmin):
         return False
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
-        """Show every field, and first what follows from it."""
-        own = [field.name for field in self.model._meta.concrete_fields]
-        return [*self.extra_details, *(self._shown(name) for name in own)]
+        """Show every field, what matters most first."""
+        others = [name for name in self._fields_by_name if name not in self.leading_fields]
+        return [*self.extra_details, *(self._shown(name) for name in (*self.leading_fields, *others))]
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         return self.get_fields(request, obj)
