@@ -8,7 +8,6 @@ give it back while everything runs.
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -120,10 +119,9 @@ def _sabotage_jobs() -> None:
     def nudge_nothing(original: Any) -> list[str]:
         return []
 
-    @instead(runner.JobRunner, "_claim", Protection.SECOND_LOOK)
-    def wait_for_nudges(original: Any, job_runner: Any) -> None:
-        job_runner._next_look = time.monotonic() + 0.25
-        original(job_runner)
+    @instead(runner, "find_due", Protection.SECOND_LOOK)
+    def wait_for_nudges(original: Any, lanes: Sequence[str]) -> set[str]:
+        return set()
 
     @instead(execution, "lock_current", Protection.FENCE)
     def hold_every_fence(original: Any, jobs: Iterable[Any]) -> set[tuple[int, int]]:

@@ -24,6 +24,7 @@ from config.stack.running import ROOT, RunningInstance, running_instance
 
 Broker = Literal["a", "b"]
 BROKERS: tuple[Broker, Broker] = ("a", "b")
+ORDER_WORKERS = ("worker-orders", "worker-orders-2")
 OWN_SERVERS = {"DATABASE_URL": "", "REDIS_URL": ""}
 READY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
@@ -107,16 +108,6 @@ class Stack:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-
-    @contextmanager
-    def second_order_worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Run one more worker for orders, and go on once its pool processes live."""
-        options = ["-c", "2", "--without-gossip", "--without-mingle", "-l", "INFO"]
-        argv = ["-m", "celery", "-A", "config.celery", "worker", "-n", "orders-2@beside", "-Q", "orders", *options]
-        with self.beside("worker-orders-2", argv) as worker:
-            pool = psutil.Process(worker.pid).children
-            wait_until(lambda: self.count_living([child.pid for child in pool()]) == 2, "the second worker is there")
-            yield worker
 
     def count_living(self, pids: Sequence[int]) -> int:
         """Return how many of these processes have a pulse."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.acceptance.stack import BROKERS, Stack
+from tests.acceptance.stack import BROKERS, ORDER_WORKERS, Stack
 from tests.acceptance.strikes import kill, kill_child, moments
 from tests.acceptance.trial import Strike, draws, run_trial
 
@@ -18,18 +18,21 @@ def calls_take_time(stack: Stack) -> None:
 def test_pool_processes_of_a_worker_die(stack: Stack) -> None:
     name = "pool processes killed"
     chance = draws(name)
-    act = kill_child(stack, "worker-orders", chance)
-    run_trial(
-        stack, name, [Strike(share, "kill -9 a pool process", act) for share in moments(chance, 4)]
-    ).require_clean()
+    strikes = [
+        Strike(share, "kill -9 a pool process", kill_child(stack, chance.choice(ORDER_WORKERS), chance))
+        for share in moments(chance, 4)
+    ]
+    run_trial(stack, name, strikes).require_clean()
 
 
 @pytest.mark.usefixtures("calls_take_time")
 def test_a_whole_worker_dies(stack: Stack) -> None:
     name = "whole workers killed"
     chance = draws(name)
-    strikes = [Strike(share, "kill -9 the order worker", kill(stack, "worker-orders")) for share in moments(chance, 2)]
-    strikes.append(Strike(chance.random(), "kill -9 the other worker", kill(stack, "worker-general")))
+    workers = (*ORDER_WORKERS, "worker-general")
+    strikes = [
+        Strike(share, f"kill -9 {worker}", kill(stack, worker)) for worker in workers for share in moments(chance, 1)
+    ]
     run_trial(stack, name, strikes).require_clean()
 
 
@@ -55,7 +58,7 @@ def test_everything_dies_in_one_run(stack: Stack) -> None:
     name = "everything killed"
     chance = draws(name)
     victims = [
-        "worker-orders",
+        *ORDER_WORKERS,
         "worker-general",
         "sentinel",
         "beat",
