@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from brokers.core.orders import OrderState
 from config.environment import read_environment
 from config.logging import logging_settings
 
@@ -166,6 +167,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "OrderStateEnum": [state.value for state in OrderState],
+        "AcceptedStateEnum": [OrderState.ACCEPTED.value],
+    },
 }
 
 LOGGING = logging_settings(ENV["STANCHION_LOG_LEVEL"], as_json=ENV["STANCHION_LOG_JSON"])

@@ -98,3 +98,7 @@ class OrderQuerySerializer(serializers.Serializer[object]):
     open = serializers.BooleanField(required=False, default=None, allow_null=True)
     before = serializers.UUIDField(required=False, default=None, allow_null=True)
     limit = serializers.IntegerField(required=False, default=100, min_value=1, max_value=500)
+
+
+class PositionQuerySerializer(serializers.Serializer[object]):
+    account = serializers.CharField(required=False, default="", max_length=32)

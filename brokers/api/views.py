@@ -194,11 +194,13 @@ class PositionListView(APIView):
 
     @extend_schema(
         operation_id="list_positions",
-        parameters=[OpenApiParameter("account", str)],
+        parameters=[serializers.PositionQuerySerializer],
         responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES},
     )
     def get(self, request: Request) -> Response:
-        return Response({"results": list_positions(request.query_params.get("account", ""))})
+        serializer = serializers.PositionQuerySerializer(data=request.query_params)
+        serializer.is_valid(raise_exception=True)
+        return Response({"results": list_positions(serializer.validated_data["account"])})
 
 
 class AccountListView(APIView):

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from reliability.core.correlation import current_correlation_id
 from reliability.core.errors import ReliabilityError
+from reliability.core.text import storable
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +43,11 @@ def error_body(error: ReliabilityError) -> dict[str, Any]:
     return {
         "error": {
             "code": definition.code,
-            "message": error.message,
+            "message": storable(error.message),
             "category": definition.category.value,
             "severity": definition.severity.value,
             "retryable": definition.retryable,
-            "details": error.details,
+            "details": storable(error.details),
             "timestamp": timezone.now().isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "correlationId": current_correlation_id(),
             "suggestion": definition.suggestion,

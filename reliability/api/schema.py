@@ -1,5 +1,9 @@
 """Shapes of answers, for the API documentation."""
 
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import serializers
 
 from reliability.core.taxonomy import ErrorCategory, ErrorSeverity, RecoveryStrategy
@@ -32,3 +36,19 @@ class ErrorSerializer(serializers.Serializer[object]):
 
 
 ERROR_RESPONSES = dict.fromkeys((400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 429, 500, 503), ErrorSerializer)
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    target_class = "reliability.api.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):
+    target_class = "reliability.api.authentication.SessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}

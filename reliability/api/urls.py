@@ -8,8 +8,8 @@ urlpatterns = [
     path("dead-letters/replay", views.DeadLetterActionView.as_view(action="replay")),
     path("dead-letters/discard", views.DeadLetterActionView.as_view(action="discard")),
     path("lanes", views.LaneListView.as_view()),
-    path("lanes/<str:name>/pause", views.LaneActionView.as_view(action="pause")),
-    path("lanes/<str:name>/resume", views.LaneActionView.as_view(action="resume")),
+    path("lanes/<slug:name>/pause", views.LaneActionView.as_view(action="pause")),
+    path("lanes/<slug:name>/resume", views.LaneActionView.as_view(action="resume")),
     path("errors/catalog", views.ErrorCatalogView.as_view()),
     path("processes", views.ProcessListView.as_view()),
 ]

@@ -238,7 +238,7 @@ _DEFINITIONS = (
     ),
     ErrorDefinition(
         "SYSTEM_DATABASE_UNAVAILABLE", Cat.SYSTEM, Sev.CRITICAL, Do.RETRY_BACKOFF,
-        "The database cannot be reached; nothing was accepted.",
+        "The database cannot be reached; whether this was recorded is not certain.",
         "Send the same request with the same Idempotency-Key again.", retryable=True, http_status=503,
     ),
     ErrorDefinition(
