@@ -14,6 +14,12 @@ from tests.factories import make_lanes
 from tests.fakes import Deed, FakeBroker
 
 
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    """Making a user takes no time; what protects passwords is Django's."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def deed(monkeypatch: pytest.MonkeyPatch) -> Deed:
     """A registered kind of job that does what each test says."""
