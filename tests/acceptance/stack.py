@@ -67,8 +67,8 @@ class Stack:
         return pid
 
     def children(self, name: str) -> list[int]:
-        """Return the processes directly below one of the stack's: pool children, gunicorn's workers."""
-        return [child.pid for child in psutil.Process(self.pid(name)).children()]
+        """Return the living processes directly below one of the stack's: pool children, gunicorn's workers."""
+        return [child.pid for child in psutil.Process(self.pid(name)).children() if is_alive(child.pid)]
 
     def kill(self, pid: int) -> None:
         """Kill -9 a process, and remember when; what it forked dies with it."""
