@@ -16,14 +16,16 @@ from brokers.services.order_batch import OrderBatch
 from brokers.services.sessions import get_session
 from brokers.services.synchronization import want_sync
 from reliability.core.errors import ReliabilityError
-from reliability.core.jobs import ClaimedJob, Dead, Disposition, Done, JobError, Performed, Retry, Snooze
-from reliability.core.retry import RetryPolicy
+from reliability.core.jobs import ClaimedJob, Disposition, Done, JobError, Performed, Snooze
+from reliability.core.retry import RetryPolicy, backoff_delay
 from reliability.core.taxonomy import FailureKind
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
 from reliability.services.jobs.execution import failure_disposition
 from reliability.services.jobs.kinds import JobKind, Prepared
 
 CANCEL_KIND = "orders.cancel"
+_ASK_AGAIN = RetryPolicy(delay_initial=timedelta(milliseconds=200), delay_max=timedelta(seconds=5))
+_EVEN_DRAW = 0.75
 _PRIORITY = 10
 _WAIT_FOR_BROKER = timedelta(milliseconds=300)
 _LONGEST_WAIT_FOR_BROKER = timedelta(seconds=10)
@@ -67,7 +69,6 @@ class CancelOrderJob(JobKind):
 
     name: ClassVar[str] = CANCEL_KIND
     lane: ClassVar[str] = "orders"
-    retry: ClassVar[RetryPolicy] = RetryPolicy(max_attempts=8, delay_max=timedelta(seconds=5))
 
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
         """The orders are not locked: other jobs of this claim hold locks, and a cancel is only a request."""
@@ -114,13 +115,12 @@ class CancelOrderJob(JobKind):
             row.cancel_requested_at = None
             batch.note(row, "cancel_refused", "reply", code=error.code, message=error.message)
             return Done()
-        if error.kind is FailureKind.THROTTLED:
-            return Snooze(timedelta(seconds=error.retry_after_seconds or 1.0), JobError(error.code, error.message))
-        if error.kind is FailureKind.TRANSIENT:
-            return Snooze(timedelta(seconds=0.5), JobError(error.code, error.message))
-        if outcome.job.attempt >= outcome.job.max_attempts:
-            return Dead(JobError(error.code, error.message))
-        return Retry(JobError(error.code, error.message))
+        # Asking twice does no harm, so a cancel that may or may not have arrived is asked for again,
+        # for as long as the order lives: giving up would leave exposure that somebody wanted gone.
+        delay = backoff_delay(_ASK_AGAIN, outcome.job.snoozes + 1, _EVEN_DRAW)
+        if error.retry_after_seconds is not None:
+            delay = max(delay, timedelta(seconds=error.retry_after_seconds))
+        return Snooze(delay, JobError(error.code, error.message))
 
 
 def _is_refused(outcome: Performed) -> bool:
