@@ -1,5 +1,6 @@
 """The environment, read once and checked: every variable Stanchion knows is declared here."""
 
+import base64
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,8 +37,8 @@ def _words(text: str) -> list[str]:
 
 def _positive(text: str) -> float:
     number = float(text)
-    if not number > 0:
-        raise ValueError("must be greater than 0")
+    if not 0 < number < 1e9:
+        raise ValueError("must be a number greater than 0 and less than a thousand million")
     return number
 
 
@@ -45,6 +46,8 @@ def _database(text: str) -> dict[str, Any]:
     url = urlsplit(text)
     if url.scheme not in {"postgres", "postgresql"} or not url.path.strip("/"):
         raise ValueError("use postgresql://user:password@host:port/database")
+    if url.query:
+        raise ValueError("parameters after ? are not read; set PGSSLMODE and its kin in the environment instead")
     return {
         "NAME": unquote(url.path.lstrip("/")),
         "USER": unquote(url.username or ""),
@@ -72,6 +75,17 @@ def _secret(text: str) -> str:
     return text
 
 
+def _fernet_keys(text: str) -> list[str]:
+    keys = _words(text)
+    try:
+        valid = [len(base64.urlsafe_b64decode(key)) == 32 for key in keys]
+    except ValueError:
+        valid = []
+    if not valid or not all(valid):
+        raise ValueError("use keys of 32 bytes in URL-safe base64, comma separated")
+    return keys
+
+
 def _level(text: str) -> str:
     if text.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise ValueError("use DEBUG, INFO, WARNING or ERROR")
@@ -89,7 +103,10 @@ VARIABLES = (
     ),
     Variable("STANCHION_SECRET_KEY", _secret, None, "signs sessions; at least 32 random characters"),
     Variable(
-        "STANCHION_ENCRYPTION_KEY", _words, None, "Fernet keys for broker credentials, newest first, comma separated"
+        "STANCHION_ENCRYPTION_KEY",
+        _fernet_keys,
+        None,
+        "Fernet keys for broker credentials, newest first, comma separated",
     ),
     Variable("STANCHION_ALLOWED_HOSTS", _words, "127.0.0.1,localhost,[::1]", "host names the web process answers to"),
     Variable("STANCHION_TRUSTED_ORIGINS", _words, "", "origins (scheme://host) allowed to post forms, behind a proxy"),
