@@ -1,0 +1,170 @@
+"""A pulse tells the living from the dead; a slot lets one of several act."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.db import connection
+
+from reliability.models import Heartbeat, Job
+from reliability.services.jobs.enqueue import NewJob, enqueue_jobs
+from reliability.services.jobs.rescue import end_dead_processes
+from reliability.services.jobs.runner import JobRunner
+from reliability.services.pulse import PULSE_CLASS, Pulse, Slot
+from tests.fakes import Deed
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+_SLOT = 900
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def holds_lock(pulse: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted",
+            [PULSE_CLASS, pulse],
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def terminate(application: str) -> None:
+    """End the server's side of the connections of that name, as an outage does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name LIKE %s AND pid <> pg_backend_pid() AND datname = current_database()",
+            [application],
+        )
+
+
+@pytest.fixture
+def pulse() -> Iterator[Pulse]:
+    made = Pulse("worker", "of a test")
+    yield made
+    made.stop()
+
+
+def test_a_process_that_stops_says_so(pulse: Pulse) -> None:
+    assert holds_lock(pulse.number)
+    pulse.stop()
+    row = Heartbeat.objects.get(pulse=pulse.number)
+    assert (row.end_reason, row.ended_at is None) == ("stopped", False)
+    wait_for(lambda: not holds_lock(pulse.number))
+
+
+def test_a_pulse_comes_back_with_its_number_after_its_connection_was_lost(pulse: Pulse) -> None:
+    number = pulse.number
+    terminate("stanchion pulse%")
+    wait_for(lambda: holds_lock(number))
+    assert pulse.number == number
+    assert Heartbeat.objects.get(pulse=number).ended_at is None
+
+
+def test_a_process_without_a_pulse_is_marked_dead() -> None:
+    lost = Heartbeat.objects.create(pulse=10**6, kind="worker", name="gone", host="h", pid=1)
+    wait_for(lambda: [process.name for process in end_dead_processes()] == ["gone"])
+    lost.refresh_from_db()
+    assert lost.end_reason == "died"
+
+
+def test_one_of_two_holds_a_slot_and_the_other_takes_over() -> None:
+    first, second = Slot(_SLOT, "first"), Slot(_SLOT, "second")
+    try:
+        assert (first.hold(), second.hold(), first.hold()) == (True, False, True)
+        first.leave()
+        wait_for(second.hold)
+        assert not first.hold()
+    finally:
+        first.leave()
+        second.leave()
+
+
+def test_a_holder_whose_connection_was_lost_no_longer_leads() -> None:
+    first, second = Slot(_SLOT, "first"), Slot(_SLOT, "second")
+    try:
+        assert first.hold()
+        terminate("stanchion slot first")
+        wait_for(second.hold)
+        assert not first.hold()
+    finally:
+        first.leave()
+        second.leave()
+
+
+# -- the runner ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def runner(deed: Deed, pulse: Pulse) -> Iterator[JobRunner]:
+    made = JobRunner(["default"], pulse)
+    yield made
+    made.stop(5)
+
+
+def enqueue(*numbers: int) -> None:
+    enqueue_jobs("tests.deed", [NewJob(payload={"n": number}) for number in numbers])
+
+
+def all_succeeded() -> bool:
+    return not Job.objects.exclude(state="succeeded").exists()
+
+
+def test_a_runner_finds_its_work_without_being_told(deed: Deed, runner: JobRunner) -> None:
+    enqueue(*range(250))
+    wait_for(all_succeeded)
+    assert sorted(deed.applied) == list(range(250))
+
+
+def test_a_nudge_for_a_lane_it_does_not_serve_is_no_harm(deed: Deed, runner: JobRunner) -> None:
+    runner.wake("orders")
+    enqueue(1)
+    runner.wake("default")
+    wait_for(all_succeeded)
+
+
+def test_a_runner_retries(deed: Deed, runner: JobRunner) -> None:
+    from reliability.core.jobs import JobError, Retry
+
+    deed.settle = {1: [Retry(JobError("SYSTEM_UNEXPECTED", "as planned"))] * 2}
+    enqueue(1)
+    wait_for(all_succeeded)
+    assert deed.performed == [1, 1, 1]
+
+
+def test_a_runner_outlives_the_connections_it_loses(deed: Deed, runner: JobRunner) -> None:
+    for number in range(5):
+        enqueue(number)
+        terminate("stanchion")
+    wait_for(all_succeeded)
+    assert set(deed.applied) == set(range(5))
+
+
+def test_a_runner_that_stops_hands_back_what_has_not_begun(deed: Deed, pulse: Pulse) -> None:
+    runner = JobRunner(["default"], pulse)
+    runner._calls.refuse_new_calls()  # as it is between the signal to stop and the last claim
+    enqueue(1, 2, 3)
+    wait_for(lambda: Job.objects.filter(snoozes__gt=0).count() == 3)
+    runner.stop(10)
+
+    assert deed.performed == []
+    assert set(Job.objects.values_list("state", "attempt", "worker")) == {("ready", 0, None)}
+
+
+def test_a_runner_that_stops_waits_for_what_has_begun(deed: Deed, pulse: Pulse) -> None:
+    import asyncio
+
+    runner = JobRunner(["default"], pulse)
+    deed.hold = asyncio.Event()
+    enqueue(1)
+    wait_for(lambda: deed.held)
+    runner._calls._loop.call_soon_threadsafe(deed.hold.set)
+    runner.stop(10)
+
+    assert all_succeeded()
