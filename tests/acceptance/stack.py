@@ -68,7 +68,11 @@ class Stack:
 
     def children(self, name: str) -> list[int]:
         """Return the living processes directly below one of the stack's: pool children, gunicorn's workers."""
-        return [child.pid for child in psutil.Process(self.pid(name)).children() if is_alive(child.pid)]
+        pid = self.instance.control.process(name)["pid"]
+        try:
+            return [child.pid for child in psutil.Process(pid).children() if is_alive(child.pid)] if pid else []
+        except psutil.NoSuchProcess:
+            return []
 
     def kill(self, pid: int) -> None:
         """Kill -9 a process, and remember when; what it forked dies with it."""

@@ -32,8 +32,8 @@ def kill_child(stack: Stack, name: str, chance: random.Random) -> Act:
     """Kill one process that another one forked, such as a pool process of a worker."""
 
     def act() -> Recovered:
-        wait_until(lambda: _running_pid(stack, name) and stack.children(name), f"{name} has children")
-        children = stack.children(name)
+        children: list[int] = []
+        wait_until(lambda: children.extend(stack.children(name)) or children, f"{name} has children")
         victim = chance.choice(children)
         stack.kill(victim)
         return lambda: not is_alive(victim) and len(stack.children(name)) >= len(children)
