@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -65,11 +66,15 @@ _nudger: Nudger | None = None
 _nudger_lock = threading.Lock()
 
 
-def send_task(name: str, kwargs: dict[str, Any], *, queue: str, expires: float | None = None) -> None:
+def send_task(
+    name: str, kwargs: dict[str, Any], *, queue: str, args: Sequence[Any] = (), expires: float | None = None
+) -> None:
     """Publish one task by name; raises whatever the transport raises."""
     from celery import current_app
 
-    current_app.send_task(name, kwargs=kwargs, queue=queue, expires=expires, ignore_result=True, retry=False)
+    current_app.send_task(
+        name, args=list(args), kwargs=kwargs, queue=queue, expires=expires, ignore_result=True, retry=False
+    )
 
 
 def nudge(lane: str) -> None:

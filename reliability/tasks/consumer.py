@@ -67,22 +67,21 @@ def _record(code: str, reason: str, message: Any) -> None:
         "body": body[:_SHOWN_BYTES].decode(errors="replace").replace("\x00", "\\x00"),
         "size": len(body),
     }
-    kwargs = _readable_kwargs(message)
-    if kwargs is not None:
-        detail["kwargs"] = kwargs
+    detail.update(_readable_arguments(message))
     try:
         record_dead_message(code, reason, detail)
     except DatabaseError:
         logger.exception("a dead message could not be kept", extra={"code": code, "message_detail": detail})
 
 
-def _readable_kwargs(message: Any) -> dict[str, Any] | None:
+def _readable_arguments(message: Any) -> dict[str, Any]:
+    """Return the task's ``args`` and ``kwargs``, or nothing when the body does not have them."""
     if message.content_type != "application/json":
-        return None
+        return {}
     try:
         payload = message.decode()
     except Exception:  # an undecodable body is exactly what is being recorded
-        return None
+        return {}
     if isinstance(payload, list) and len(payload) == 3 and isinstance(payload[1], dict):
-        return payload[1]
-    return None
+        return {"args": payload[0], "kwargs": payload[1]}
+    return {}

@@ -21,8 +21,8 @@ class CeleryMessageJob(JobKind):
         return {job.id: self._request(job) for job in jobs}
 
     async def perform(self, request: Any) -> None:
-        task, kwargs, queue = request
-        await asyncio.to_thread(dispatch.send_task, task, kwargs, queue=queue)
+        task, args, kwargs, queue = request
+        await asyncio.to_thread(dispatch.send_task, task, kwargs, queue=queue, args=args)
 
     def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
         return {
@@ -30,7 +30,7 @@ class CeleryMessageJob(JobKind):
         }
 
     def _request(self, job: ClaimedJob) -> Prepared:
-        task, kwargs = job.payload.get("task"), job.payload.get("kwargs")
+        task, args, kwargs = (job.payload.get(name) for name in ("task", "args", "kwargs"))
         if not isinstance(task, str) or not isinstance(kwargs, dict):
             return _UNREADABLE
-        return task, kwargs, str(job.payload.get("queue") or "default")
+        return task, args if isinstance(args, list) else [], kwargs, str(job.payload.get("queue") or "default")
