@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.http import HttpRequest
 
 from brokers.adapters.registry import adapter_names
@@ -99,7 +100,7 @@ class BrokerAdmin(AuditedAdmin):
     fields = ("name", "adapter", "base_url", "stream_url", "call_timeout_ms", "connect_timeout_ms")
     ordering = ("name",)
 
-    def fixed_fields(self, request: HttpRequest, obj: Broker | None = None) -> tuple[str, ...]:
+    def fixed_fields(self, request: HttpRequest, obj: models.Model | None = None) -> tuple[str, ...]:
         return ("name",) if obj else ()
 
 

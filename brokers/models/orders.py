@@ -90,8 +90,8 @@ class Order(models.Model):
         permissions = [("submit_order", "Can submit and cancel orders")]
 
     def __str__(self) -> str:
-        size = self.quantity if self.quantity is not None else self.notional
-        return f"{self.side} {amount_text(size)} {self.symbol} ({self.state})"
+        size = self.quantity or self.notional
+        return f"{self.side} {amount_text(size) if size else '?'} {self.symbol} ({self.state})"
 
 
 class OrderEvent(models.Model):

@@ -78,7 +78,12 @@ def mark_sending(evidence: Mapping[UUID, Mapping[str, Any]]) -> dict[UUID, Sendi
     rows = [{"id": str(order_id), "evidence": facts} for order_id, facts in evidence.items()]
     with connection.cursor() as cursor:
         cursor.execute(_MARK_SENDING, [json.dumps(rows)])
-        return {row[0]: SendingOrder(*row[:4], _terms(*row[4:])) for row in cursor.fetchall()}
+        return {row[0]: _sending(row) for row in cursor.fetchall()}
+
+
+def _sending(row: tuple[Any, ...]) -> SendingOrder:
+    order_id, account_id, client_order_id, correlation_id, *terms = row
+    return SendingOrder(order_id, account_id, client_order_id, correlation_id, _terms(*terms))
 
 
 def is_plain_acknowledgement(report: OrderReport) -> bool:

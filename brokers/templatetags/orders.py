@@ -1,5 +1,7 @@
 """How pages write orders."""
 
+from decimal import Decimal
+
 from django import template
 
 from brokers.models import Order
@@ -11,7 +13,10 @@ register = template.Library()
 @register.filter
 def terms(order: Order) -> str:
     """Return what an order asks for, in one line."""
-    size = amount_text(order.quantity) if order.quantity is not None else f"{amount_text(order.notional)} worth of"
+    if order.quantity is not None:
+        size = amount_text(order.quantity)
+    else:
+        size = f"{amount_text(order.notional or Decimal(0))} worth of"
     prices = [
         f"{name} {amount_text(price)}"
         for name, price in (("stop", order.stop_price), ("limit", order.limit_price))

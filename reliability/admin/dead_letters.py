@@ -34,13 +34,13 @@ class DeadLetterAdmin(RecordAdmin):
         return super().get_queryset(request).filter(state=JobState.DEAD)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("reliability.view_job")  # type: ignore[union-attr]
+        return request.user.has_perm("reliability.view_job")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("reliability.operate_deadletter")  # type: ignore[union-attr]
+        return request.user.has_perm("reliability.operate_deadletter")
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -26,7 +26,8 @@ class BoundedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        return int(self.object_list[:MOST_COUNTED].count())
+        rows: Any = self.object_list
+        return int(rows[:MOST_COUNTED].count())
 
 
 def link_to(row: models.Model | None) -> SafeString | str:
@@ -106,7 +107,7 @@ class PlainAdmin(admin.ModelAdmin):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [self._shown(name) for name in super().get_list_display(request)]
 
-    def get_list_display_links(self, request: HttpRequest, list_display: Any) -> list[Any] | None:
+    def get_list_display_links(self, request: HttpRequest, list_display: Any) -> Any:
         return None if self.list_display_links is None else list(list_display)[:1]
 
     def _shown(self, name: Any) -> Any:
