@@ -130,7 +130,9 @@ def test_the_order_page_shows_terms_history_and_jobs(client, account, operator, 
     with django_assert_max_num_queries(14):
         page = client.get(f"/orders/{order.pk}").content.decode()
 
-    assert all(text in page for text in ("buy 10 AAPL limit 12.5", "orders.submit", "gave up", "the last one", "accepted"))
+    assert all(
+        text in page for text in ("buy 10 AAPL limit 12.5", "orders.submit", "gave up", "the last one", "accepted")
+    )
     assert "outcome is not known" in page
 
 
