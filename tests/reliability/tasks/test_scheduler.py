@@ -41,6 +41,7 @@ def pair() -> Iterator[tuple[StandbyScheduler, StandbyScheduler]]:
     yield both
     for one in both:
         one._slot.leave()
+        one._finalize.cancel()  # nothing is written when the process of the tests ends
 
 
 def tick(one: StandbyScheduler, times: int = 4) -> None:
