@@ -68,6 +68,7 @@ class SyncAccountJob(JobKind):
     lane: ClassVar[str] = "recovery"
     timeout: ClassVar[timedelta] = timedelta(seconds=30)
     lease: ClassVar[timedelta | None] = timedelta(seconds=40)
+    applied_together: ClassVar[bool] = False
 
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
         return {job.id: self._request(job) for job in jobs}

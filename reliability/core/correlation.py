@@ -22,6 +22,11 @@ def choose_correlation_id(received: str | None) -> str:
     return uuid.uuid4().hex
 
 
+def set_correlation_id(correlation_id: str) -> None:
+    """Make ``correlation_id`` the current one for the rest of this task: each task has a context of its own."""
+    _current.set(correlation_id)
+
+
 @contextmanager
 def correlated(correlation_id: str) -> Iterator[str]:
     """Make ``correlation_id`` the current one inside the block."""

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 import uvloop
 
-from reliability.core.correlation import correlated
+from reliability.core.correlation import set_correlation_id
 from reliability.core.jobs import JobTimeoutError, NotStartedError, Performed
 from reliability.services.jobs.execution import Call
 
@@ -66,9 +66,9 @@ class CallLoop:
             return Performed(job, call.request, error=NotStartedError())
         timeout = call.kind.timeout.total_seconds()
         try:
-            with correlated(job.correlation_id):
-                async with asyncio.timeout(timeout):
-                    result = await call.kind.perform(call.request)
+            set_correlation_id(job.correlation_id)
+            async with asyncio.timeout(timeout):
+                result = await call.kind.perform(call.request)
         except TimeoutError:
             return Performed(job, call.request, error=JobTimeoutError(f"no outcome within {timeout} s"))
         except asyncio.CancelledError as error:

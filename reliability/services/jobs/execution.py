@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import InterfaceError, OperationalError, transaction
+from psycopg.errors import QueryCanceled
 
 from reliability.core.jobs import (
     AttemptOutcome,
@@ -35,6 +36,14 @@ _DISPOSITIONS = (Done, Retry, Snooze, Dead)
 _DEADLINE_PASSED = Dead(JobError("SYSTEM_DEADLINE_PASSED", "The job could not be done before its deadline."))
 
 
+def is_outage(error: Exception) -> bool:
+    """Return whether the same work will succeed once the database is back, or its locks are free.
+
+    A statement that ran into its time limit is not one of these: it would block for good.
+    """
+    return isinstance(error, DatabaseUnavailable) and not isinstance(error.__cause__, QueryCanceled)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A claimed job and the request its kind made for it."""
@@ -56,9 +65,9 @@ def claim_and_prepare(lane: str, worker: int, limit: int, *, suspects: bool = Fa
     """
     try:
         return _claim_and_prepare(lane, worker, limit, suspects, _prepare_together)
-    except DatabaseUnavailable:
-        raise
     except Exception as error:
+        if is_outage(error):
+            raise
         logger.warning("a batch cannot be prepared", extra={"lane": lane, "error": repr(error)})
     return _claim_and_prepare(lane, worker, limit, suspects, _prepare_each)
 
@@ -93,9 +102,9 @@ def _prepare_each(kind: JobKind, jobs: Sequence[ClaimedJob]) -> Mapping[int, Pre
         try:
             with transaction.atomic():
                 prepared.update(kind.prepare([job]))
-        except DatabaseUnavailable:
-            raise
         except Exception as error:
+            if is_outage(error):
+                raise
             logger.exception("job cannot be prepared", extra={"job": job.id, "kind": kind.name})
             prepared[job.id] = Retry(JobError("SYSTEM_UNEXPECTED", repr(error)[:1000]))
     return prepared
@@ -111,15 +120,17 @@ def apply_outcomes(outcomes: Sequence[Performed]) -> None:
     away; the caller keeps the outcomes and comes again.
     """
     for kind_name, group in _group(outcomes).items():
-        _apply_or_fail(get_kind(kind_name), group)
+        kind = get_kind(kind_name)
+        for together in [group] if kind.applied_together else [[outcome] for outcome in group]:
+            _apply_or_fail(kind, together)
 
 
 def _apply_or_fail(kind: JobKind, outcomes: Sequence[Performed]) -> None:
     try:
         _apply(kind, outcomes)
-    except DatabaseUnavailable:
-        raise
     except Exception as error:
+        if is_outage(error):
+            raise
         if len(outcomes) > 1:
             for outcome in outcomes:
                 _apply_or_fail(kind, [outcome])

@@ -18,6 +18,9 @@ class JobKind:
     coroutine that touches the network only. ``apply`` runs inside the finishing
     transaction, writes rows and says what becomes of each job; ``apply_late`` gets the
     outcomes of attempts whose fence has moved, so that no answer is ever dropped.
+
+    Outcomes of a batch are applied in one transaction, unless ``applied_together`` is False:
+    then each has its own, which a kind needs that locks many rows for one outcome.
     """
 
     name: ClassVar[str]
@@ -25,6 +28,7 @@ class JobKind:
     retry: ClassVar[RetryPolicy] = RetryPolicy()
     timeout: ClassVar[timedelta] = timedelta(seconds=8)
     lease: ClassVar[timedelta | None] = None
+    applied_together: ClassVar[bool] = True
 
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
         raise NotImplementedError

@@ -38,7 +38,6 @@ class LaneState:
         self.name = name
         self.concurrency = 100
         self.in_flight = 0
-        self.alone = False
         self.wanted = threading.Event()
 
 
@@ -57,6 +56,7 @@ class JobRunner:
         self._next_renewal = 0.0
         self._last_claim = 0.0
         self._busy_until = 0.0
+        self._suspected: list[str] = []
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._thread.start()
 
@@ -114,6 +114,9 @@ class JobRunner:
             self._look(now)
         if now - self._last_claim < PACE_SECONDS:
             return
+        if self._suspected:
+            self._claim_suspect()
+            return
         for lane in self._lanes.values():
             room = lane.concurrency - lane.in_flight
             if lane.wanted.is_set() and room * 2 >= min(lane.concurrency, BATCH):
@@ -127,16 +130,16 @@ class JobRunner:
         for name in find_due(list(self._lanes)):
             self._lanes[name].wanted.set()
 
-    def _claim_lane(self, lane: LaneState, room: int) -> None:
-        if lane.alone:
-            if lane.in_flight:
-                lane.wanted.set()
-                return
-            lane.alone = False
-            calls, claimed = claim_and_prepare(lane.name, self._pulse.number, 1, suspects=True)
-            lane.alone = bool(claimed)
-        else:
-            calls, claimed = claim_and_prepare(lane.name, self._pulse.number, room)
+    def _claim_suspect(self) -> None:
+        """Run one job whose process died twice, with nothing beside it in this process."""
+        if self._claimed:
+            return
+        lane = self._lanes[self._suspected[0]]
+        if not self._claim_lane(lane, 1, suspects=True):
+            self._suspected.pop(0)
+
+    def _claim_lane(self, lane: LaneState, room: int, *, suspects: bool = False) -> int:
+        calls, claimed = claim_and_prepare(lane.name, self._pulse.number, room, suspects=suspects)
         self._last_claim = time.monotonic()
         if claimed:
             self._busy_until = self._last_claim + BUSY_SECONDS
@@ -147,6 +150,7 @@ class JobRunner:
         lane.in_flight += len(calls)
         if calls:
             self._calls.start_calls(calls)
+        return claimed
 
     def _collect(self, outcomes: list[Performed]) -> None:
         """Wait for outcomes or for a reason to look again, and take all outcomes that are there."""
@@ -184,8 +188,7 @@ class JobRunner:
             close_old_connections()
         for row in Lane.objects.filter(name__in=self._lanes).values_list("name", "concurrency"):
             self._lanes[row[0]].concurrency = max(1, row[1])
-        for name in has_suspects(list(self._lanes)):
-            self._lanes[name].alone = True
+        self._suspected = sorted(has_suspects(list(self._lanes)))
 
     def _renew(self) -> None:
         """Extend the leases of long calls; a frozen process cannot, and loses them."""
