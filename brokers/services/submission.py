@@ -1,12 +1,14 @@
 """Accepting orders: one transaction makes them durable, and only then is anybody answered."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 
 from brokers.conf import get_conf
 from brokers.core.client_order_id import derive_client_order_id
@@ -16,11 +18,12 @@ from brokers.core.orders import OrderTerms
 from brokers.services.accounts import AccountProfile, check_symbol, choose_account
 from reliability.core.correlation import current_correlation_id
 from reliability.core.errors import ReliabilityError
-from reliability.services.jobs.enqueue import NewJob, enqueue_jobs
+from reliability.services.jobs.enqueue import jobs_insert, jobs_inserted
 
 SUBMIT_KIND = "orders.submit"
 
-# The order, and its first event with all that is needed to build the row again.
+# The order, its first event with all that is needed to build the row again, and the job that sends
+# it: one statement, so that an order costs one round trip and is durable as a whole or not at all.
 _INSERT = """
 WITH accepted AS (
     INSERT INTO brokers_order (id, owner_id, account_id, idempotency_key, request_hash, client_order_id, correlation_id,
@@ -30,11 +33,10 @@ WITH accepted AS (
     SELECT id, %(owner)s, account_id, idempotency_key, request_hash, client_order_id, %(correlation_id)s,
         symbol, side, order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours,
         'accepted', 1, '', '', 0, 0, 0, 0, '', '', clock_timestamp() + %(submit_within)s
-    FROM unnest(%(ids)s::uuid[], %(accounts)s::bigint[], %(keys)s::text[], %(hashes)s::text[], %(client_ids)s::text[],
-                %(symbols)s::text[], %(sides)s::text[], %(types)s::text[], %(tifs)s::text[], %(quantities)s::numeric[],
-                %(notionals)s::numeric[], %(limits)s::numeric[], %(stops)s::numeric[], %(extended)s::bool[])
-         AS new (id, account_id, idempotency_key, request_hash, client_order_id, symbol, side, order_type,
-                 time_in_force, quantity, notional, limit_price, stop_price, extended_hours)
+    FROM json_to_recordset(%(orders)s::json)
+         AS new (id uuid, account_id bigint, idempotency_key text, request_hash text, client_order_id text, symbol text,
+                 side text, order_type text, time_in_force text, quantity numeric, notional numeric,
+                 limit_price numeric, stop_price numeric, extended_hours boolean)
     ON CONFLICT (owner_id, idempotency_key) DO NOTHING
     RETURNING id, owner_id, account_id, idempotency_key, request_hash, client_order_id, correlation_id, symbol, side,
         order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours, accepted_at,
@@ -42,6 +44,8 @@ WITH accepted AS (
 ), noted AS (
     INSERT INTO brokers_orderevent (order_id, sequence, kind, from_state, to_state, source, actor, evidence)
     SELECT id, 1, 'accepted', '', 'accepted', 'api', %(actor)s, to_jsonb(accepted) FROM accepted
+), queued AS (
+    {jobs_insert}
 )
 SELECT id, accepted_at, submit_before FROM accepted
 """
@@ -160,31 +164,17 @@ def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | _Refused 
 
 def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict[str, _Known]:
     correlation_id = current_correlation_id()
-    terms = [candidate.request.terms for candidate in candidates]
     parameters: Any = {
         "owner": owner_id,
         "actor": actor,
         "correlation_id": correlation_id,
         "submit_within": get_conf().submit_within,
-        "ids": [candidate.id for candidate in candidates],
-        "accounts": [candidate.profile.id for candidate in candidates],
-        "keys": [candidate.key for candidate in candidates],
-        "hashes": [candidate.request.request_hash for candidate in candidates],
-        "client_ids": [candidate.client_order_id for candidate in candidates],
-        "symbols": [term.symbol for term in terms],
-        "sides": [term.side.value for term in terms],
-        "types": [term.order_type.value for term in terms],
-        "tifs": [term.time_in_force.value for term in terms],
-        "quantities": [term.quantity for term in terms],
-        "notionals": [term.notional for term in terms],
-        "limits": [term.limit_price for term in terms],
-        "stops": [term.stop_price for term in terms],
-        "extended": [term.extended_hours for term in terms],
+        "orders": json.dumps([_row(candidate) for candidate in candidates]),
     }
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_INSERT, parameters)
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT.format(jobs_insert=jobs_insert(SUBMIT_KIND, "accepted")), parameters)
         inserted = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
-        enqueue_jobs(SUBMIT_KIND, [NewJob(subject=order_id) for order_id in inserted])
+    jobs_inserted(SUBMIT_KIND)
     known = {
         candidate.key: _Known(
             candidate.id,
@@ -202,6 +192,30 @@ def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict
     if missing:
         known.update(_read_existing(owner_id, missing))
     return known
+
+
+def _row(candidate: _Candidate) -> dict[str, Any]:
+    terms = candidate.request.terms
+    return {
+        "id": str(candidate.id),
+        "account_id": candidate.profile.id,
+        "idempotency_key": candidate.key,
+        "request_hash": candidate.request.request_hash,
+        "client_order_id": candidate.client_order_id,
+        "symbol": terms.symbol,
+        "side": terms.side,
+        "order_type": terms.order_type,
+        "time_in_force": terms.time_in_force,
+        "quantity": _text(terms.quantity),
+        "notional": _text(terms.notional),
+        "limit_price": _text(terms.limit_price),
+        "stop_price": _text(terms.stop_price),
+        "extended_hours": terms.extended_hours,
+    }
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
 
 
 def _read_existing(owner_id: int, keys: Sequence[str]) -> dict[str, _Known]:
