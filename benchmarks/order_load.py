@@ -23,7 +23,7 @@ class Load:
 
     fast: int = 1500
     slow: int = 750
-    drain: int = 1500
+    drain: int = 4000
     paced: int = 100
     slow_ms: int = 20
 
@@ -63,19 +63,25 @@ class Run:
         report(f"{load.slow} orders, {load.slow_ms} ms")
         self.services.ask_broker(f"/latency/{load.slow_ms}")
         slow = self.burst(load.slow)
+        report(f"drain of {load.drain} orders, {load.slow_ms} ms")
+        slow_drain = self.drain(load.drain)
         self.services.ask_broker("/latency/0")
         report(f"{load.paced} orders at {PACED_PER_SECOND}/s")
+        first = self.next_number
         paced = self.paced(load.paced)
-        report(f"drain of {load.drain} orders")
+        durable = self.contender.since_durable(range(first, self.next_number))
+        report(f"drain of {load.drain} orders, 0 ms")
         drain = self.drain(load.drain)
         stats = self.services.ask_broker("/stats")
         return {
             "fast": {**asdict(fast), "cpu": fast.cpu},
             "slow": {**asdict(slow), "cpu": slow.cpu},
             "drain_per_second": drain,
+            "slow_drain_per_second": slow_drain,
             "p50_ms": percentile(paced, 0.5),
             "p99_ms": percentile(paced, 0.99),
             "paced_ms": paced,
+            "durable_ms": durable or paced,
             "idle_cpu_share": idle,
             "memory_mb": tree_memory_mb(self.contender.pids()),
             "orders": self.next_number - 1,

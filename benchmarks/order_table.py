@@ -13,11 +13,13 @@ Result = dict[str, Any]
 _COLUMNS = (
     "orders/s\n0 ms",
     "orders/s\n20 ms",
-    "drain\norders/s",
-    "p50 / p99\nms",
+    "drain orders/s\n0 ms",
+    "drain orders/s\n20 ms",
+    "call to record\np50 / p99 ms",
+    "durable to record\np50 / p99 ms",
     "CPU s per\n1,000 orders",
     "x Celery\n0 / 20 ms",
-    "x Celery\ndrain",
+    "x Celery\ndrain 0 / 20 ms",
     "x Celery\nCPU",
     "others\nused",
     "doubled",
@@ -45,14 +47,17 @@ def orders_table(results: Sequence[Result]) -> Table:
 
 def _cells(rounds: Sequence[Result], baseline: dict[int, Result]) -> list[str]:
     paced = [value for result in rounds for value in result["paced_ms"]]
+    durable = [value for result in rounds for value in result["durable_ms"]]
     return [
         spread([_fast(result) for result in rounds]),
         spread([_slow(result) for result in rounds]),
         spread([_drain(result) for result in rounds]),
+        spread([_slow_drain(result) for result in rounds]),
         f"{percentile(paced, 0.5):.1f} / {percentile(paced, 0.99):.1f}",
+        f"{percentile(durable, 0.5):.1f} / {percentile(durable, 0.99):.1f}",
         spread([_cpu(result) for result in rounds], 2),
         f"{_ratio(rounds, baseline, _fast)} / {_ratio(rounds, baseline, _slow)}",
-        _ratio(rounds, baseline, _drain),
+        f"{_ratio(rounds, baseline, _drain)} / {_ratio(rounds, baseline, _slow_drain)}",
         _ratio(rounds, baseline, _cpu),
         f"{max(result['fast']['noise'] for result in rounds):.0%}",
         str(sum(result["duplicates"] for result in rounds)),
@@ -79,6 +84,10 @@ def _slow(result: Result) -> float:
 
 def _drain(result: Result) -> float:
     return float(result["drain_per_second"])
+
+
+def _slow_drain(result: Result) -> float:
+    return float(result["slow_drain_per_second"])
 
 
 def _cpu(result: Result) -> float:

@@ -78,6 +78,7 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 3,
+            "prepare_threshold": 5,
             "keepalives_idle": 1,
             "keepalives_interval": 1,
             "keepalives_count": 3,

@@ -27,6 +27,9 @@ class Contender(Protocol):
     which the broker's answer was committed, once all are, or raise ``ContenderError``. It runs
     while orders are carried out, so it must cost next to nothing.
 
+    ``since_durable(numbers)``: milliseconds from the durable acceptance of these orders to the recorded answer,
+    where acceptance is a request of its own; empty where it is the INSERT the benchmark's call begins with.
+
     ``pause()`` and ``resume()``: between them orders are accepted and none is carried out.
 
     ``pids()``: the contender's own long-lived processes; their whole trees are counted. The servers'
@@ -43,6 +46,8 @@ class Contender(Protocol):
     def accept(self, numbers: range) -> None: ...
 
     def wait_done(self, numbers: range, timeout_seconds: float) -> dict[int, float]: ...
+
+    def since_durable(self, numbers: range) -> list[float]: ...
 
     def pause(self) -> None: ...
 

@@ -15,4 +15,5 @@ INSERT INTO reliability_job (kind, lane, state, priority, subject, payload, atte
 SELECT 'orders.submit', 'orders', 'succeeded', 100, id, '{}', 1, 6, 0, 0, 1, 'old', '', '', now() - interval '30 days',
     now() - interval '30 days'
 FROM brokers_order;
-ANALYZE;
+VACUUM ANALYZE;
+CHECKPOINT;

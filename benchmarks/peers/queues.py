@@ -78,6 +78,9 @@ class QueuePeer:
     def resume(self) -> None:
         self._signal_all(signal.SIGCONT)
 
+    def since_durable(self, numbers: range) -> list[float]:
+        return []
+
     def pids(self) -> list[int]:
         return [self.worker.pid] if self.worker else []
 

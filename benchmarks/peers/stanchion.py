@@ -18,6 +18,10 @@ from benchmarks.services import Services, tail, wait_for_port
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _UNFINISHED = "SELECT count(*) FROM reliability_job WHERE lane = 'orders' AND state IN ('ready', 'running')"
+_SINCE_DURABLE = """
+SELECT 1000 * extract(epoch FROM j.finished_at - o.accepted_at)::float
+FROM brokers_order o JOIN reliability_job j ON j.subject = o.id WHERE o.quantity BETWEEN %s AND %s
+"""
 _FINISHED = """
 SELECT o.quantity::int, extract(epoch FROM j.finished_at)::float
 FROM brokers_order o JOIN reliability_job j ON j.subject = o.id
@@ -98,6 +102,11 @@ class StanchionContender:
         if missing:
             raise ContenderError(f"{len(missing)} orders were not acknowledged, for example {min(missing)}")
         return done
+
+    def since_durable(self, numbers: range) -> list[float]:
+        with psycopg.connect(self._services.postgres_url) as connection:
+            rows = connection.execute(_SINCE_DURABLE, [numbers.start, numbers.stop - 1]).fetchall()
+        return [row[0] for row in rows]
 
     def pause(self) -> None:
         self._post("/api/v1/lanes/orders/pause", {"reason": "benchmark"}, 204)

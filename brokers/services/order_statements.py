@@ -13,10 +13,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from brokers.core.orders import OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.reports import OrderReport, ReportedStatus
+from reliability.services.prepared import fetch_prepared
 
 _MARK_SENDING = """
 WITH chosen AS MATERIALIZED (
@@ -76,9 +75,7 @@ class SendingOrder:
 def mark_sending(evidence: Mapping[UUID, Mapping[str, Any]]) -> dict[UUID, SendingOrder]:
     """Mark those of these orders that are accepted, in time and wanted as being sent, and return them."""
     rows = [{"id": str(order_id), "evidence": facts} for order_id, facts in evidence.items()]
-    with connection.cursor() as cursor:
-        cursor.execute(_MARK_SENDING, [json.dumps(rows)])
-        return {row[0]: _sending(row) for row in cursor.fetchall()}
+    return {row[0]: _sending(row) for row in fetch_prepared(_MARK_SENDING, [json.dumps(rows)])}
 
 
 def _sending(row: tuple[Any, ...]) -> SendingOrder:
@@ -104,9 +101,7 @@ def record_acknowledged(replies: Sequence[tuple[UUID, OrderReport]]) -> set[UUID
         }
         for order_id, report in replies
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(_RECORD_ACKNOWLEDGED, [json.dumps(rows)])
-        return {row[0] for row in cursor.fetchall()}
+    return {row[0] for row in fetch_prepared(_RECORD_ACKNOWLEDGED, [json.dumps(rows)])}
 
 
 def report_evidence(report: OrderReport) -> dict[str, Any]:

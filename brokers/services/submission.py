@@ -19,6 +19,7 @@ from brokers.services.accounts import AccountProfile, check_symbol, choose_accou
 from reliability.core.correlation import current_correlation_id
 from reliability.core.errors import ReliabilityError
 from reliability.services.jobs.enqueue import jobs_insert, jobs_inserted
+from reliability.services.prepared import fetch_prepared
 
 SUBMIT_KIND = "orders.submit"
 
@@ -171,9 +172,8 @@ def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict
         "submit_within": get_conf().submit_within,
         "orders": json.dumps([_row(candidate) for candidate in candidates]),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT.format(jobs_insert=jobs_insert(SUBMIT_KIND, "accepted")), parameters)
-        inserted = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
+    rows = fetch_prepared(_INSERT.format(jobs_insert=jobs_insert(SUBMIT_KIND, "accepted")), parameters)
+    inserted = {row[0]: (row[1], row[2]) for row in rows}
     jobs_inserted(SUBMIT_KIND)
     known = {
         candidate.key: _Known(

@@ -24,7 +24,7 @@ LONGEST_SOCKET_FOLDER = 85  # a unix socket's path holds 107 bytes; the file nam
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
-    "shared_buffers": "128MB",
+    "shared_buffers": "256MB",
     "jit": "off",
     "random_page_cost": "1.1",
     "client_connection_check_interval": "100ms",  # a killed client's locks are free at once

@@ -3,13 +3,14 @@
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import connection
 from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
 from knox.crypto import hash_token
 from rest_framework.authentication import SessionAuthentication as RestSessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
+
+from reliability.services.prepared import fetch_prepared
 
 _USER_FIELDS = ("id", "is_superuser", "username", "is_staff", "is_active")  # in the order of the model's own fields
 _FIND = """
@@ -29,12 +30,10 @@ class TokenAuthentication(KnoxTokenAuthentication):
             digest = hash_token(token.decode("ascii"))
         except UnicodeDecodeError:
             raise AuthenticationFailed("The token is not valid.") from None
-        with connection.cursor() as cursor:
-            cursor.execute(_FIND, [digest])
-            found = cursor.fetchone()
-        if found is None:
+        found = fetch_prepared(_FIND, [digest])
+        if not found:
             raise AuthenticationFailed("The token is not valid.")
-        expiry, *values = found
+        expiry, *values = found[0]
         if expiry is not None and expiry <= timezone.now():
             raise AuthenticationFailed("The token has expired.")
         user = get_user_model().from_db("default", _USER_FIELDS, values)

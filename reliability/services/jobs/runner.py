@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 BATCH = 100
 PACE_SECONDS = 0.004
+CLAIM_PACE_SECONDS = 0.015
 EAGER_SECONDS = 0.003
 BUSY_SECONDS = 0.5
 _LANE_REFRESH_SECONDS = 1.0
@@ -54,7 +55,7 @@ class JobRunner:
         self._next_look = 0.0
         self._next_refresh = 0.0
         self._next_renewal = 0.0
-        self._last_claim = 0.0
+        self._next_claim = 0.0
         self._busy_until = 0.0
         self._suspected: list[str] = []
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
@@ -112,7 +113,7 @@ class JobRunner:
         look = now >= self._next_look
         if look:
             self._look(now)
-        if now - self._last_claim < PACE_SECONDS:
+        if now < self._next_claim:
             return
         if self._suspected:
             self._claim_suspect()
@@ -140,10 +141,11 @@ class JobRunner:
 
     def _claim_lane(self, lane: LaneState, room: int, *, suspects: bool = False) -> int:
         calls, claimed = claim_and_prepare(lane.name, self._pulse.number, room, suspects=suspects)
-        self._last_claim = time.monotonic()
+        now = time.monotonic()
+        self._next_claim = now + (0.0 if claimed == room else CLAIM_PACE_SECONDS)
         if claimed:
-            self._busy_until = self._last_claim + BUSY_SECONDS
-            self._next_look = min(self._next_look, self._last_claim + EAGER_SECONDS)
+            self._busy_until = now + BUSY_SECONDS
+            self._next_look = min(self._next_look, now + EAGER_SECONDS)
         if claimed == room:
             lane.wanted.set()
         self._claimed.update({call.job.claim: call.job for call in calls})
@@ -168,7 +170,7 @@ class JobRunner:
                     return
         now = time.monotonic()
         if any(lane.wanted.is_set() for lane in self._lanes.values()):
-            time.sleep(max(0.0, self._last_claim + PACE_SECONDS - now))
+            time.sleep(max(0.0, self._next_claim - now))
             return
         self._wake.wait(max(0.0, self._next_look - now))
         self._wake.clear()

@@ -12,6 +12,7 @@ from django.db import connection
 from reliability.conf import get_conf
 from reliability.core.jobs import ClaimedJob, JobState
 from reliability.services.jobs.kinds import list_kinds
+from reliability.services.prepared import fetch_prepared
 
 _CLAIM = """
 WITH due AS MATERIALIZED (
@@ -96,19 +97,15 @@ def claim_jobs(lane: str, worker: int, limit: int, *, suspects: bool = False) ->
     kinds = list_kinds()
     lease = get_conf().job_lease
     before = time.monotonic()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _CLAIM,
-            {
-                "kinds": [kind.name for kind in kinds],
-                "leases": [kind.lease or lease for kind in kinds],
-                "lane": lane,
-                "suspects": suspects,
-                "limit": limit,
-                "worker": worker,
-            },
-        )
-        rows = cursor.fetchall()
+    parameters = {
+        "kinds": [kind.name for kind in kinds],
+        "leases": [kind.lease or lease for kind in kinds],
+        "lane": lane,
+        "suspects": suspects,
+        "limit": limit,
+        "worker": worker,
+    }
+    rows = fetch_prepared(_CLAIM, parameters)
     jobs = [_claimed(row, before) for row in rows]
     return sorted(jobs, key=lambda job: job.id)
 
@@ -128,20 +125,17 @@ def lock_current(jobs: Iterable[ClaimedJob]) -> set[tuple[int, int]]:
     """
     held = list(jobs)
     parameters = [_array(job.id for job in held), _array(job.fence for job in held)]
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK_CURRENT, parameters)
-        return {(row[0], row[1]) for row in cursor.fetchall()}
+    return {(row[0], row[1]) for row in fetch_prepared(_LOCK_CURRENT, parameters)}
 
 
 def finish_jobs(finishes: Sequence[Finish]) -> None:
     """Write how these jobs ended; nearly always all of them succeeded, which takes ids alone."""
     succeeded = [finish.id for finish in finishes if finish.state is JobState.SUCCEEDED]
     others = [_finish_row(finish) for finish in finishes if finish.state is not JobState.SUCCEEDED]
-    with connection.cursor() as cursor:
-        if succeeded:
-            cursor.execute(_SUCCEED, [_array(succeeded)])
-        if others:
-            cursor.execute(_FINISH, [json.dumps(others)])
+    if succeeded:
+        fetch_prepared(_SUCCEED, [_array(succeeded)])
+    if others:
+        fetch_prepared(_FINISH, [json.dumps(others)])
 
 
 def _finish_row(finish: Finish) -> dict[str, Any]:
@@ -171,9 +165,7 @@ def renew_leases(jobs: Sequence[ClaimedJob], lease: timedelta) -> None:
 
 def find_due(lanes: Sequence[str]) -> list[str]:
     """Return those of these lanes that are not paused and have a due job; one cheap statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(_FIND_DUE, [list(lanes)])
-        return [row[0] for row in cursor.fetchall()]
+    return [row[0] for row in fetch_prepared(_FIND_DUE, [list(lanes)])]
 
 
 def has_suspects(lanes: Sequence[str]) -> set[str]:
