@@ -61,7 +61,9 @@ class Watch:
         return [url for url in self.requests if not url.startswith((origin, "data:", "blob:"))]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(
+    scope="module"
+)  # no longer: Playwright keeps an event loop running, in which no other test could start one
 def chromium() -> Iterator["playwright.Browser"]:
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=str(CHROMIUM), args=_QUIET)
