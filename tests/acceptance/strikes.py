@@ -41,6 +41,25 @@ def kill_child(stack: Stack, name: str, chance: random.Random) -> Act:
     return act
 
 
+_HOLDERS = """
+SELECT h.pid FROM reliability_job job JOIN reliability_heartbeat h ON h.pulse = job.worker
+WHERE job.state = 'running' AND job.kind = %s AND h.ended_at IS NULL
+"""
+
+
+def kill_holder(stack: Stack, kind: str) -> Act:
+    """Kill the pool process that holds a job of this kind at the moment."""
+
+    def act() -> Recovered:
+        holders: list[int] = []
+        wait_until(lambda: holders.extend(row[0] for row in stack.query(_HOLDERS, [kind])) or holders, "a job is held")
+        victim = holders[0]
+        stack.kill(victim)
+        return lambda: not is_alive(victim)
+
+    return act
+
+
 def fault(stack: Stack, broker: Broker, kind: str, **parameters: object) -> Act:
     """Switch a fault of a simulated broker on."""
 

@@ -38,23 +38,23 @@ def stack(short_lease: Stack) -> Iterator[Stack]:
 
 
 def frozen_until(
-    stack: Stack, pids: Callable[[], Sequence[int]], awake_when: Callable[[], object]
+    stack: Stack, pids: Callable[[], Sequence[int]], awake_when: Callable[[], object], *, held: int = 1
 ) -> Callable[[], None]:
-    """Freeze processes at a moment at which they hold jobs, and wake them once the condition holds."""
+    """Freeze processes at a moment at which they hold that many jobs, and wake them once the condition holds."""
 
     def act() -> None:
         victims = list(pids())
-        wait_until(lambda: stack.query(_HELD, [victims])[0][0] > 0, "the victims hold jobs")
+        wait_until(lambda: stack.query(_HELD, [victims])[0][0] >= held, "the victims hold jobs")
         for pid in victims:
             os.kill(pid, signal.SIGSTOP)
         began = time.monotonic()
-        held = stack.query(_HELD, [victims])[0][0]
+        in_hand = stack.query(_HELD, [victims])[0][0]
         try:
             wait_until(awake_when, "it is time to wake")
         finally:
             for pid in victims:
                 os.kill(pid, signal.SIGCONT)
-        print(f"  {victims} frozen for {time.monotonic() - began:.2f} s with {held} jobs in hand")
+        print(f"  {victims} frozen for {time.monotonic() - began:.2f} s with {in_hand} jobs in hand")
 
     return act
 

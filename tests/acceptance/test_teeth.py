@@ -5,20 +5,20 @@ the protection is given back and the same orders must then end clean.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-
-import pytest
 
 from tests.acceptance.load import market_buy
 from tests.acceptance.sabotage import Protection
 from tests.acceptance.stack import Stack
-from tests.acceptance.strikes import fault, kill_child
+from tests.acceptance.strikes import fault, kill_holder
 from tests.acceptance.test_frozen import frozen_until
-from tests.acceptance.trial import NotCleanError, Strike, Trial, draws, run_trial
+from tests.acceptance.trial import NotCleanError, Strike, Trial, run_trial
 
 _ORDERS = 40
 _SHORT = 8.0
+_CHANCES = 4
+_HELD_CALLS = 4
 _IN_THE_AIR_MS = 3500
 _TAKEN_OVER = """
 SELECT 1 FROM reliability_job job JOIN brokers_order o ON o.id = job.subject
@@ -34,11 +34,18 @@ def small_trial(
     return run_trial(stack, f"teeth: {name}", strikes, orders=_ORDERS, draw=draw, times=times, settle_seconds=seconds)
 
 
-def require_harm(trial: Trial, harm: str) -> None:
-    """Fail unless the trial is not clean, and in this way."""
-    with pytest.raises(NotCleanError):
-        trial.require_clean()
-    assert any(re.search(harm, problem) for problem in trial.problems), trial.problems
+def require_harm(attempt: Callable[[], Trial], harm: str) -> Trial:
+    """Fail unless a trial is not clean, and in this way; a strike may miss its moment, so it has some chances."""
+    seen: list[str] = []
+    for _ in range(_CHANCES):
+        trial = attempt()
+        try:
+            trial.require_clean()
+        except NotCleanError as error:
+            seen.append(str(error))
+            if any(re.search(harm, problem) for problem in trial.problems):
+                return trial
+    raise AssertionError(f"{_CHANCES} trials without {harm!r}: {seen or 'all clean'}")
 
 
 def require_healed(trial: Trial) -> None:
@@ -54,7 +61,8 @@ def require_healed(trial: Trial) -> None:
 def test_blind_resending_doubles_orders(breakable: Stack) -> None:
     breakable.fault("a", "no_dedupe")
     breakable.take_away(Protection.LOOK_UP)
-    require_harm(small_trial(breakable, "no look-up before resending", [lost_replies(breakable)]), "doubled: order")
+    name = "no look-up before resending"
+    require_harm(lambda: small_trial(breakable, name, [lost_replies(breakable)]), "doubled: order")
 
 
 def test_looking_up_first_doubles_nothing_even_where_the_broker_would_take_it_twice(breakable: Stack) -> None:
@@ -72,40 +80,37 @@ def test_without_rescue_the_jobs_of_the_dead_stay(breakable: Stack) -> None:
     name = "no rescue of lost jobs"
     breakable.fault("a", "latency", operation="submit", ms=500)
     breakable.take_away(Protection.RESCUE)
-    act = kill_child(breakable, "worker-orders", draws(name))
-    trial = small_trial(breakable, name, [Strike(share, "kill -9 a pool process", act) for share in (0.4, 0.7)])
-    require_harm(trial, r"still (running|sending)")
-    require_healed(trial)
+    strike = Strike(0.4, "kill -9 a pool process with jobs in hand", kill_holder(breakable, "orders.submit"))
+    require_healed(require_harm(lambda: small_trial(breakable, name, [strike]), r"still (running|sending)"))
 
 
 def test_without_a_second_look_a_lost_message_is_a_lost_order(breakable: Stack) -> None:
     breakable.take_away(Protection.SECOND_LOOK)
-    breakable.instance.control.stop("valkey", "SIGKILL")
 
     def end_with_the_nudges() -> None:
         breakable.kill(breakable.pid("web"))
         breakable.instance.control.wipe("valkey")
 
-    late = Strike(1.0, "web dies with its nudges unsent, Redis comes back empty", end_with_the_nudges)
-    trial = small_trial(breakable, "no second look, Redis away", [late])
-    require_harm(trial, "still accepted")
-    require_healed(trial)
+    def attempt() -> Trial:
+        breakable.instance.control.stop("valkey", "SIGKILL")
+        late = Strike(1.0, "web dies with its nudges unsent, Redis comes back empty", end_with_the_nudges)
+        return small_trial(breakable, "no second look, Redis away", [late])
+
+    require_healed(require_harm(attempt, "still accepted"))
 
 
 def test_without_polling_a_silent_stream_hides_fills(breakable: Stack) -> None:
     breakable.fault("a", "silent_stream")
     breakable.take_away(Protection.POLL)
-    trial = small_trial(breakable, "no poll, silent stream", [])
-    require_harm(trial, "still working")
-    require_healed(trial)
+    require_healed(require_harm(lambda: small_trial(breakable, "no poll, silent stream", []), "still working"))
 
 
 def test_without_the_lease_check_a_worker_that_wakes_late_doubles_orders(breakable: Stack) -> None:
-    require_harm(stalled_worker(breakable, "no lease check", Protection.LEASE), "doubled: order")
+    require_harm(lambda: stalled_worker(breakable, "no lease check", Protection.LEASE), "doubled: order")
 
 
 def test_without_the_fence_a_worker_that_wakes_late_spoils_what_others_do(breakable: Stack) -> None:
-    require_harm(stalled_worker(breakable, "no fence", Protection.FENCE), "(doubled|unknown): order")
+    require_harm(lambda: stalled_worker(breakable, "no fence", Protection.FENCE), "(doubled|unknown): order")
 
 
 def test_a_worker_that_wakes_past_its_lease_does_no_harm(breakable: Stack) -> None:
@@ -125,23 +130,23 @@ def stalled_worker(stack: Stack, name: str, protection: Protection | None) -> Tr
         stack.restore(Protection.HOLD_CALLS)
         return bool(stack.query(_TAKEN_OVER, [began]))
 
-    freeze = frozen_until(stack, lambda: stack.children("worker-orders"), others_are_sending)
+    freeze = frozen_until(stack, lambda: stack.children("worker-orders"), others_are_sending, held=_HELD_CALLS)
 
     def act() -> None:
         stack.fault("a", "latency", operation="submit", ms=_IN_THE_AIR_MS, applied=True)
         freeze()
 
-    return small_trial(stack, name, [Strike(0.5, "the order worker stalls and is frozen", act)], seconds=20.0)
+    return small_trial(stack, name, [Strike(0.25, "the order worker stalls and is frozen", act)], seconds=20.0)
 
 
 def test_ignored_keys_double_what_clients_repeat(breakable: Stack) -> None:
     breakable.take_away(Protection.KEY)
-    require_harm(small_trial(breakable, "idempotency key ignored", [], times=2), "doubled: nobody was told")
+    require_harm(lambda: small_trial(breakable, "idempotency key ignored", [], times=2), "doubled: nobody was told")
 
 
 def test_fills_booked_twice_move_positions_twice(breakable: Stack) -> None:
     """The last one: the fills that each synchronization reads again move the positions of other symbols, too."""
     strike = Strike(0.0, "fills three times", fault(breakable, "a", "duplicate_fills", times=2))
     breakable.take_away(Protection.FILLS)
-    trial = small_trial(breakable, "fills not de-duplicated", [strike], symbol="GOOGL")
-    require_harm(trial, "position of sim-a in GOOGL")
+    name = "fills not de-duplicated"
+    require_harm(lambda: small_trial(breakable, name, [strike], symbol="GOOGL"), "position of sim-a in GOOGL")
