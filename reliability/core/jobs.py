@@ -93,13 +93,24 @@ class Snooze:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """What the job needs is closed or full: it was not begun, and looks again after ``delay``.
+
+    No attempt is spent and none recorded, for ten thousand jobs may wait for one broker.
+    """
+
+    delay: timedelta
+    error: JobError
+
+
+@dataclass(frozen=True, slots=True)
 class Dead:
     """No attempt can help; a person decides."""
 
     error: JobError
 
 
-Disposition = Done | Retry | Snooze | Dead
+Disposition = Done | Retry | Snooze | Wait | Dead
 
 
 class NotStartedError(Exception):

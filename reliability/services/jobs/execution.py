@@ -23,6 +23,7 @@ from reliability.core.jobs import (
     Performed,
     Retry,
     Snooze,
+    Wait,
 )
 from reliability.core.retry import backoff_delay
 from reliability.models import JobAttempt
@@ -32,7 +33,7 @@ from reliability.services.jobs.table import Finish, claim_jobs, finish_jobs, loc
 logger = logging.getLogger(__name__)
 
 DatabaseUnavailable: tuple[type[OperationalError], type[InterfaceError]] = (OperationalError, InterfaceError)
-_DISPOSITIONS = (Done, Retry, Snooze, Dead)
+_DISPOSITIONS = (Done, Retry, Snooze, Wait, Dead)
 _DEADLINE_PASSED = Dead(JobError("SYSTEM_DEADLINE_PASSED", "The job could not be done before its deadline."))
 
 
@@ -192,14 +193,20 @@ def _finish(job: ClaimedJob, disposition: Disposition) -> tuple[Finish, AttemptO
         case Done():
             return Finish(job.id, JobState.SUCCEEDED), None
         case Snooze(delay, error):
-            code, message = (error.code, error.message[:1000]) if error else ("", "")
-            return Finish(job.id, JobState.READY, delay, 1, code, message), AttemptOutcome.SNOOZED
+            return _ready(job, delay, error, refund=1, snoozed=1), AttemptOutcome.SNOOZED
+        case Wait(delay, error):
+            return _ready(job, delay, error, refund=1), None
         case Retry(error) if job.attempt < job.max_attempts:
             delay = backoff_delay(get_kind(job.kind).retry, job.attempt, random.random())  # noqa: S311  # jitter
-            finish = Finish(job.id, JobState.READY, delay, 0, error.code, error.message[:1000])
-            return finish, AttemptOutcome.FAILED
+            return _ready(job, delay, error), AttemptOutcome.FAILED
         case Retry(error) | Dead(error):
-            return Finish(job.id, JobState.DEAD, timedelta(0), 0, error.code, error.message[:1000]), AttemptOutcome.DEAD
+            dead = Finish(job.id, JobState.DEAD, error_code=error.code, error_message=error.message[:1000])
+            return dead, AttemptOutcome.DEAD
+
+
+def _ready(job: ClaimedJob, delay: timedelta, error: JobError | None, *, refund: int = 0, snoozed: int = 0) -> Finish:
+    code, message = (error.code, error.message[:1000]) if error else ("", "")
+    return Finish(job.id, JobState.READY, delay, refund, snoozed, code, message)
 
 
 def _record_late(outcomes: Sequence[Performed]) -> None:

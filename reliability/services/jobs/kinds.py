@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from reliability.core.jobs import ClaimedJob, Dead, Disposition, Done, JobError, Performed, Retry, Snooze
+from reliability.core.jobs import ClaimedJob, Dead, Disposition, Done, JobError, Performed, Retry, Snooze, Wait
 from reliability.core.retry import RetryPolicy
 
 Prepared = Any | Disposition
@@ -79,6 +79,7 @@ __all__ = [
     "Retry",
     "Snooze",
     "UnknownKindError",
+    "Wait",
     "get_kind",
     "list_kinds",
     "register",

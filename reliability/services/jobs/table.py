@@ -52,13 +52,13 @@ WHERE id = ANY(%s::bigint[])
 _FINISH = """
 UPDATE reliability_job job
 SET state = done.state, worker = NULL, lease_until = NULL,
-    attempt = job.attempt - done.refund, snoozes = job.snoozes + done.refund,
+    attempt = job.attempt - done.refund, snoozes = job.snoozes + done.snoozed,
     run_at = CASE WHEN done.state = 'ready' THEN clock_timestamp() + make_interval(secs => done.delay_seconds)
                   ELSE job.run_at END,
     finished_at = CASE WHEN done.state = 'ready' THEN NULL ELSE clock_timestamp() END,
     error_code = done.error_code, error_message = done.error_message
 FROM json_to_recordset(%s::json)
-     AS done (id bigint, state text, delay_seconds float, refund int, error_code text, error_message text)
+     AS done (id bigint, state text, delay_seconds float, refund int, snoozed int, error_code text, error_message text)
 WHERE job.id = done.id
 """
 
@@ -78,12 +78,13 @@ WHERE job.id = held.id AND job.fence = held.fence AND job.state = 'running'
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How one job's row changes: ``refund`` 1 gives the attempt back, as a snooze does."""
+    """How one job's row changes: ``refund`` 1 gives the attempt back, ``snoozed`` 1 counts a snooze."""
 
     id: int
     state: JobState
     delay: timedelta = timedelta(0)
     refund: int = 0
+    snoozed: int = 0
     error_code: str = ""
     error_message: str = ""
 
@@ -144,6 +145,7 @@ def _finish_row(finish: Finish) -> dict[str, Any]:
         "state": finish.state.value,
         "delay_seconds": finish.delay.total_seconds(),
         "refund": finish.refund,
+        "snoozed": finish.snoozed,
         "error_code": finish.error_code,
         "error_message": finish.error_message,
     }

@@ -19,6 +19,7 @@ from reliability.core.jobs import (
     Performed,
     Retry,
     Snooze,
+    Wait,
 )
 from reliability.models import AuditEntry, Job, JobAttempt, Lane
 from reliability.services.jobs.enqueue import NewJob, enqueue_job, enqueue_jobs
@@ -243,6 +244,16 @@ def test_a_snooze_spends_no_attempt(deed: Deed) -> None:
 
     job = only_job()
     assert (job.state, job.attempt, job.snoozes, job.fence) == ("succeeded", 1, 12, 13)
+
+
+def test_a_job_that_waits_was_not_begun_and_leaves_no_attempt(deed: Deed) -> None:
+    deed.settle = {1: [Wait(timedelta(0), ERROR)] * 12}
+    enqueue(1)
+    run_until_settled()
+
+    job = only_job()
+    assert (job.state, job.attempt, job.snoozes, job.fence) == ("succeeded", 1, 0, 13)
+    assert outcomes_of(job) == []
 
 
 @pytest.mark.parametrize(
