@@ -1,0 +1,30 @@
+"""Codes of the category data: what arrived is wrong."""
+
+from reliability.core.catalog.phrases import LOOK_UP
+from reliability.core.taxonomy import ErrorCategory as Cat
+from reliability.core.taxonomy import ErrorDefinition
+from reliability.core.taxonomy import ErrorSeverity as Sev
+from reliability.core.taxonomy import RecoveryStrategy as Do
+
+DEFINITIONS: tuple[ErrorDefinition, ...] = (
+    ErrorDefinition(
+        "DATA_MALFORMED_REPLY", Cat.DATA, Sev.HIGH, Do.RETRY_BACKOFF,
+        "The broker's answer could not be read.", LOOK_UP, retryable=True, ambiguous=True, http_status=502,
+    ),
+    ErrorDefinition(
+        "DATA_WRONG_ORDER", Cat.DATA, Sev.CRITICAL, Do.RETRY_BACKOFF,
+        "The broker answered with another order.", LOOK_UP, retryable=True, ambiguous=True, http_status=502,
+        escalation="operator",
+    ),
+    ErrorDefinition(
+        "DATA_ORDER_TERMS_DIFFER", Cat.DATA, Sev.CRITICAL, Do.MANUAL,
+        "The broker holds an order under our id with other terms.",
+        "Compare both orders; cancel the wrong one at the broker.", http_status=409,
+        manual_steps="Open the order's evidence, compare with the broker's screen, decide, then discard the dead letter.",
+        escalation="operator at once",
+    ),
+    ErrorDefinition(
+        "DATA_FILL_AFTER_FINAL", Cat.DATA, Sev.HIGH, Do.MANUAL,
+        "A fill arrived for an order that was final.", "It was booked; check the position.", http_status=409,
+    ),
+)  # fmt: skip

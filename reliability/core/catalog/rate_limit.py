@@ -1,0 +1,18 @@
+"""Codes of the category rate_limit: told to slow down."""
+
+from reliability.core.taxonomy import ErrorCategory as Cat
+from reliability.core.taxonomy import ErrorDefinition
+from reliability.core.taxonomy import ErrorSeverity as Sev
+from reliability.core.taxonomy import RecoveryStrategy as Do
+
+DEFINITIONS: tuple[ErrorDefinition, ...] = (
+    ErrorDefinition(
+        "RATE_LIMIT_EXCEEDED", Cat.RATE_LIMIT, Sev.MEDIUM, Do.RETRY_BACKOFF,
+        "The broker's limit of calls is used up.", "It goes on when the broker allows it again.",
+        retryable=True, http_status=429,
+    ),
+    ErrorDefinition(
+        "RATE_LIMIT_API", Cat.RATE_LIMIT, Sev.LOW, Do.RETRY_BACKOFF,
+        "Too many requests to this API.", "Wait as long as Retry-After says.", retryable=True, http_status=429,
+    ),
+)  # fmt: skip

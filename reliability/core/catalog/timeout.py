@@ -1,0 +1,24 @@
+"""Codes of the category timeout: no answer came in time."""
+
+from reliability.core.catalog.phrases import LOOK_UP
+from reliability.core.taxonomy import ErrorCategory as Cat
+from reliability.core.taxonomy import ErrorDefinition
+from reliability.core.taxonomy import ErrorSeverity as Sev
+from reliability.core.taxonomy import RecoveryStrategy as Do
+
+DEFINITIONS: tuple[ErrorDefinition, ...] = (
+    ErrorDefinition(
+        "TIMEOUT_CONNECT", Cat.TIMEOUT, Sev.HIGH, Do.RETRY_BACKOFF,
+        "The broker did not take the connection in time.", "Nothing was sent; it is tried again.",
+        retryable=True, http_status=504,
+    ),
+    ErrorDefinition(
+        "TIMEOUT_READ", Cat.TIMEOUT, Sev.HIGH, Do.RETRY_BACKOFF,
+        "The broker did not answer in time.", LOOK_UP, retryable=True, ambiguous=True, http_status=504,
+    ),
+    ErrorDefinition(
+        "TIMEOUT_GATEWAY", Cat.TIMEOUT, Sev.HIGH, Do.RETRY_BACKOFF,
+        "A gateway in front of the broker gave up waiting.", LOOK_UP,
+        retryable=True, ambiguous=True, http_status=504,
+    ),
+)  # fmt: skip
