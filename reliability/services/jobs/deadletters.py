@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from reliability import dispatch
@@ -27,9 +27,16 @@ def replay_dead_letters(ids: Sequence[int], *, actor: str, reason: str) -> int:
 
     A job keeps its identity: an order's job looks the order up at the broker before anything
     is sent again. Its payload gets ``replayed_at``, from which the kind's own deadlines count.
-    Raises ``ReliabilityError`` for more than 1,000 at once or none dead.
+    Raises ``ReliabilityError`` for more than 1,000 at once, none dead, or work that is under way already.
     """
     _check_size(ids)
+    try:
+        return _replay(ids, actor, reason)
+    except IntegrityError as error:  # somebody replayed the same work in this very moment
+        raise ReliabilityError("VALIDATION_WRONG_STATE", "The same work is under way already.") from error
+
+
+def _replay(ids: Sequence[int], actor: str, reason: str) -> int:
     with transaction.atomic():
         jobs = list(Job.objects.select_for_update().filter(pk__in=ids, state=JobState.DEAD).order_by("pk"))
         if not jobs:

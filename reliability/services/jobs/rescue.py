@@ -11,13 +11,16 @@ from reliability.services.pulse import PULSE_CLASS
 # A process is dead when nobody holds its pulse lock. The statement's snapshot is taken
 # before pg_locks is read, and a worker takes its pulse before its first claim, so a job
 # visible here was claimed under a pulse that pg_locks shows if it is still alive.
+# A process that lives and was only silent past its lease (frozen, or its machine was) is no
+# crash of the job's making, until the job has used up its attempts that way.
 _RESCUE = """
 WITH alive AS MATERIALIZED (
     SELECT objid::int AS pulse FROM pg_locks
     WHERE locktype = 'advisory' AND classid = %(pulse_class)s AND granted AND objsubid = 2
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ), lost AS MATERIALIZED (
-    SELECT id, worker, (lease_until >= clock_timestamp()) AS dead
+    SELECT id, worker, (lease_until >= clock_timestamp()) AS dead,
+        crashes + (attempt >= max_attempts OR worker NOT IN (SELECT pulse FROM alive))::int AS crashes
     FROM reliability_job
     WHERE state = 'running'
       AND (lease_until < clock_timestamp() OR (%(by_pulse)s AND worker NOT IN (SELECT pulse FROM alive)))
@@ -25,10 +28,10 @@ WITH alive AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE reliability_job job
-    SET state = CASE WHEN job.crashes + 1 >= %(max_crashes)s THEN 'dead' ELSE 'ready' END,
-        crashes = job.crashes + 1, fence = job.fence + 1, worker = NULL, lease_until = NULL, run_at = clock_timestamp(),
-        finished_at = CASE WHEN job.crashes + 1 >= %(max_crashes)s THEN clock_timestamp() END,
-        error_code = CASE WHEN job.crashes + 1 >= %(max_crashes)s THEN 'SYSTEM_CRASH_LOOP'
+    SET state = CASE WHEN lost.crashes >= %(max_crashes)s THEN 'dead' ELSE 'ready' END,
+        crashes = lost.crashes, fence = job.fence + 1, worker = NULL, lease_until = NULL, run_at = clock_timestamp(),
+        finished_at = CASE WHEN lost.crashes >= %(max_crashes)s THEN clock_timestamp() END,
+        error_code = CASE WHEN lost.crashes >= %(max_crashes)s THEN 'SYSTEM_CRASH_LOOP'
                           WHEN lost.dead THEN 'SYSTEM_WORKER_LOST' ELSE 'SYSTEM_LEASE_EXPIRED' END,
         error_message = CASE WHEN lost.dead THEN 'The process that ran this died.'
                              ELSE 'The process that ran this was silent past its lease.' END

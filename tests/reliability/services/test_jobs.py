@@ -378,6 +378,22 @@ def test_a_lease_that_ended_hands_the_job_on_even_if_its_process_lives(committed
         pulse.stop()
 
 
+def test_freezes_of_a_living_process_bury_no_job_until_its_attempts_are_used_up(committed: None) -> None:
+    pulse = Pulse("worker", "a machine that stops now and then")
+    try:
+        enqueue(1)
+        crashes, attempts = [], only_job().max_attempts
+        for _ in range(attempts + 2):
+            assert claim_jobs("default", pulse.number, 1, suspects=bool(has_suspects(["default"])))
+            Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+            rescue_lost_jobs()
+            crashes.append(only_job().crashes)
+        assert crashes == [0] * (attempts - 1) + [1, 2, 3]
+        assert only_job().state == "dead"
+    finally:
+        pulse.stop()
+
+
 def test_right_after_an_outage_only_leases_count() -> None:
     enqueue(1)
     claim_jobs("default", 1, 10)
