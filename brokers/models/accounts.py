@@ -1,5 +1,6 @@
 """Brokers, the accounts we hold there, and what they trade."""
 
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
@@ -13,6 +14,17 @@ class Broker(models.Model):
     stream_url = models.CharField(max_length=300, blank=True, default="")
     call_timeout_ms = models.PositiveIntegerField(default=5000)
     connect_timeout_ms = models.PositiveIntegerField(default=2000)
+    max_concurrent_calls = models.PositiveIntegerField(
+        default=60,
+        validators=[MinValueValidator(1)],
+        help_text="Calls under way at once in one process; what is left of a process stays free for other brokers.",
+    )
+    calls_per_minute = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="What the broker allows each account, over all processes; Alpaca allows 200. Empty: no limit.",
+    )
 
     def __str__(self) -> str:
         return self.name

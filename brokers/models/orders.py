@@ -3,11 +3,13 @@
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from brokers.core.orders import OrderState, OrderType, Side, TimeInForce
+from brokers.core.routing import WhenUnavailable
 from brokers.models.accounts import Account
 from reliability.core.presentation import amount_text
 
@@ -31,6 +33,18 @@ class Order(models.Model):
     id = models.UUIDField(primary_key=True, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, db_index=False, db_constraint=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, db_constraint=False)
+    route = ArrayField(
+        models.BigIntegerField(),
+        null=True,
+        blank=True,
+        help_text="Accounts that may take it, in the order of preference; empty when only one may.",
+    )
+    when_unavailable = models.CharField(
+        max_length=8,
+        choices=_choices(WhenUnavailable),
+        default=WhenUnavailable.HOLD,
+        db_default=WhenUnavailable.HOLD.value,
+    )
     idempotency_key = models.CharField(max_length=128)
     request_hash = models.CharField(max_length=64)
     client_order_id = models.CharField(max_length=36)
