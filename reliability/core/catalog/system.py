@@ -76,4 +76,10 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "SYSTEM_TASK_FAILED", Cat.SYSTEM, Sev.HIGH, Do.MANUAL,
         "A task outside the jobs failed.", "Read its traceback in the details, then replay or discard it.",
     ),
+    ErrorDefinition(
+        "SYSTEM_CIRCUIT_OPEN", Cat.SYSTEM, Sev.HIGH, Do.CIRCUIT_BREAK,
+        "Calls of this kind fail, so none is made for a while.",
+        "Nothing was sent; it is tried again when the circuit allows it, as Retry-After says.",
+        retryable=True, http_status=503,
+    ),
 )  # fmt: skip
