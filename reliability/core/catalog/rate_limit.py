@@ -15,4 +15,10 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "RATE_LIMIT_API", Cat.RATE_LIMIT, Sev.LOW, Do.RETRY_BACKOFF,
         "Too many requests to this API.", "Wait as long as Retry-After says.", retryable=True, http_status=429,
     ),
+    ErrorDefinition(
+        "RATE_LIMIT_LOCAL", Cat.RATE_LIMIT, Sev.LOW, Do.RETRY_BACKOFF,
+        "Our own limit of calls to this dependency is used up for the moment; this one was not begun.",
+        "It goes on by itself. If it lasts, send less or raise the limit to what the other side allows.",
+        retryable=True, http_status=429,
+    ),
 )  # fmt: skip

@@ -82,4 +82,16 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "Nothing was sent; it is tried again when the circuit allows it, as Retry-After says.",
         retryable=True, http_status=503,
     ),
+    ErrorDefinition(
+        "SYSTEM_BULKHEAD_FULL", Cat.SYSTEM, Sev.LOW, Do.RETRY_BACKOFF,
+        "As many calls to this dependency are under way as are allowed at once; this one was not begun.",
+        "It is tried again when a place is free. If it lasts, the dependency is slow: look at its circuit and latency.",
+        retryable=True, http_status=503,
+    ),
+    ErrorDefinition(
+        "SYSTEM_RETRY_BUDGET_SPENT", Cat.SYSTEM, Sev.MEDIUM, Do.RETRY_BACKOFF,
+        "Retries take up their whole share of the calls to this dependency; this one waits.",
+        "It is tried again when the share allows it. Look at why so many calls to the dependency fail.",
+        retryable=True, http_status=503,
+    ),
 )  # fmt: skip

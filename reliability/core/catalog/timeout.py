@@ -21,4 +21,10 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "A gateway in front of the broker gave up waiting.", LOOK_UP,
         retryable=True, ambiguous=True, http_status=504,
     ),
+    ErrorDefinition(
+        "TIMEOUT_DEADLINE_PASSED", Cat.TIMEOUT, Sev.MEDIUM, Do.MANUAL,
+        "The time for the whole operation was over before this call; it was not begun.",
+        "Decide whether it should still happen, and send it again with more time.", http_status=504,
+        manual_steps="Look at what took the time: earlier attempts, waits for a limit, or a slow dependency.",
+    ),
 )  # fmt: skip
