@@ -7,11 +7,23 @@ judges an order by the same rule; the serializers here document them.
 from rest_framework import serializers
 
 from brokers.core.orders import OrderState, OrderType, Side, TimeInForce
+from brokers.core.routing import WhenUnavailable
 from reliability.api.schema import ErrorSerializer
 
 
 class OrderRequestSerializer(serializers.Serializer[object]):
     account = serializers.CharField(required=False, help_text="Name of the account; the default one if left out.")
+    route = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Instead of account: up to 8 accounts in the order of preference. While an account cannot take "
+        "orders, those that no broker has go to the next one.",
+    )
+    when_unavailable = serializers.ChoiceField(
+        [member.value for member in WhenUnavailable],
+        default="hold",
+        help_text="While no account can take it: hold it until one can, or refuse it with the reason.",
+    )
     symbol = serializers.CharField()
     side = serializers.ChoiceField([member.value for member in Side])
     type = serializers.ChoiceField([member.value for member in OrderType], default="market")

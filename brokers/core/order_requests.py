@@ -10,10 +10,13 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from brokers.core.orders import OrderTerms, OrderType, Side, TimeInForce
+from brokers.core.routing import WhenUnavailable
 
 _FIELDS = frozenset(
     {
         "account",
+        "route",
+        "when_unavailable",
         "symbol",
         "side",
         "type",
@@ -28,6 +31,7 @@ _FIELDS = frozenset(
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./_-]{0,31}")
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
+MAX_ROUTE = 8
 MAX_WHOLE_DIGITS = 15
 MAX_DECIMAL_PLACES = 9
 _SMALLEST = Decimal(1).scaleb(-MAX_DECIMAL_PLACES)
@@ -49,9 +53,14 @@ class OrderInvalidError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """A checked order: its terms, the account it names (empty: the default), and its fingerprint."""
+    """A checked order: its terms, where it may go, and its fingerprint.
 
-    account: str
+    ``route`` names accounts in the order of preference, at most one where the caller named an
+    account, none for the default account.
+    """
+
+    route: tuple[str, ...]
+    when_unavailable: WhenUnavailable
     terms: OrderTerms
     request_hash: str
 
@@ -85,16 +94,35 @@ def parse_order_request(data: object) -> OrderRequest:
         stop_price=reader.amount("stop_price"),
         extended_hours=reader.flag("extended_hours"),
     )
-    account = (
-        reader.pattern("account", _ACCOUNT, "the name of an account") if data.get("account") not in (None, "") else ""
-    )
+    route = _read_route(reader, data)
+    when_unavailable = reader.choice("when_unavailable", WhenUnavailable, WhenUnavailable.HOLD)
     for name in data:
         if name not in _FIELDS:
             reader.problem(str(name)[:64], "is not a field of an order")
     _check_together(terms, reader)
     if reader.problems:
         raise OrderInvalidError(reader.problems)
-    return OrderRequest(account, terms, _fingerprint(account, terms))
+    return OrderRequest(route, when_unavailable, terms, _fingerprint(route, when_unavailable, terms))
+
+
+def _read_route(reader: "_Reader", data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the accounts that may take the order; none stands for the default account."""
+    route = data.get("route")
+    if route is None:
+        if data.get("account") in (None, ""):
+            return ()
+        return (reader.pattern("account", _ACCOUNT, "the name of an account"),)
+    if data.get("account") not in (None, ""):
+        reader.problem("route", "give either account or route")
+    names = route if isinstance(route, list) else []
+    if not 1 <= len(names) <= MAX_ROUTE or not all(
+        isinstance(name, str) and _ACCOUNT.fullmatch(name) for name in names
+    ):
+        reader.problem("route", f"must be a list of 1 to {MAX_ROUTE} names of accounts")
+        return ()
+    if len(set(names)) != len(names):
+        reader.problem("route", "must not name an account twice")
+    return tuple(names)
 
 
 def _check_together(terms: OrderTerms, reader: "_Reader") -> None:
@@ -118,14 +146,14 @@ def _check_together(terms: OrderTerms, reader: "_Reader") -> None:
             reader.problem(name, f"is not for a {terms.order_type} order")
 
 
-def _fingerprint(account: str, terms: OrderTerms) -> str:
+def _fingerprint(route: tuple[str, ...], when_unavailable: WhenUnavailable, terms: OrderTerms) -> str:
     """Return a hash that is equal exactly when two requests mean the same: 1 and 1.0 are one quantity."""
 
     def plain(value: Decimal | None) -> str | None:
         return None if value is None else format(value.normalize(), "f")
 
-    meaning = [
-        account,
+    meaning: list[object] = [
+        "".join(route) if len(route) < 2 else list(route),
         terms.symbol,
         terms.side,
         terms.order_type,
@@ -136,6 +164,8 @@ def _fingerprint(account: str, terms: OrderTerms) -> str:
         plain(terms.stop_price),
         terms.extended_hours,
     ]
+    if when_unavailable is not WhenUnavailable.HOLD:
+        meaning.append(when_unavailable)
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
 
 

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from brokers.adapters.interface import AccountSettings, BrokerAdapter
@@ -98,16 +99,23 @@ def list_profiles() -> list[AccountProfile]:
     return list(_directory.profiles().values())
 
 
-def choose_account(name: str) -> AccountProfile:
-    """Return the account an order names, or the default one.
+def choose_accounts(route: Sequence[str]) -> list[AccountProfile]:
+    """Return the accounts of a route that take new orders, in its order; an empty route is the default account.
 
     Raises:
-        ReliabilityError: there is no such account, or it takes no new orders.
+        ReliabilityError: an account does not exist, or none of them takes new orders.
     """
+    named = [_find_account(name) for name in route or ("",)]
+    enabled = [profile for profile in named if profile.enabled]
+    if not enabled:
+        names = [profile.name for profile in named]
+        raise ReliabilityError("VALIDATION_ACCOUNT_DISABLED", details={"account": names})
+    return enabled
+
+
+def _find_account(name: str) -> AccountProfile:
     for profile in _directory.profiles().values():
         if profile.name == name or (not name and profile.is_default):
-            if not profile.enabled:
-                raise ReliabilityError("VALIDATION_ACCOUNT_DISABLED", details={"account": [profile.name]})
             return profile
     wanted = f"there is no account called {name!r}" if name else "there is no default account: name one"
     raise ReliabilityError("VALIDATION_INVALID_ORDER", details={"account": [wanted]})

@@ -15,7 +15,7 @@ from brokers.core.client_order_id import derive_client_order_id
 from brokers.core.identifiers import uuid7
 from brokers.core.order_requests import OrderInvalidError, OrderRequest, is_usable_idempotency_key, parse_order_request
 from brokers.core.orders import OrderTerms
-from brokers.services.accounts import AccountProfile, check_symbol, choose_account
+from brokers.services.accounts import AccountProfile, check_symbol, choose_accounts
 from reliability.core.correlation import current_correlation_id
 from reliability.core.errors import ReliabilityError
 from reliability.services.jobs.enqueue import jobs_insert, jobs_inserted
@@ -30,18 +30,20 @@ WITH accepted AS (
     INSERT INTO brokers_order (id, owner_id, account_id, idempotency_key, request_hash, client_order_id, correlation_id,
         symbol, side, order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours,
         state, version, broker_order_id, reported_status, reported_filled_quantity, filled_quantity, filled_notional,
-        lookup_misses, error_code, error_message, submit_before)
+        lookup_misses, error_code, error_message, submit_before, route, when_unavailable)
     SELECT id, %(owner)s, account_id, idempotency_key, request_hash, client_order_id, %(correlation_id)s,
         symbol, side, order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours,
-        'accepted', 1, '', '', 0, 0, 0, 0, '', '', clock_timestamp() + %(submit_within)s
+        'accepted', 1, '', '', 0, 0, 0, 0, '', '', clock_timestamp() + %(submit_within)s,
+        route, when_unavailable
     FROM json_to_recordset(%(orders)s::json)
          AS new (id uuid, account_id bigint, idempotency_key text, request_hash text, client_order_id text, symbol text,
                  side text, order_type text, time_in_force text, quantity numeric, notional numeric,
-                 limit_price numeric, stop_price numeric, extended_hours boolean)
+                 limit_price numeric, stop_price numeric, extended_hours boolean, route bigint[],
+                 when_unavailable text)
     ON CONFLICT (owner_id, idempotency_key) DO NOTHING
     RETURNING id, owner_id, account_id, idempotency_key, request_hash, client_order_id, correlation_id, symbol, side,
         order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours, accepted_at,
-        submit_before
+        submit_before, route, when_unavailable
 ), noted AS (
     INSERT INTO brokers_orderevent (order_id, sequence, kind, from_state, to_state, source, actor, evidence)
     SELECT id, 1, 'accepted', '', 'accepted', 'api', %(actor)s, to_jsonb(accepted) FROM accepted
@@ -54,7 +56,7 @@ SELECT id, accepted_at, submit_before FROM accepted
 _EXISTING = """
 SELECT o.id, o.idempotency_key, o.request_hash, o.client_order_id, o.correlation_id, a.name, o.accepted_at,
        o.submit_before
-FROM brokers_order o JOIN brokers_account a ON a.id = o.account_id
+FROM brokers_order o JOIN brokers_account a ON a.id = coalesce(o.route[1], o.account_id)
 WHERE o.owner_id = %s AND o.idempotency_key = ANY(%s)
 """
 
@@ -83,12 +85,13 @@ class AcceptedOrder:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """One checked order on its way into the table."""
+    """One checked order on its way into the table; ``profile`` is the account it is to go to first."""
 
     id: UUID
     key: str
     request: OrderRequest
     profile: AccountProfile
+    route: tuple[int, ...]
     client_order_id: str
 
 
@@ -155,12 +158,14 @@ def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | _Refused 
     except OrderInvalidError as error:
         return ReliabilityError("VALIDATION_INVALID_ORDER", details=dict(error.problems))
     try:
-        profile = choose_account(request.account)
-        check_symbol(profile, request.terms.symbol)
+        profiles = choose_accounts(request.route)
+        for profile in profiles:
+            check_symbol(profile, request.terms.symbol)
     except ReliabilityError as error:
         return _Refused(key, request, error)
-    client_id = derive_client_order_id(account=profile.name, owner=str(owner_id), idempotency_key=key)
-    return _Candidate(uuid7(), key, request, profile, client_id)
+    client_id = derive_client_order_id(account=profiles[0].name, owner=str(owner_id), idempotency_key=key)
+    route = tuple(profile.id for profile in profiles) if len(profiles) > 1 else ()
+    return _Candidate(uuid7(), key, request, profiles[0], route, client_id)
 
 
 def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict[str, _Known]:
@@ -211,6 +216,8 @@ def _row(candidate: _Candidate) -> dict[str, Any]:
         "limit_price": _text(terms.limit_price),
         "stop_price": _text(terms.stop_price),
         "extended_hours": terms.extended_hours,
+        "route": list(candidate.route) or None,
+        "when_unavailable": candidate.request.when_unavailable,
     }
 
 

@@ -15,6 +15,7 @@ from brokers.core.order_requests import (
     parse_order_request,
 )
 from brokers.core.orders import OrderType, Side, TimeInForce
+from brokers.core.routing import WhenUnavailable
 
 MARKET = {"symbol": "AAPL", "side": "buy", "quantity": "1"}
 AMOUNTS = st.integers(1, 10**24 - 1).map(lambda units: Decimal(units).scaleb(-MAX_DECIMAL_PLACES))
@@ -141,6 +142,14 @@ def test_the_largest_and_the_smallest_amount_are_taken_exactly(number: str) -> N
         ({"account": False}, "account"),
         ({"account": []}, "account"),
         ({"account": {}}, "account"),
+        ({"route": "sim-a"}, "route"),
+        ({"route": []}, "route"),
+        ({"route": ["sim-a", 5]}, "route"),
+        ({"route": ["No Such!"]}, "route"),
+        ({"route": ["sim-a", "sim-a"]}, "route"),
+        ({"route": [f"a{number}" for number in range(9)]}, "route"),
+        ({"route": ["sim-a"], "account": "sim-b"}, "route"),
+        ({"when_unavailable": "panic"}, "when_unavailable"),
         ({"colour": "red"}, "colour"),
         ({"notional": "5"}, "quantity"),
         ({"quantity": None}, "quantity"),
@@ -173,6 +182,24 @@ def test_an_order_is_an_object(data: object) -> None:
 @pytest.mark.parametrize("account", [None, ""])
 def test_no_account_means_the_default_one(account: str | None) -> None:
     assert parse_order_request({**MARKET, "account": account}) == parse_order_request(MARKET)
+
+
+def test_a_route_is_read_in_its_order() -> None:
+    read = parse_order_request({**MARKET, "route": ["sim-b", "sim-a"], "when_unavailable": "refuse"})
+    assert (read.route, read.when_unavailable) == (("sim-b", "sim-a"), WhenUnavailable.REFUSE)
+
+
+def test_where_an_order_may_go_is_part_of_its_meaning() -> None:
+    wheres: list[dict[str, Any]] = [
+        {},
+        {"account": "sim-a"},
+        {"account": "sim-a", "when_unavailable": "refuse"},
+        {"route": ["sim-a", "sim-b"]},
+        {"route": ["sim-b", "sim-a"]},
+    ]
+    assert len({parse_order_request({**MARKET, **where}).request_hash for where in wheres}) == len(wheres)
+    named, routed = ({"account": "sim-a"}, {"route": ["sim-a"], "when_unavailable": "hold"})
+    assert parse_order_request({**MARKET, **named}) == parse_order_request({**MARKET, **routed})
 
 
 @given(st.from_regex(r"[\x21-\x7e]{1,128}", fullmatch=True))
