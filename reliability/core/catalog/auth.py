@@ -30,4 +30,24 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "AUTH_PERMISSION_DENIED", Cat.AUTHENTICATION, Sev.LOW, Do.MANUAL,
         "You may not do this.", "Ask an administrator for the permission named in the details.", http_status=403,
     ),
+    ErrorDefinition(
+        "AUTH_ACCOUNT_RESTRICTED", Cat.AUTHENTICATION, Sev.CRITICAL, Do.MANUAL,
+        "The broker has closed, suspended or restricted the account.", "Ask the broker what lifts the restriction.",
+        http_status=422, manual_steps="Read the broker's messages to the account; route orders elsewhere meanwhile.",
+        escalation="operator at once",
+    ),
+    ErrorDefinition(
+        "AUTH_NOT_ENTITLED", Cat.AUTHENTICATION, Sev.MEDIUM, Do.MANUAL,
+        "The account's subscription does not include this.",
+        "Subscribe to it at the broker, or ask for what the subscription includes.", http_status=403,
+    ),
+    ErrorDefinition(
+        "AUTH_SESSION_CONFLICT", Cat.AUTHENTICATION, Sev.HIGH, Do.RETRY_BACKOFF,
+        "Another session uses the same identity at the broker.",
+        "End the other session, or give this one an identity of its own.", retryable=True, http_status=503,
+    ),
+    ErrorDefinition(
+        "AUTH_SESSION_EXPIRED", Cat.AUTHENTICATION, Sev.MEDIUM, Do.RETRY_IMMEDIATE,
+        "The session at the broker has ended.", "It is opened anew.", retryable=True, http_status=503,
+    ),
 )  # fmt: skip

@@ -39,4 +39,42 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "The broker refused the order stream.", "It is tried again; fills come by asking meanwhile.",
         retryable=True, http_status=503,
     ),
+    ErrorDefinition(
+        "BROKER_MAINTENANCE", Cat.BROKER, Sev.HIGH, Do.RETRY_BACKOFF,
+        "The broker is under maintenance.", "It goes on when the broker is back; see the broker's status page.",
+        retryable=True, http_status=503,
+    ),
+    ErrorDefinition(
+        "BROKER_OVERLOADED", Cat.BROKER, Sev.HIGH, Do.CIRCUIT_BREAK,
+        "The broker has too much to do.", "It goes on more slowly.", retryable=True, http_status=503,
+    ),
+    ErrorDefinition(
+        "BROKER_ORDER_WOULD_MATCH", Cat.BROKER, Sev.LOW, Do.MANUAL,
+        "The order would trade or trigger at once, which its type forbids.",
+        "Set another price or another type of order.", http_status=422,
+    ),
+    ErrorDefinition(
+        "BROKER_LIMIT_REACHED", Cat.BROKER, Sev.MEDIUM, Do.MANUAL,
+        "The account has as many orders or as large a position as the broker allows.",
+        "Cancel orders that are not needed, or reduce the position.", http_status=422,
+    ),
+    ErrorDefinition(
+        "BROKER_MARGIN_CALL", Cat.BROKER, Sev.CRITICAL, Do.MANUAL,
+        "The broker warns that the account's margin is short.",
+        "Reduce the exposure or fund the account before the broker liquidates.", http_status=422,
+        manual_steps="Compare margin and positions at the broker and decide what is closed.",
+        escalation="operator at once",
+    ),
+    ErrorDefinition(
+        "BROKER_REPLACE_HALF_DONE", Cat.BROKER, Sev.CRITICAL, Do.MANUAL,
+        "Of canceling the old order and placing the new one, only one took effect.", LOOK_UP,
+        ambiguous=True, http_status=409,
+        manual_steps="Read both orders at the broker, then place or cancel what is missing.",
+        escalation="operator at once",
+    ),
+    ErrorDefinition(
+        "BROKER_NOTICE", Cat.BROKER, Sev.INFO, Do.IGNORE,
+        "The broker told something that is no failure.", "It is recorded; what it is about is read again.",
+        http_status=409,
+    ),
 )  # fmt: skip

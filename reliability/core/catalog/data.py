@@ -27,4 +27,14 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "DATA_FILL_AFTER_FINAL", Cat.DATA, Sev.HIGH, Do.MANUAL,
         "A fill arrived for an order that was final.", "It was booked; check the position.", http_status=409,
     ),
+    ErrorDefinition(
+        "DATA_FEED_INTERRUPTED", Cat.DATA, Sev.MEDIUM, Do.RETRY_IMMEDIATE,
+        "A feed was halted or reset.", "It is subscribed again and what was missed is fetched.",
+        retryable=True, http_status=503,
+    ),
+    ErrorDefinition(
+        "DATA_NOT_AVAILABLE", Cat.DATA, Sev.LOW, Do.DEGRADE,
+        "The source does not have this data.", "Ask for another time or symbol, or ask another source.",
+        http_status=404,
+    ),
 )  # fmt: skip

@@ -47,4 +47,14 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "The order stream was closed.", "It is reconnected at once and what was missed is fetched.",
         retryable=True, http_status=503,
     ),
+    ErrorDefinition(
+        "NETWORK_NOT_CONNECTED", Cat.NETWORK, Sev.HIGH, Do.RETRY_BACKOFF,
+        "There is no connection to the broker's gateway.", "Nothing was sent; it is connected anew.",
+        retryable=True, http_status=503,
+    ),
+    ErrorDefinition(
+        "NETWORK_FEED_DISCONNECTED", Cat.NETWORK, Sev.MEDIUM, Do.RETRY_BACKOFF,
+        "The broker lost the connection to a source of market data.",
+        "It comes back by itself; the gap is filled afterwards.", retryable=True, http_status=503,
+    ),
 )  # fmt: skip

@@ -21,4 +21,20 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "It goes on by itself. If it lasts, send less or raise the limit to what the other side allows.",
         retryable=True, http_status=429,
     ),
+    ErrorDefinition(
+        "RATE_LIMIT_BANNED", Cat.RATE_LIMIT, Sev.HIGH, Do.RETRY_BACKOFF,
+        "The broker has banned our address for asking too much.",
+        "It goes on when the ban ends; lower the limit of calls.", retryable=True, http_status=429,
+        escalation="operator",
+    ),
+    ErrorDefinition(
+        "RATE_LIMIT_CONNECTIONS", Cat.RATE_LIMIT, Sev.MEDIUM, Do.RETRY_BACKOFF,
+        "The account has as many connections as the broker allows.",
+        "It is tried again; end connections that are not needed.", retryable=True, http_status=429,
+    ),
+    ErrorDefinition(
+        "RATE_LIMIT_SUBSCRIPTIONS", Cat.RATE_LIMIT, Sev.MEDIUM, Do.MANUAL,
+        "The account has as many subscriptions of data as the broker allows.",
+        "End subscriptions that are not needed, or extend the plan.", http_status=429,
+    ),
 )  # fmt: skip

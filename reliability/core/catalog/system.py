@@ -94,4 +94,20 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "It is tried again when the share allows it. Look at why so many calls to the dependency fail.",
         retryable=True, http_status=503,
     ),
+    ErrorDefinition(
+        "SYSTEM_CLOCK_SKEW", Cat.SYSTEM, Sev.HIGH, Do.RETRY_BACKOFF,
+        "The broker finds our time wrong, or the request came too late.",
+        "Check the host's clock; it is sent again with the time of then.", retryable=True, http_status=503,
+    ),
+    ErrorDefinition(
+        "SYSTEM_SLOW_CONSUMER", Cat.SYSTEM, Sev.HIGH, Do.RETRY_BACKOFF,
+        "We read a stream too slowly, and the broker ended it.",
+        "It is reconnected and what was missed is fetched; subscribe to less if it recurs.",
+        retryable=True, http_status=503,
+    ),
+    ErrorDefinition(
+        "SYSTEM_CLIENT_OUTDATED", Cat.SYSTEM, Sev.HIGH, Do.MANUAL,
+        "The installed gateway or client does not know what was asked.", "Upgrade the broker's gateway or client.",
+        manual_steps="Compare the installed version with the one that the broker's documentation asks for.",
+    ),
 )  # fmt: skip

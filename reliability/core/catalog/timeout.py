@@ -27,4 +27,8 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "Decide whether it should still happen, and send it again with more time.", http_status=504,
         manual_steps="Look at what took the time: earlier attempts, waits for a limit, or a slow dependency.",
     ),
+    ErrorDefinition(
+        "TIMEOUT_LOGIN", Cat.TIMEOUT, Sev.MEDIUM, Do.RETRY_BACKOFF,
+        "The login to a stream was not finished in time.", "It is tried again.", retryable=True, http_status=504,
+    ),
 )  # fmt: skip
