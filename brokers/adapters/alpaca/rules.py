@@ -1,0 +1,107 @@
+"""What a failed reply of Alpaca's trading and data API proves.
+
+One rule outweighs the rest: a failure that is wrongly taken for "not carried out" becomes a
+doubled order. A submission, change or cancel is only called refused when Alpaca's own words prove
+it; everything else is ambiguous and must be looked up.
+
+Sources:
+    Alpaca OpenAPI documents (trading-api.json, market-data-api.json); "How to fix common trading API
+    errors at Alpaca"; replies reported in the issue trackers of Alpaca's SDKs, named row by row in the
+    corpus of the tests.
+"""
+
+import re
+from dataclasses import replace
+
+from brokers.adapters.alpaca.refusals import known_reason, refusal_code
+from brokers.adapters.failures.bodies import ErrorBody, as_code, read_body
+from brokers.adapters.failures.verdicts import ORDER_ENTRY, exists, refused, refused_for_now, unproven
+from reliability.core.classification import Operation, RawFailure
+from reliability.core.rules import Verdict
+
+SOURCE = "alpaca_rest"
+_GATEWAY_TIMEOUTS = frozenset({408, 504, 522, 524})
+_UNAVAILABLE = frozenset({502, 503, 520, 521, 523, 525, 526, 530})
+_REFUSAL_STATUSES = frozenset({400, 403, 404, 422})
+_PERMISSION = re.compile(r"^(request is )?(forbidden|unauthorized|not authorized|access denied)\W*$")
+_DUPLICATE = re.compile(r"client.?order.?id must be unique|duplicate client.?order.?id")
+_KNOWN_THING = re.compile(r"(order|asset|position|symbol|contract)\b.*not (be )?found")
+_RAW_CODE = re.compile(r"(?P<status>[1-5][0-9]{2})(?:/(?P<code>-?[0-9]{1,12}|-)?)?")
+
+
+def resolve_rest(raw: RawFailure) -> Verdict | None:
+    """Return what a failed reply proves, or None for a raw code that is no HTTP status.
+
+    The raw code is ``HTTP status/broker code`` with ``-`` for a missing one; the message is the
+    body or the message inside it.
+    """
+    match = _RAW_CODE.fullmatch(raw.raw_code.strip())
+    status = int(match["status"]) if match else raw.http_status
+    if status is None:
+        return None
+    return judge_reply(raw.operation, status, error_body(raw.message, match["code"] if match else None))
+
+
+def error_body(message: str, code: str | None = None) -> ErrorBody:
+    """Return the error document behind a raw message: the body itself, or a message next to the code it came with."""
+    body = read_body(message)
+    given = as_code(code)
+    if body.is_json:
+        return body if body.code is not None else replace(body, code=given)
+    if body.is_page or not body.message:
+        return body if given is None else replace(body, is_json=not body.is_page, code=given)
+    quoted = given is not None or bool(known_reason(body.message)) or bool(_PERMISSION.match(body.message.lower()))
+    return replace(body, is_json=quoted, code=given)
+
+
+def judge_reply(operation: Operation, status: int, error: ErrorBody) -> Verdict:
+    """Return what a reply with this status and body proves about the operation."""
+    if status == 429:
+        return refused_for_now("RATE_LIMIT_EXCEEDED")
+    if status >= 500 or status == 408:
+        return unproven(server_code(status))
+    if status < 300:
+        return _judge_success(operation, error)
+    return _judge_refusal(operation, status, error)
+
+
+def server_code(status: int) -> str:
+    """Return the code of a failure on the other side, given its HTTP status."""
+    if status in _GATEWAY_TIMEOUTS:
+        return "TIMEOUT_GATEWAY"
+    return "BROKER_UNAVAILABLE" if status in _UNAVAILABLE else "BROKER_SERVER_ERROR"
+
+
+def _judge_success(operation: Operation, error: ErrorBody) -> Verdict:
+    """Judge an error inside a success: it counts only if its reason is one that Alpaca gives before carrying out."""
+    status = (error.code or 0) // 100_000
+    known = known_reason(error.message) or _DUPLICATE.search(error.message.lower())
+    if error.is_json and (status in (401, 429) or (status in _REFUSAL_STATUSES and known)):
+        return judge_reply(operation, status, error)
+    return unproven("DATA_MALFORMED_REPLY")
+
+
+def _judge_refusal(operation: Operation, status: int, error: ErrorBody) -> Verdict:
+    if operation in ORDER_ENTRY and error.is_json and _DUPLICATE.search(error.message.lower()):
+        return exists()
+    if status in (401, 403) and _is_about_identity(status, error):
+        return refused("AUTH_INVALID_CREDENTIALS" if status == 401 else "AUTH_FORBIDDEN")
+    if status == 404 and not is_about_a_known_thing(error.code, error.message):
+        return unproven("DATA_MALFORMED_REPLY")
+    if status in _REFUSAL_STATUSES and error.is_refusal:
+        return refused(refusal_code(operation, status, error.code, error.message))
+    return unproven("DATA_MALFORMED_REPLY")
+
+
+def _is_about_identity(status: int, error: ErrorBody) -> bool:
+    """Tell a refusal of the caller from a refusal of the order, and from a page of some proxy."""
+    if not error.is_json and error.message:
+        return False
+    if status == 401 or not error.message or _PERMISSION.match(error.message.lower()):
+        return True
+    return error.code is None and refusal_code(Operation.SUBMIT, status, None, error.message) == "BROKER_ORDER_REJECTED"
+
+
+def is_about_a_known_thing(code: int | None, message: str) -> bool:
+    """Return whether a 404 speaks of an order, position or asset rather than of a path or an account."""
+    return bool(_KNOWN_THING.search(message.lower())) and (code is None or code // 100_000 == 404)
