@@ -228,7 +228,7 @@ def install(lock_path: Path) -> None:
         ):
             return
         print("uv could not install the lock; trying pip", flush=True)
-    if subprocess.run([*pip(), "install", "--progress-bar", "off", *pinned]).returncode:
+    if subprocess.run([*pip(), "install", "--no-deps", "--progress-bar", "off", *pinned]).returncode:
         raise SetupError("installing the packages failed; the message is above")
 
 
