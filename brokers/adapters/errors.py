@@ -1,6 +1,8 @@
 """How a broker call fails."""
 
-from reliability.core.taxonomy import FailureKind
+from reliability.core.catalog import get_definition
+from reliability.core.classification import ClassifiedError, Operation, RawFailure
+from reliability.core.taxonomy import ErrorCategory, FailureKind
 from reliability.core.text import storable
 
 
@@ -34,6 +36,26 @@ class BrokerCallError(BrokersError):
 
     def __str__(self) -> str:
         return f"{self.code} ({self.kind}): {self.message}"
+
+    @property
+    def category(self) -> ErrorCategory:
+        """Return the category of the code; raises ``UnknownErrorCodeError`` for a code that is not in the catalogue."""
+        return get_definition(self.code).category
+
+    def classified(self, source: str, operation: Operation) -> ClassifiedError:
+        """Return this failure as a classification: what the code says in general, what the kind proves of this call."""
+        definition = get_definition(self.code)
+        ambiguous = self.kind is FailureKind.AMBIGUOUS
+        return ClassifiedError(
+            definition=definition,
+            severity=definition.severity,
+            strategy=definition.strategy,
+            retryable=definition.retryable if ambiguous else self.kind is not FailureKind.REJECTED,
+            ambiguous=ambiguous,
+            raw=RawFailure(source, operation, self.raw_code, self.message),
+            rule="adapter",
+            retry_after_seconds=self.retry_after_seconds,
+        )
 
 
 class StreamLostError(BrokersError):

@@ -1,4 +1,4 @@
-"""What a failed call to Alpaca proves.
+"""The errors of failed calls to Alpaca: what the rules decide of a reply, and of the HTTP client's exceptions.
 
 One rule outweighs the rest: a failure that is wrongly taken for "not carried out" becomes a
 doubled order. A submission or cancel is only called refused or not sent when that is proven;
@@ -10,23 +10,28 @@ import errno
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 import aiohttp
 
-from brokers.adapters.alpaca.parsing import ParseError, parse_json
-from brokers.adapters.alpaca.refusals import refusal_code
+from brokers.adapters.alpaca.parsing import ParseError
+from brokers.adapters.alpaca.rules import error_body, judge_reply
 from brokers.adapters.errors import BrokerCallError
-from reliability.core.taxonomy import FailureKind
+from brokers.adapters.failures.bodies import read_body
+from reliability.core.catalog import get_definition
+from reliability.core.classification import Operation as CallOperation
+from reliability.core.rules import Proof, Verdict
+from reliability.core.taxonomy import ErrorCategory, FailureKind
 
 MESSAGE_LIMIT = 500
 RETRY_AFTER_LIMIT_SECONDS = 60.0
 CODES = frozenset(
     {
+        "AUTH_ACCOUNT_RESTRICTED",
         "AUTH_FORBIDDEN",
+        "AUTH_NOT_ENTITLED",
         "AUTH_INVALID_CREDENTIALS",
         "BROKER_ASSET_NOT_TRADABLE",
         "BROKER_DUPLICATE_CLIENT_ORDER_ID",
@@ -62,11 +67,7 @@ CODES = frozenset(
     }
 )
 
-_GATEWAY_TIMEOUTS = frozenset({408, 504, 522, 524})
-_UNAVAILABLE = frozenset({502, 503, 520, 521, 523})
-_REFUSAL_STATUSES = frozenset({400, 403, 404, 422})
-_PERMISSION = re.compile(r"^(request is )?(forbidden|unauthorized|not authorized|access denied)\W*$")
-_DUPLICATE = re.compile(r"client.?order.?id must be unique|duplicate client.?order.?id")
+_CURABLE = frozenset({"AUTH_FORBIDDEN", "AUTH_INVALID_CREDENTIALS"})
 _UNREACHABLE_ERRNOS = {errno.ECONNREFUSED: "NETWORK_CONNECT_REFUSED", errno.ETIMEDOUT: "TIMEOUT_CONNECT"}
 
 
@@ -78,19 +79,6 @@ class Operation(StrEnum):
     QUERY = "query"
 
 
-@dataclass(frozen=True, slots=True)
-class _ErrorBody:
-    """The broker's own error document, or the lack of one."""
-
-    is_json: bool
-    code: int | None
-    message: str
-
-    @property
-    def is_refusal(self) -> bool:
-        return self.is_json and (self.code is not None or bool(self.message))
-
-
 def classify_response(
     operation: Operation, status: int, headers: Mapping[str, str], body: str, now: datetime
 ) -> BrokerCallError:
@@ -98,29 +86,27 @@ def classify_response(
 
     ``headers`` must be looked up without regard to case. ``body`` may be anything at all.
     """
-    error = _read_body(body)
-    kind, code = _judge(operation, status, error)
+    error = error_body(body)
+    verdict = judge_reply(CallOperation(operation.value), status, error)
+    kind = _kind(operation, verdict)
     message = error.message or f"HTTP {status} without a message"
     retry_after = _retry_after(headers, now) if kind is FailureKind.THROTTLED or status >= 500 else None
     raw_code = f"{status}/{'-' if error.code is None else error.code}"
-    return BrokerCallError(kind, code, message[:MESSAGE_LIMIT], raw_code, retry_after)
+    return BrokerCallError(kind, verdict.code, message[:MESSAGE_LIMIT], raw_code, retry_after)
 
 
-def _judge(operation: Operation, status: int, error: _ErrorBody) -> tuple[FailureKind, str]:
-    unproven = unproven_kind(operation)
-    if status == 429:
-        return FailureKind.THROTTLED, "RATE_LIMIT_EXCEEDED"
-    if status >= 500 or status == 408:
-        return unproven, _server_code(status)
-    if operation is Operation.SUBMIT and _DUPLICATE.search(error.message.lower()):
-        return FailureKind.AMBIGUOUS, "BROKER_DUPLICATE_CLIENT_ORDER_ID"
-    if status in (401, 403) and _is_about_identity(status, error):
-        return FailureKind.TRANSIENT, "AUTH_INVALID_CREDENTIALS" if status == 401 else "AUTH_FORBIDDEN"
-    if status == 404 and not is_about_a_known_thing(error.code, error.message):
-        return unproven, "DATA_MALFORMED_REPLY"
-    if status in _REFUSAL_STATUSES and error.is_refusal:
-        return FailureKind.REJECTED, refusal_code(operation.value, status, error.code, error.message)
-    return unproven, "DATA_MALFORMED_REPLY"
+def _kind(operation: Operation, verdict: Verdict) -> FailureKind:
+    """Return what a verdict proves about the operation.
+
+    An order outlives bad credentials: they can be replaced while it waits, so it is not rejected for them.
+    """
+    if verdict.proof in (Proof.UNPROVEN, Proof.EXISTS):
+        return unproven_kind(operation)
+    if get_definition(verdict.code).category is ErrorCategory.RATE_LIMIT:
+        return FailureKind.THROTTLED
+    if verdict.proof is Proof.NOT_SENT or verdict.retryable or verdict.code in _CURABLE:
+        return FailureKind.TRANSIENT
+    return FailureKind.REJECTED
 
 
 def unproven_kind(operation: Operation) -> FailureKind:
@@ -128,34 +114,12 @@ def unproven_kind(operation: Operation) -> FailureKind:
     return FailureKind.TRANSIENT if operation is Operation.QUERY else FailureKind.AMBIGUOUS
 
 
-def _server_code(status: int) -> str:
-    if status in _GATEWAY_TIMEOUTS:
-        return "TIMEOUT_GATEWAY"
-    return "BROKER_UNAVAILABLE" if status in _UNAVAILABLE else "BROKER_SERVER_ERROR"
-
-
-def _is_about_identity(status: int, error: _ErrorBody) -> bool:
-    """Tell a refusal of the caller from a refusal of the order, and from a page of some proxy."""
-    if not error.is_json and error.message:
-        return False
-    if status == 401 or not error.message or _PERMISSION.match(error.message.lower()):
-        return True
-    return error.code is None and refusal_code("submit", status, None, error.message) == "BROKER_ORDER_REJECTED"
-
-
-def is_about_a_known_thing(code: int | None, message: str) -> bool:
-    """Return whether a 404 speaks of an order, position or asset rather than of a path or an account."""
-    return bool(re.search(r"(order|asset|position|symbol)\b.*not (be )?found", message.lower())) and (
-        code is None or code // 100_000 == 404
-    )
-
-
 def is_absent_order(status: int, body: str) -> bool:
     """Return whether a reply is the broker's own word that there is no such order.
 
     Proxies, wrong paths and unknown accounts answer 404 as well: those say nothing about orders.
     """
-    error = _read_body(body)
+    error = read_body(body)
     known_code = error.code in (None, 40410000)
     return status == 404 and error.is_json and known_code and "order not found" in error.message.lower()
 
@@ -216,23 +180,6 @@ def _describe(exception: BaseException) -> str:
     if isinstance(exception, aiohttp.ClientResponseError):
         return exception.message  # the whole of it holds the request headers
     return str(exception) or "no details"
-
-
-def _read_body(body: str) -> _ErrorBody:
-    try:
-        document = parse_json(body)
-    except ParseError:
-        return _ErrorBody(False, None, " ".join(body.split())[:MESSAGE_LIMIT])
-    if not isinstance(document, dict):
-        return _ErrorBody(False, None, " ".join(body.split())[:MESSAGE_LIMIT])
-    code, message = document.get("code"), document.get("message")
-    return _ErrorBody(True, _as_code(code), message if isinstance(message, str) else "")
-
-
-def _as_code(code: object) -> int | None:
-    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 12:
-        return int(code)
-    return code if isinstance(code, int) and not isinstance(code, bool) else None
 
 
 def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -2,7 +2,12 @@
 
 import re
 
-_FUNDS = r"insufficient (day ?trading |intraday |options )?(buying power|funds|margin)|not enough buying power"
+from reliability.core.classification import Operation
+
+_FUNDS = (
+    r"insufficient (day ?trading |intraday |options |non-marginable )?(buying power|funds|margin|cash)"
+    r"|not enough (buying power|cash)"
+)
 # In message order: the first that fits wins, so the narrower reason stands above the wider one.
 _BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), code)
@@ -16,26 +21,43 @@ _BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"no available position|position (does not exist|not found)", "BROKER_INSUFFICIENT_POSITION"),
         (r"market (is )?(currently )?(closed|not open)|outside (of )?(regular )?market hours", "BROKER_MARKET_CLOSED"),
         (r"could not find (us_equity|crypto|us_option|asset|symbol)", "VALIDATION_UNKNOWN_SYMBOL"),
-        (r"(asset|symbol)\b.* not found|(invalid|unknown) symbol", "VALIDATION_UNKNOWN_SYMBOL"),
+        (
+            r"(asset|symbol|option contract)\b.* not found|(invalid|unknown) symbol|code=400.*invalid symbol",
+            "VALIDATION_UNKNOWN_SYMBOL",
+        ),
         (r"not (currently )?(tradable|active)|is inactive|trading halt|is halted", "BROKER_ASSET_NOT_TRADABLE"),
+        (r"subscription does not (permit|allow)|insufficient subscription", "AUTH_NOT_ENTITLED"),
         (r"not cancel+able|already in .*state|unable to cancel", "BROKER_ORDER_NOT_CANCELABLE"),
-        (r"order not found", "BROKER_ORDER_NOT_FOUND"),
+        (r"order (is )?not found", "BROKER_ORDER_NOT_FOUND"),
+        (
+            r"account .*(is|has been) (closed|suspended|blocked|restricted)|trading (is|has been) (blocked|suspended)",
+            "AUTH_ACCOUNT_RESTRICTED",
+        ),
         (r"not allowed|not eligible|not authorized|restricted|user request|liquidation", "BROKER_ORDER_REJECTED"),
     )
 )
 _BY_BROKER_CODE = {40310100: "BROKER_PATTERN_DAY_TRADER"}
+_READS = frozenset({Operation.QUERY, Operation.ACCOUNT, Operation.DATA, Operation.STREAM, Operation.CONNECT})
 
 
-def refusal_code(operation: str, status: int, broker_code: int | None, message: str) -> str:
-    """Return the catalogue code of a refusal, given the operation, HTTP status, broker code and message."""
+def known_reason(message: str) -> str:
+    """Return the catalogue code of a reason that Alpaca is known to give, or nothing."""
     text = message.lower()
     for pattern, code in _BY_MESSAGE:
         if pattern.search(text):
             return code
-    if broker_code in _BY_BROKER_CODE:
-        return _BY_BROKER_CODE[broker_code]
-    if operation == "query":
+    return ""
+
+
+def refusal_code(operation: Operation, status: int, broker_code: int | None, message: str) -> str:
+    """Return the catalogue code of a refusal, given the operation, HTTP status, broker code and message."""
+    reason = known_reason(message) or _BY_BROKER_CODE.get(broker_code or 0, "")
+    if reason:
+        return reason
+    if operation in _READS:
         return "VALIDATION_INVALID_REQUEST"
-    if operation == "cancel" and status == 422:
+    if operation is Operation.CANCEL and status == 422:
         return "VALIDATION_INVALID_REQUEST" if broker_code == 40010001 else "BROKER_ORDER_NOT_CANCELABLE"
+    if operation is Operation.MODIFY and status == 422 and "replace" in message.lower():
+        return "VALIDATION_ORDER_FINAL"
     return "VALIDATION_INVALID_ORDER" if status in (400, 422) else "BROKER_ORDER_REJECTED"

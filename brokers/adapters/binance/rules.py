@@ -187,7 +187,7 @@ def _judge_server(status: int, text: str, message: str) -> Verdict:
     if status == 503 and not is_page(message):
         if re.search(r"unknown error|please check your request", text):
             return unproven("TIMEOUT_GATEWAY")
-        if re.fullmatch(r"service unavailable\.?", text.strip()):
+        if text.strip() == "service unavailable.":
             return refused_for_now("BROKER_UNAVAILABLE")
         if re.search(r"overloaded|server (is )?busy|throttled by system", text):
             return refused_for_now("BROKER_OVERLOADED")
