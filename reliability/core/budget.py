@@ -41,6 +41,9 @@ class BudgetPolicy:
         return self.ttl_seconds / SLOTS
 
 
+DEFAULT_BUDGET = BudgetPolicy()
+
+
 class RetryBudget:
     """The budget of one dependency as one process sees it; not safe in threads by itself.
 

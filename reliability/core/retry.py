@@ -1,5 +1,6 @@
 """When to try again: waits between attempts, limits of a whole operation, and what other sides ask for."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -177,6 +178,33 @@ def pace_delay(
     spread = (position + draw) / per_second
     longest = spread_max.total_seconds()
     return cooldown + timedelta(seconds=spread if spread <= longest else draw * longest)
+
+
+class Pacer:
+    """Gives waiting work of one process its moments to come back: one to a slot, in the order of asking.
+
+    ``per_second`` is the pace of all processes together. Not safe in threads in the strict sense: two
+    callers at the same instant may get the same slot, each a drawn moment of it.
+    """
+
+    def __init__(self, per_second: float, spread_max: timedelta = timedelta(seconds=60)) -> None:
+        if per_second <= 0:
+            raise ValueError("per_second is positive")
+        self._per_second = per_second
+        self._spread_max = spread_max
+        self._next_free = -math.inf
+
+    def delay(self, now: float, cooldown: timedelta, draw: float, processes: int = 1) -> timedelta:
+        """Return the wait from ``now`` (seconds of any clock that does not go back), at least ``cooldown``.
+
+        Whoever asks for a slot further away than the longest spread looks again within it.
+        """
+        pace = self._per_second / processes
+        ready = now + cooldown.total_seconds()
+        position = max(0.0, self._next_free - ready) * pace
+        if position / pace < self._spread_max.total_seconds():
+            self._next_free = max(self._next_free, ready) + 1 / pace
+        return pace_delay(cooldown, position, pace, draw, self._spread_max)
 
 
 def retry_cost(error: ClassifiedError) -> int:

@@ -40,10 +40,11 @@ class LimitStore:
 
     A trip takes at most ``TRIP_SECONDS``. After the first failure no call tries again: the thread
     finds out when Redis is back, so an outage costs each caller one short wait at most. The thread
-    starts with the first trip, after a fork anew.
+    starts with the first trip, after a fork anew. With a blank ``url`` each process is alone for good.
     """
 
     def __init__(self, url: str) -> None:
+        self._has_server = bool(url)
         self._client = _client(url, TRIP_SECONDS)
         self._listening = _client(url, 1.0)
         self._scripts: dict[str, Any] = {}
@@ -51,7 +52,7 @@ class LimitStore:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
-        self.is_away = False
+        self.is_away = not url
         self.errors = 0
         tell_of_forks(self)
 
@@ -59,7 +60,7 @@ class LimitStore:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = None
-        self.is_away = False
+        self.is_away = not self._has_server
 
     def keep(self, kept: Kept) -> None:
         """Flush ``kept`` every second and let it hear pauses, as long as it lives."""
@@ -68,7 +69,7 @@ class LimitStore:
 
     def run(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> list[int] | None:
         """Run ``script`` and return its numbers, or None when Redis is away; never raises for that."""
-        if self._thread is None:
+        if self._thread is None and self._has_server:
             self._start()
         if self.is_away:
             return None
@@ -147,7 +148,7 @@ class LimitStore:
 
 def _client(url: str, seconds: float) -> "redis.Redis":
     return redis.Redis.from_url(
-        url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0)
+        url or "redis://", socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0)
     )
 
 

@@ -1,0 +1,83 @@
+"""What a failed attempt means: for the circuit, for everybody's pace, and for a further attempt."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from reliability.core.classification import ClassifiedError
+from reliability.core.retry import is_retryable, next_delay, retry_cost
+from reliability.core.taxonomy import ErrorCategory
+from reliability.services.circuits import CircuitOpenError
+from reliability.services.guarding.attempt import Attempt, Ending
+from reliability.services.guarding.errors import CallRefusedError
+from reliability.services.guarding.outcomes import CallResult
+from reliability.services.guarding.parts import Classify
+from reliability.services.guarding.policy import CircuitEffect, GuardPolicy
+
+REFUSALS = (CallRefusedError, CircuitOpenError)
+_UNNAMED_WAIT_SECONDS = 30.0
+_UNNAMED_PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """``pause_seconds`` is for every caller of the account; ``delay_seconds`` None means no further attempt.
+
+    ``cost`` is what a further attempt takes from the retry budget.
+    """
+
+    effect: CircuitEffect
+    pause_seconds: float = 0.0
+    delay_seconds: float | None = None
+    cost: int = 1
+
+
+_SAYS_NOTHING = Judgement(CircuitEffect.NONE)
+
+
+def judge(
+    policy: GuardPolicy, classify: Classify, attempt: Attempt, error: BaseException, now: float, draw: float
+) -> Judgement:
+    """Return what ``error`` means, and note in ``attempt`` how it ended so far."""
+    if not isinstance(error, Exception):
+        attempt.ending = Ending(CallResult.CANCELED)
+        return _SAYS_NOTHING
+    if isinstance(error, REFUSALS):  # of a guard inside this call, about another dependency
+        attempt.ending = Ending(CallResult.FAILED, str(error.code))
+        return _SAYS_NOTHING
+    classified = classify(error, policy.source, policy.operation)
+    attempt.ending = Ending(CallResult.FAILED, classified.code, classified)
+    is_declared = isinstance(error, policy.failures)
+    effect = CircuitEffect.FAILURE if is_declared else policy.effect(classified)
+    pause = pause_seconds(classified)
+    delay = _next_delay(policy, attempt, classified, now, draw)
+    return Judgement(effect, pause, delay, retry_cost(classified))
+
+
+def pause_seconds(error: ClassifiedError) -> float:
+    """Return how long nobody should call the account after ``error``: more than 0 only for its rate limit."""
+    if error.category is not ErrorCategory.RATE_LIMIT:
+        return 0.0
+    return _UNNAMED_PAUSE_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
+
+
+def refusal_seconds(refusal: Exception) -> float:
+    """Return how long asking again is pointless after a call was refused."""
+    if isinstance(refusal, CallRefusedError):
+        return refusal.wait_seconds
+    seconds = getattr(refusal, "remaining_seconds", None)
+    return _UNNAMED_WAIT_SECONDS if seconds is None else float(seconds)
+
+
+def _next_delay(policy: GuardPolicy, attempt: Attempt, error: ClassifiedError, now: float, draw: float) -> float | None:
+    if policy.retry.max_attempts == 1 or not is_retryable(policy.retry, error, idempotent=policy.idempotent):
+        return None
+    named = max(error.retry_after_seconds or 0.0, pause_seconds(error))
+    elapsed = timedelta(seconds=now - attempt.started_at)
+    delay = next_delay(policy.retry, attempt.attempts, elapsed, draw, timedelta(seconds=named))
+    if delay is None:
+        return None
+    if now + delay.total_seconds() >= attempt.deadline:
+        assert attempt.ending is not None
+        attempt.ending.stopped_by = "TIMEOUT_DEADLINE_PASSED"
+        return None
+    return delay.total_seconds()
