@@ -25,9 +25,9 @@ def refused(code: str) -> Verdict:
     return Verdict(code, Proof.REFUSED, retryable=False, strategy=RecoveryStrategy.MANUAL)
 
 
-def refused_for_now(code: str) -> Verdict:
+def refused_for_now(code: str, strategy: RecoveryStrategy | None = None) -> Verdict:
     """Return that the broker provably did not carry it out, and that the same may be sent again later."""
-    return Verdict(code, Proof.REFUSED, retryable=True)
+    return Verdict(code, Proof.REFUSED, retryable=True, strategy=strategy)
 
 
 def exists(code: str = "BROKER_DUPLICATE_CLIENT_ORDER_ID") -> Verdict:

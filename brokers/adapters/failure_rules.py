@@ -1,0 +1,20 @@
+"""The rules of every broker's failures, by the source they speak for."""
+
+from collections.abc import Mapping
+
+from brokers.adapters.alpaca import rules as alpaca
+from brokers.adapters.alpaca import sdk_rules as alpaca_sdk
+from brokers.adapters.alpaca import stream_rules as alpaca_stream
+from brokers.adapters.binance import rules as binance
+from brokers.adapters.ccxt import rules as ccxt
+from brokers.adapters.ib import rules as ib
+from reliability.core.rules import Resolver
+
+RESOLVERS: Mapping[str, Resolver] = {
+    alpaca.SOURCE: alpaca.resolve_rest,
+    alpaca_stream.SOURCE: alpaca_stream.resolve_stream,
+    alpaca_sdk.SOURCE: alpaca_sdk.resolve_sdk,
+    ccxt.SOURCE: ccxt.resolve_ccxt,
+    binance.SOURCE: binance.resolve_binance,
+    ib.SOURCE: ib.resolve_ib,
+}
