@@ -32,6 +32,7 @@ class Admission:
         self._sleep = sleep
         self._sleep_async = sleep_async
         self._admit = parts.circuit.admit
+        self._admit_async = parts.circuit.admit_async
         self._wait_limit = policy.wait_limit.total_seconds()
         self._is_limited = any((parts.bulkhead, parts.places, parts.limiter))
         self._counts_calls = policy.retry.max_attempts > 1
@@ -59,7 +60,7 @@ class Admission:
         try:
             if attempt.deadline != math.inf:
                 self._check_deadline(attempt)
-            attempt.permit = self._admit()
+            attempt.permit = await self._admit_async()
             if self._is_limited:
                 await self._take_limits_async(attempt)
         except BaseException as error:
@@ -137,7 +138,7 @@ class Admission:
                 raise refusal
             self._release(attempt)
             await self._sleep_async(refusal.wait_seconds)
-            attempt.permit = self._admit()
+            attempt.permit = await self._admit_async()
 
     def _take_room(self, attempt: Attempt, left: float) -> CallRefusedError | None:
         bulkhead, priority = self._parts.bulkhead, self._policy.priority
@@ -162,7 +163,7 @@ class Admission:
         self._release(attempt)
         attempt.has_room = await bulkhead.enter_within_async(priority, left)
         if attempt.has_room:
-            attempt.permit = self._admit()
+            attempt.permit = await self._admit_async()
         return None if attempt.has_room else self._full()
 
     def _take_place(self, attempt: Attempt) -> CallRefusedError | None:

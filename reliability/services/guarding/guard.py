@@ -13,11 +13,11 @@ from reliability.core.correlation import current_correlation_id
 from reliability.core.fallback import Answer, Fallback
 from reliability.core.retry import Pacer
 from reliability.services.guarding.admission import FULL_WAIT_SECONDS, Admission
-from reliability.services.guarding.attempt import Attempt
+from reliability.services.guarding.attempt import Attempt, Judgement
 from reliability.services.guarding.deadlines import current_deadline
 from reliability.services.guarding.fallbacks import fall_back
 from reliability.services.guarding.held import HeldAttempt
-from reliability.services.guarding.judging import Judgement, judge
+from reliability.services.guarding.judging import judge
 from reliability.services.guarding.outcomes import CallOutcome, CallResult, record, wants_successes
 from reliability.services.guarding.parts import Parts, connect_parts
 from reliability.services.guarding.policy import CircuitEffect, GuardPolicy
@@ -160,6 +160,21 @@ class Guard:
                 if token is not None:
                     current_deadline.reset(token)
             self._sleep(delay)
+
+    def try_once(self, attempt: Attempt, function: Callable[..., R], args: Any, kwargs: Any) -> R:
+        """Make one attempt for a caller that arranges further ones: ``attempt.judgement`` says when."""
+        (self._admission or self._connect()).enter(attempt)
+        token = self.set_deadline(attempt)
+        try:
+            value = function(*args, **kwargs)
+        except BaseException as error:
+            attempt.judgement = self.fail(attempt, error)
+            raise
+        finally:
+            if token is not None:
+                current_deadline.reset(token)
+        self.succeed(attempt)
+        return value
 
     async def run_async(self, attempt: Attempt, function: Callable[..., Awaitable[R]], args: Any, kwargs: Any) -> R:
         """Like ``run`` for a coroutine function."""

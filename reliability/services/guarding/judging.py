@@ -1,13 +1,13 @@
 """What a failed attempt means: for the circuit, for everybody's pace, and for a further attempt."""
 
-from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from reliability.core.classification import ClassifiedError
 from reliability.core.retry import is_retryable, next_delay, retry_cost
 from reliability.core.taxonomy import ErrorCategory
 from reliability.services.circuits import CircuitOpenError
-from reliability.services.guarding.attempt import Attempt, Ending
+from reliability.services.guarding.attempt import Attempt, Ending, Judgement
 from reliability.services.guarding.errors import CallRefusedError
 from reliability.services.guarding.outcomes import CallResult
 from reliability.services.guarding.parts import Classify
@@ -18,33 +18,24 @@ _UNNAMED_WAIT_SECONDS = 30.0
 _UNNAMED_PAUSE_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """``pause_seconds`` is for every caller of the account; ``delay_seconds`` None means no further attempt.
-
-    ``cost`` is what a further attempt takes from the retry budget.
-    """
-
-    effect: CircuitEffect
-    pause_seconds: float = 0.0
-    delay_seconds: float | None = None
-    cost: int = 1
-
-
 _SAYS_NOTHING = Judgement(CircuitEffect.NONE)
 
 
 def judge(
     policy: GuardPolicy, classify: Classify, attempt: Attempt, error: BaseException, now: float, draw: float
 ) -> Judgement:
-    """Return what ``error`` means, and note in ``attempt`` how it ended so far."""
+    """Return what ``error`` means, and note in ``attempt`` how it ended so far.
+
+    An exception with a method ``classified(source, operation)`` says by itself what it is.
+    """
     if not isinstance(error, Exception):
         attempt.ending = Ending(CallResult.CANCELED)
         return _SAYS_NOTHING
     if isinstance(error, REFUSALS):  # of a guard inside this call, about another dependency
         attempt.ending = Ending(CallResult.FAILED, str(error.code))
         return _SAYS_NOTHING
-    classified = classify(error, policy.source, policy.operation)
+    own = getattr(error, "classified", None)  # an adapter's error knows best what it proves
+    classified: ClassifiedError = (own or partial(classify, error))(policy.source, policy.operation)
     attempt.ending = Ending(CallResult.FAILED, classified.code, classified)
     is_declared = isinstance(error, policy.failures)
     effect = CircuitEffect.FAILURE if is_declared else policy.effect(classified)

@@ -19,11 +19,14 @@ _LEASE_MARGIN_SECONDS = 5.0
 Classify = Callable[[Exception, str, Operation], ClassifiedError]
 
 
-class CircuitLike(Protocol):
+class Gate(Protocol):
     """What a guard asks of a circuit."""
 
     def admit(self) -> Any:
         """Return a permit with ``succeed``, ``fail``, ``fail_async`` and ``release``, or raise."""
+
+    async def admit_async(self) -> Any:
+        """As ``admit``, without blocking the event loop."""
 
     def wait_seconds(self) -> float:
         """Return how long calls are refused from now."""
@@ -33,7 +36,7 @@ class CircuitLike(Protocol):
 class Parts:
     """The connected parts of one guard; ``processes`` is how many processes share the pace of a recovery."""
 
-    circuit: CircuitLike
+    circuit: Gate
     budget: SharedBudget
     limiter: RateLimiter | None = None
     bulkhead: Bulkhead | None = None
