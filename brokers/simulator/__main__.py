@@ -11,6 +11,7 @@ from aiohttp import web
 
 from brokers.simulator.app import build_app
 from brokers.simulator.broker import Broker
+from brokers.simulator.ib.connection import ApiSocket
 from brokers.simulator.ledger import LEDGER_NAME, LedgerError
 from brokers.simulator.ledger_writer import LedgerWriter
 from brokers.simulator.settings import Settings, parse_settings
@@ -34,9 +35,26 @@ async def serve(settings: Settings) -> None:
         await site.start()
         port = runner.addresses[0][1]
         print(f"simulator {settings.name} listening on http://{settings.host}:{port}", flush=True)
+        api = await _serve_ib(broker) if settings.ib_port is not None else None
         await _run_until_stopped(broker)
         broker.streams.disconnect_all()
+        broker.gateway.disconnect_all()
+        if api is not None:
+            api.close()
         await runner.cleanup()
+
+
+async def _serve_ib(broker: Broker) -> asyncio.Server:
+    """Listen for TWS clients as well, and say where."""
+
+    async def serve_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ApiSocket(broker.gateway, reader, writer).serve()
+
+    settings = broker.settings
+    server = await asyncio.start_server(serve_client, settings.host, settings.ib_port)
+    port = server.sockets[0].getsockname()[1]
+    print(f"simulator {settings.name} listening for TWS clients on tcp://{settings.host}:{port}", flush=True)
+    return server
 
 
 async def _run_until_stopped(broker: Broker) -> None:

@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 from brokers.simulator.account import Account
 from brokers.simulator.book import Book
 from brokers.simulator.faults import Fault, FaultBoard, FaultKind
+from brokers.simulator.ib.gateway import Gateway
 from brokers.simulator.instruments import Instrument, choose_instruments
 from brokers.simulator.ledger import LEDGER_NAME, read_records
 from brokers.simulator.ledger_writer import LedgerWriter
@@ -20,7 +21,7 @@ from brokers.simulator.rate_window import RateWindow
 from brokers.simulator.settings import Settings
 from brokers.simulator.stream import StreamHub
 from brokers.simulator.trading import run_tick
-from brokers.simulator.venue import Venue, VenueRules
+from brokers.simulator.venue import Event, Venue, VenueRules
 from brokers.simulator.wire import Json, order_json
 
 
@@ -38,6 +39,7 @@ class Broker:
         draws = random.Random(settings.seed)  # noqa: S311 -- reproducible, not secret
         self.faults = FaultBoard(time.monotonic, random.Random(settings.seed).random, self._fault_ended)  # noqa: S311
         self.streams = StreamHub(ledger, self.faults, self.instruments, draws.random)
+        self.gateway = Gateway(self, settings.ib_account, settings.ib_master_client_id)
         self.venue = Venue(
             book=Book(Account(settings.cash, settings.multiplier)),
             instruments=self.instruments,
@@ -46,7 +48,7 @@ class Broker:
             draws=draws,
             clock=lambda: datetime.now(UTC),
             write=ledger.append,
-            publish=self.streams.publish,
+            publish=self._publish,
         )
         for instrument in choose_instruments(settings.symbols).values():
             self._offer(instrument.symbol)
@@ -65,6 +67,8 @@ class Broker:
             elif record["kind"] == "accepted":
                 self._offer(record["order"]["symbol"])
             self.venue.book.apply(record)
+            if record["kind"] == "ib_order":
+                self.gateway.replay(record)
         for symbol, price in self.venue.book.last_prices.items():
             self._offer(symbol)
             self.venue.walks[symbol].put(price, held=False)
@@ -107,6 +111,8 @@ class Broker:
         self.venue.is_open = not self.settings.market_closed and find(FaultKind.MARKET_CLOSED) is None
         self.venue.is_matching = find(FaultKind.PAUSE_MATCHING) is None
         self.venue.is_deduplicating = find(FaultKind.NO_DEDUPE) is None
+        unlinked = find(FaultKind.IB_LINK_DOWN)
+        self.gateway.set_link(None if unlinked is None else bool(unlinked.parameters.get("data_lost", False)))
 
     def is_known_key(self, key: str, secret: str) -> bool:
         settings = self.settings
@@ -118,6 +124,10 @@ class Broker:
 
     def render(self, order: Order) -> Json:
         return order_json(order, self.instruments[order.symbol])
+
+    def _publish(self, event: Event) -> None:
+        self.streams.publish(event)
+        self.gateway.publish(event)
 
     def _offer(self, symbol: str) -> None:
         """Make a symbol tradable. A ledger may name one that the command line no longer does."""

@@ -36,6 +36,8 @@ class FaultKind(StrEnum):
     MARKET_CLOSED = "market_closed"
     NO_DEDUPE = "no_dedupe"
     PAUSE_MATCHING = "pause_matching"
+    IB_ERROR = "ib_error"
+    IB_LINK_DOWN = "ib_link_down"
 
 
 REPLY_KINDS = frozenset(
@@ -49,8 +51,11 @@ REPLY_KINDS = frozenset(
         FaultKind.WRONG_DATA,
     }
 )
+IB_REPLY_KINDS = REPLY_KINDS | {FaultKind.IB_ERROR}
 FILL_KINDS = frozenset({FaultKind.DUPLICATE_FILLS, FaultKind.DELAY_FILLS, FaultKind.REORDER_FILLS})
-CONDITION_KINDS = frozenset({FaultKind.MARKET_CLOSED, FaultKind.NO_DEDUPE, FaultKind.PAUSE_MATCHING})
+CONDITION_KINDS = frozenset(
+    {FaultKind.MARKET_CLOSED, FaultKind.NO_DEDUPE, FaultKind.PAUSE_MATCHING, FaultKind.IB_LINK_DOWN}
+)
 
 Check = Callable[[Any], bool]
 
@@ -111,6 +116,14 @@ PARAMETERS: dict[FaultKind, dict[str, Check]] = {
     FaultKind.MARKET_CLOSED: {"mode": _one_of("queue", "refuse")},
     FaultKind.NO_DEDUPE: {},
     FaultKind.PAUSE_MATCHING: {},
+    FaultKind.IB_ERROR: {
+        "code": _is_count,
+        "message": _is_text,
+        "applied": _is_flag,
+        "answered": _is_flag,
+        "status": _one_of("Inactive", "Cancelled"),
+    },
+    FaultKind.IB_LINK_DOWN: {"data_lost": _is_flag},
 }
 COMMON_FIELDS: dict[str, tuple[Check, str]] = {
     "probability": (lambda value: _is_number(value) and value <= 1, "a number from 0 to 1"),

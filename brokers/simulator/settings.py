@@ -29,6 +29,9 @@ class Settings:
     allow_short: bool
     dedupe: bool
     market_closed: bool
+    ib_port: int | None
+    ib_account: str
+    ib_master_client_id: int
 
 
 def _money(text: str) -> Decimal:
@@ -91,6 +94,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--allow-short", action="store_true", help="let orders sell more than is held")
     add("--no-dedupe", action="store_true", help="accept a client_order_id more than once")
     add("--market-closed", action="store_true", help="start with the market closed: orders wait")
+    add("--ib-port", type=_port, help="also speak the TWS socket protocol on this port, 0 for a free one")
+    add("--ib-account", default="DU1234567", help="account number shown to TWS clients (default DU1234567)")
+    add("--ib-master-client-id", type=int, default=99, help="TWS client that hears of all orders (default 99)")
     return parser
 
 
@@ -118,6 +124,9 @@ def parse_settings(arguments: Sequence[str] | None, environment: Mapping[str, st
         liquidity=given.liquidity,
         partial_probability=given.partial_probability,
         allow_short=given.allow_short,
-        dedupe=not given.no_dedupe,
+        dedupe=not given.no_dedupe and given.ib_port is None,
         market_closed=given.market_closed,
+        ib_port=given.ib_port,
+        ib_account=given.ib_account,
+        ib_master_client_id=given.ib_master_client_id,
     )

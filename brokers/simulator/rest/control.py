@@ -62,7 +62,7 @@ class ControlRoutes:
         except FaultRequestError as error:
             raise _unprocessable(str(error)) from error
         if fault.kind is FaultKind.DISCONNECT_STREAMS:
-            fault.hits = self.broker.streams.disconnect_all()
+            fault.hits = self.broker.streams.disconnect_all() + self.broker.gateway.disconnect_all()
             self.broker.ledger.append({"kind": "fault_on", "fault": fault.summary(time.monotonic())})
         else:
             self.broker.switch_on(fault)
