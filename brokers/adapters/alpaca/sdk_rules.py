@@ -14,7 +14,15 @@ import re
 
 from brokers.adapters.alpaca.rules import error_body, judge_reply
 from brokers.adapters.alpaca.stream_rules import resolve_stream
-from brokers.adapters.failures.bodies import ErrorBody, as_code, find_body, find_status, read_body
+from brokers.adapters.failures.bodies import (
+    ErrorBody,
+    as_code,
+    find_body,
+    find_page_status,
+    find_status,
+    is_page,
+    read_body,
+)
 from brokers.adapters.failures.transport import judge_causes, judge_exception, short_name
 from brokers.adapters.failures.verdicts import EFFECTFUL, not_sent, unproven
 from reliability.core.classification import Operation, RawFailure
@@ -52,7 +60,8 @@ def resolve_sdk(raw: RawFailure) -> Verdict | None:
 
 
 def _api_error(raw: RawFailure) -> Verdict:
-    body = find_body(raw.message) or error_body(raw.message)
+    body = None if is_page(raw.message) else find_body(raw.message)
+    body = body or error_body(raw.message)
     status = raw.http_status or _named_status(raw) or _implied_status(body)
     if status is None:
         return unproven("DATA_MALFORMED_REPLY")
@@ -61,7 +70,11 @@ def _api_error(raw: RawFailure) -> Verdict:
 
 def _named_status(raw: RawFailure) -> int | None:
     match = re.search(r"\b([1-5][0-9]{2})\b", raw.raw_code)
-    return int(match.group(1)) if match else find_status(raw.message) or _client_error(raw.message)
+    return (
+        int(match.group(1))
+        if match
+        else (find_status(raw.message) or _client_error(raw.message) or find_page_status(raw.message))
+    )
 
 
 def _client_error(text: str) -> int | None:

@@ -85,7 +85,7 @@ def resolve_binance(raw: RawFailure) -> Verdict | None:
     message is the text or the whole body.
     """
     match = _RAW_CODE.fullmatch(raw.raw_code.strip())
-    body = find_body(raw.message) or read_body(raw.message)
+    body = (None if is_page(raw.message) else find_body(raw.message)) or read_body(raw.message)
     status = raw.http_status or (int(match["status"]) if match and match["status"] else None)
     code = as_code(match["code"]) if match else None
     code = body.code if code is None else code

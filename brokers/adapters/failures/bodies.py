@@ -68,8 +68,14 @@ def find_body(text: str) -> ErrorBody | None:
 
 
 def find_status(text: str) -> int | None:
-    """Return the HTTP status that ``text`` names (``403 Forbidden``), or None."""
-    match = _STATUS.search(text[:2000])
+    """Return the HTTP status that ``text`` names (``403 Forbidden``) ahead of any body, or None."""
+    match = _STATUS.search(re.split(r"[{<]", text[:2000], maxsplit=1)[0])
+    return int(match.group(1)) if match else None
+
+
+def find_page_status(text: str) -> int | None:
+    """Return the HTTP status in the title of a proxy's page, or None."""
+    match = re.search(r"<(?:title|h1)>\s*([45]\d\d)\b", text[:2000], re.IGNORECASE)
     return int(match.group(1)) if match else None
 
 
