@@ -25,6 +25,33 @@ class Operation(StrEnum):
     LOCK = "lock"
 
 
+EFFECTFUL_OPERATIONS = frozenset(
+    {
+        Operation.SUBMIT,
+        Operation.CANCEL,
+        Operation.MODIFY,
+        Operation.DB_COMMIT,
+        Operation.QUEUE,  # a message may have been taken although its receipt was lost
+        Operation.LOCK,  # whoever lost a lock without knowing may not have been alone
+    }
+)
+"""Operations that may have been carried out although they failed. Only they can be ambiguous."""
+
+
+class Proof(StrEnum):
+    """What a failure proves about the effect of the operation.
+
+    ``NOT_SENT``: it never left us, or provably never arrived. ``REFUSED``: the other side provably
+    did not carry it out. ``EXISTS``: what was asked for may be there already. ``UNPROVEN``: anything
+    may have happened, so an operation with an effect is ambiguous. When in doubt, unproven.
+    """
+
+    NOT_SENT = "not_sent"
+    REFUSED = "refused"
+    EXISTS = "exists"
+    UNPROVEN = "unproven"
+
+
 @dataclass(frozen=True, slots=True)
 class RawFailure:
     """A failure as it was met.
@@ -49,7 +76,8 @@ class ClassifiedError:
 
     ``ambiguous``: it may have been carried out, so that only a look-up can tell. ``retryable``: the
     same intent may be sent again, if ambiguous only after a look-up proved its absence. ``guessed``
-    with a ``confidence`` in [0, 1]: no rule knew it, its features decided. ``rule`` names what decided.
+    with a ``confidence`` in [0, 1]: no rule knew it, its features decided. ``rule`` names what decided,
+    ``proof`` what it took for proven.
     """
 
     definition: ErrorDefinition
@@ -62,6 +90,7 @@ class ClassifiedError:
     guessed: bool = False
     confidence: float = 1.0
     retry_after_seconds: float | None = None
+    proof: Proof = Proof.UNPROVEN
 
     @property
     def code(self) -> str:

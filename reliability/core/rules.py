@@ -3,35 +3,25 @@
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from reliability.core.classification import Operation, RawFailure
+from reliability.core.classification import Proof as Proof
 from reliability.core.taxonomy import ErrorSeverity, RecoveryStrategy
-
-
-class Proof(StrEnum):
-    """What a failure proves about the effect of the operation.
-
-    ``NOT_SENT``: it never left us, or provably never arrived. ``REFUSED``: the other side provably
-    did not carry it out. ``EXISTS``: what was asked for may be there already. ``UNPROVEN``: anything
-    may have happened, so an operation with an effect is ambiguous. When in doubt, unproven.
-    """
-
-    NOT_SENT = "not_sent"
-    REFUSED = "refused"
-    EXISTS = "exists"
-    UNPROVEN = "unproven"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A code of the catalogue and what is proven; None leaves a value to the catalogue and the operation."""
+    """A code of the catalogue and what is proven; None leaves a value to the catalogue and the operation.
+
+    ``vague``: the failure's outer shape says little, so that a wrapped cause decides where there is one.
+    """
 
     code: str
     proof: Proof
     retryable: bool | None = None
     severity: ErrorSeverity | None = None
     strategy: RecoveryStrategy | None = None
+    vague: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +39,13 @@ class Rule:
     message: re.Pattern[str] | None = None
     operations: Collection[Operation] = ()
     origin: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        """Return what a person recognizes the rule by: source, codes and pattern."""
+        codes = "|".join(sorted(self.raw_codes)) or "any code"
+        pattern = f" ~ {self.message.pattern}" if self.message else ""
+        return f"{self.source}: {codes}{pattern}"
 
 
 Resolver = Callable[[RawFailure], Verdict | None]

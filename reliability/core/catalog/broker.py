@@ -77,4 +77,22 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "The broker told something that is no failure.", "It is recorded; what it is about is read again.",
         http_status=409,
     ),
+    ErrorDefinition(
+        "BROKER_ACCOUNT_UNAVAILABLE", Cat.BROKER, Sev.HIGH, Do.FAILOVER,
+        "No account that may take the order can take it now.",
+        "Nothing was sent. Send it again later, or give it a route with another account.",
+        retryable=True, http_status=503,
+    ),
+    ErrorDefinition(
+        "BROKER_CONFLICT", Cat.BROKER, Sev.MEDIUM, Do.RETRY_BACKOFF,
+        "The broker says that the request collides with what is there already.",
+        LOOK_UP, retryable=True, ambiguous=True, http_status=409,
+    ),
+    ErrorDefinition(
+        "BROKER_UNCLASSIFIED", Cat.BROKER, Sev.HIGH, Do.MANUAL,
+        "The broker's failure is one that no rule knows.",
+        "Read the broker's own words in the details. Confirm or correct the guess, so that it is known the next time.", ambiguous=True, http_status=502,
+        manual_steps="Look the order up at the broker by its client order id; then review the guess in admin.",
+        escalation="operator",
+    ),
 )  # fmt: skip

@@ -37,4 +37,16 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "The source does not have this data.", "Ask for another time or symbol, or ask another source.",
         http_status=404,
     ),
+    ErrorDefinition(
+        "DATA_CONSTRAINT_VIOLATED", Cat.DATA, Sev.MEDIUM, Do.MANUAL,
+        "The database refuses a row that contradicts what it holds.",
+        "Nothing was written. Look at what is there already: it may be the same thing, recorded before.", http_status=409,
+        manual_steps="Read the name of the constraint in the details and compare both rows.",
+    ),
+    ErrorDefinition(
+        "DATA_VALUE_REFUSED", Cat.DATA, Sev.MEDIUM, Do.MANUAL,
+        "The database cannot hold a value that was given.",
+        "Nothing was written. Correct the value named in the details.", http_status=422,
+        manual_steps="Find where the value came from; a broker's reply may be out of range.",
+    ),
 )  # fmt: skip

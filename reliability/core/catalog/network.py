@@ -57,4 +57,9 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "The broker lost the connection to a source of market data.",
         "It comes back by itself; the gap is filled afterwards.", retryable=True, http_status=503,
     ),
+    ErrorDefinition(
+        "NETWORK_PROXY_FAILED", Cat.NETWORK, Sev.HIGH, Do.RETRY_BACKOFF,
+        "The proxy on the way to the broker let nothing through.",
+        "Check the proxy's address and credentials, and whether it allows the broker's host; it is tried again.", retryable=True, http_status=503,
+    ),
 )  # fmt: skip

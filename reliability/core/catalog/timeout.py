@@ -31,4 +31,14 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "TIMEOUT_LOGIN", Cat.TIMEOUT, Sev.MEDIUM, Do.RETRY_BACKOFF,
         "The login to a stream was not finished in time.", "It is tried again.", retryable=True, http_status=504,
     ),
+    ErrorDefinition(
+        "TIMEOUT_WRITE", Cat.TIMEOUT, Sev.HIGH, Do.RETRY_BACKOFF,
+        "The request could not be handed over in time; part of it may have arrived.",
+        LOOK_UP, retryable=True, ambiguous=True, http_status=504,
+    ),
+    ErrorDefinition(
+        "TIMEOUT_POOL", Cat.TIMEOUT, Sev.MEDIUM, Do.RETRY_BACKOFF,
+        "No connection of our own pool became free in time.",
+        "Nothing was sent; it is tried again. If it lasts, calls are slow or the pool is too small.", retryable=True, http_status=503,
+    ),
 )  # fmt: skip
