@@ -28,7 +28,11 @@ class BulkheadLimit:
 
     def admits(self, occupied: int, priority: Priority) -> bool:
         """Return whether one more call fits beside ``occupied`` others."""
-        return occupied < (self.concurrent if priority is Priority.CRITICAL else self.open_to_all)
+        return occupied < self.places(priority)
+
+    def places(self, priority: Priority) -> int:
+        """Return how many places calls of ``priority`` may fill."""
+        return self.concurrent if priority is Priority.CRITICAL else self.open_to_all
 
     def share(self, processes: int) -> "BulkheadLimit":
         """Return the part of one of ``processes`` that do not hear of each other: at least one place each."""

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import Token
@@ -129,6 +130,11 @@ class Guard:
         if parts.bulkhead is not None and not parts.bulkhead.has_room(priority):
             wait = max(wait, FULL_WAIT_SECONDS)
         return wait
+
+    def room(self) -> int:
+        """Return how many more calls of this priority fit into this process now; takes nothing."""
+        bulkhead = self.parts.bulkhead
+        return sys.maxsize if bulkhead is None else bulkhead.room(self.policy.priority)
 
     def pace(self, wait_seconds: float) -> timedelta:
         """Return when work that must wait at least ``wait_seconds`` comes back: each caller gets a later place.

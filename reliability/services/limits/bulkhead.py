@@ -52,6 +52,10 @@ class Bulkhead:
         """Return whether a call would be let in now; takes nothing."""
         return self.limit.admits(self._occupied, priority)
 
+    def room(self, priority: Priority) -> int:
+        """Return how many calls would be let in now; takes nothing."""
+        return max(0, self.limit.places(priority) - self._occupied)
+
     def try_enter(self, priority: Priority) -> bool:
         """Take a place if one is free; give it back with ``leave``."""
         with self._lock:

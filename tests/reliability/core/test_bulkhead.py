@@ -1,0 +1,41 @@
+"""Places: never more taken than there are, and some only for orders."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reliability.core.bulkhead import BulkheadLimit
+from reliability.core.rate_limit import Priority
+
+LIMITS = st.builds(BulkheadLimit, st.integers(1, 500), st.floats(0, 0.99))
+
+
+@given(LIMITS, st.lists(st.sampled_from(list(Priority)), max_size=600))
+def test_places_are_never_overfilled_and_a_share_stays_for_critical_calls(
+    limit: BulkheadLimit, arrivals: list[Priority]
+) -> None:
+    occupied = normal = 0
+    for priority in arrivals:
+        if limit.admits(occupied, priority):
+            occupied += 1
+            normal += priority is Priority.NORMAL
+
+    assert occupied <= limit.concurrent
+    assert normal <= limit.open_to_all
+    assert limit.admits(0, Priority.NORMAL), "other work gets at least one place"
+
+
+@given(LIMITS, st.integers(0, 600))
+def test_whoever_lets_other_work_in_lets_orders_in(limit: BulkheadLimit, occupied: int) -> None:
+    assert limit.admits(occupied, Priority.NORMAL) <= limit.admits(occupied, Priority.CRITICAL)
+
+
+@given(LIMITS, st.integers(1, 100))
+def test_shares_add_up_to_the_whole_or_to_one_each(limit: BulkheadLimit, processes: int) -> None:
+    assert limit.share(processes).concurrent * processes <= max(limit.concurrent, processes)
+
+
+@pytest.mark.parametrize(("concurrent", "reserve"), [(0, 0.2), (1, 1.0), (1, -0.1)])
+def test_a_limit_without_sense_is_refused(concurrent: int, reserve: float) -> None:
+    with pytest.raises(ValueError):
+        BulkheadLimit(concurrent, reserve)

@@ -1,0 +1,199 @@
+"""Deadlines, named waits, what may be repeated, and the pace of a recovery."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reliability.core.catalog import CATALOG, UnknownErrorCodeError, get_definition
+from reliability.core.classification import ClassifiedError, Operation, RawFailure
+from reliability.core.retry import (
+    EFFECTFUL_OPERATIONS,
+    NO_RETRY,
+    RETRY_AFTER_LIMIT,
+    Pacer,
+    RetryPolicy,
+    is_retryable,
+    next_delay,
+    pace_delay,
+    parse_retry_after,
+    policy_for,
+    retry_cost,
+)
+from tests.reliability.core.test_retry import DRAWS, policies
+
+NOW = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+SPANS = st.timedeltas(timedelta(0), timedelta(hours=1))
+
+
+def classified(code: str, *, ambiguous: bool, retryable: bool = True) -> ClassifiedError:
+    definition = get_definition(code)
+    raw = RawFailure("http", Operation.SUBMIT)
+    return ClassifiedError(
+        definition, definition.severity, definition.strategy, retryable, ambiguous, raw, rule="given"
+    )
+
+
+@given(policies(), SPANS, st.integers(1, 60), SPANS, DRAWS, SPANS)
+def test_no_wait_ends_after_the_time_limit(
+    policy: RetryPolicy, limit: timedelta, failures: int, elapsed: timedelta, draw: float, named: timedelta
+) -> None:
+    limited = RetryPolicy(
+        policy.max_attempts, policy.delay_initial, policy.delay_max, policy.multiplier, limit + timedelta(seconds=1)
+    )
+
+    delay = next_delay(limited, failures, elapsed, draw, named)
+
+    assert limited.time_limit is not None
+    if delay is not None:
+        assert elapsed + delay < limited.time_limit
+        assert named <= delay <= named + policy.delay_max
+        assert failures < policy.max_attempts
+
+
+@given(policies(), DRAWS)
+def test_attempts_end_with_the_policy_s_number(policy: RetryPolicy, draw: float) -> None:
+    waits = [next_delay(policy, failures, timedelta(0), draw) for failures in range(1, policy.max_attempts + 1)]
+
+    assert waits[-1] is None
+    assert None not in waits[:-1]
+
+
+@given(st.integers(0, 70) | st.integers(0, 10**12 - 1), st.integers(0, 999_999))
+def test_seconds_in_retry_after_are_kept_up_to_the_limit(whole: int, fraction: int) -> None:
+    wait = parse_retry_after(f" {whole}.{fraction:06d} ", NOW)
+
+    assert wait is not None
+    expected = min(timedelta(seconds=whole, microseconds=fraction), RETRY_AFTER_LIMIT)
+    assert abs(wait - expected) <= timedelta(microseconds=1)
+
+
+@given(st.timedeltas(timedelta(days=-400), timedelta(days=400)))
+def test_a_date_in_retry_after_counts_from_now_and_is_never_negative(away: timedelta) -> None:
+    away = timedelta(seconds=round(away.total_seconds()))
+
+    wait = parse_retry_after(format_datetime(NOW + away, usegmt=True), NOW)
+
+    assert wait == min(max(away, timedelta(0)), RETRY_AFTER_LIMIT)
+
+
+@given(st.text())
+def test_any_other_text_in_retry_after_is_no_wait_or_one_within_the_limit(text: str) -> None:
+    wait = parse_retry_after(text, NOW)
+
+    assert wait is None or timedelta(0) <= wait <= RETRY_AFTER_LIMIT
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5", "1e9", "0x10", "Mon, 99 Mar 2026 14:30:00 GMT", "١٢"])
+def test_text_that_names_no_wait_is_no_wait(text: str) -> None:
+    assert parse_retry_after(text, NOW) is None
+
+
+@pytest.mark.parametrize("code", CATALOG)
+@pytest.mark.parametrize("operation", list(Operation))
+def test_a_code_that_leaves_an_effect_open_is_never_retried_blindly(code: str, operation: Operation) -> None:
+    definition, policy = CATALOG[code], policy_for(code, operation)
+
+    if definition.ambiguous and operation in EFFECTFUL_OPERATIONS:
+        assert policy == NO_RETRY
+    assert (policy.max_attempts > 1) <= definition.retryable
+
+
+def test_a_told_off_caller_waits_longer_than_a_cut_off_one() -> None:
+    throttled, cut = (policy_for(code, Operation.QUERY) for code in ("RATE_LIMIT_EXCEEDED", "NETWORK_UNREACHABLE"))
+
+    assert throttled.delay_initial > cut.delay_initial
+
+
+def test_a_code_nobody_knows_has_no_policy() -> None:
+    with pytest.raises(UnknownErrorCodeError):
+        policy_for("NETWORK_NO_SUCH_CODE", Operation.QUERY)
+
+
+@given(st.booleans(), st.sampled_from([None, frozenset({"TIMEOUT_READ"}), frozenset({"NETWORK_UNREACHABLE"})]))
+def test_an_unknown_outcome_is_repeated_only_where_repeating_changes_nothing(
+    retryable: bool, codes: frozenset[str] | None
+) -> None:
+    error = classified("TIMEOUT_READ", ambiguous=True, retryable=retryable)
+    policy = RetryPolicy(retryable_codes=codes)
+
+    assert not is_retryable(policy, error)
+    expected = retryable if codes is None else "TIMEOUT_READ" in codes
+    assert is_retryable(policy, error, idempotent=True) is expected
+
+
+def test_a_timeout_costs_the_budget_twice() -> None:
+    assert retry_cost(classified("TIMEOUT_READ", ambiguous=False)) == 2
+    assert retry_cost(classified("NETWORK_UNREACHABLE", ambiguous=False)) == 1
+
+
+@given(
+    st.lists(DRAWS, min_size=2, max_size=300),
+    st.floats(0.5, 500),
+    st.floats(0.01, 20),
+    st.floats(0, 30),
+)
+def test_waiting_jobs_come_back_at_the_pace_in_every_window(
+    draws: list[float], per_second: float, window: float, cooldown: float
+) -> None:
+    hour = timedelta(hours=1)
+    start = timedelta(seconds=cooldown)
+    moments = sorted(
+        pace_delay(start, position, per_second, draw, hour).total_seconds() for position, draw in enumerate(draws)
+    )
+
+    assert moments[0] >= start.total_seconds()
+    for first in moments:
+        assert sum(first <= moment < first + window for moment in moments) <= per_second * window + 2 + 1e-3
+
+
+@given(st.integers(0, 10**6), st.floats(0.1, 1000), DRAWS, st.timedeltas(timedelta(seconds=1), timedelta(minutes=5)))
+def test_nobody_waits_longer_than_the_spread_beyond_the_cool_down(
+    position: int, per_second: float, draw: float, spread: timedelta
+) -> None:
+    assert timedelta(0) <= pace_delay(timedelta(0), position, per_second, draw, spread) <= spread
+
+
+@pytest.mark.parametrize(("position", "per_second", "draw"), [(-1, 1.0, 0.5), (0, 0.0, 0.5), (0, 1.0, 1.0)])
+def test_a_pace_without_sense_is_refused(position: float, per_second: float, draw: float) -> None:
+    with pytest.raises(ValueError):
+        pace_delay(timedelta(0), position, per_second, draw)
+
+
+@given(st.floats(0, 10**6), st.floats(0, 50), st.lists(DRAWS, min_size=1, max_size=200), st.integers(1, 8))
+def test_a_pacer_never_lets_work_back_before_the_cool_down_nor_in_a_herd(
+    now: float, cooldown: float, draws: list[float], processes: int
+) -> None:
+    pacer, start = Pacer(40.0), timedelta(seconds=cooldown)
+
+    waits = [pacer.delay(now, start, draw, processes) for draw in draws]
+
+    assert min(waits) >= start
+    pace = 40.0 / processes
+    within_spread = [wait.total_seconds() for wait in waits[: int(pace * 50)]]
+    for first in within_spread:
+        assert sum(first <= wait < first + 1 for wait in within_spread) <= pace + 3
+
+
+def test_ten_thousand_jobs_of_four_processes_come_back_evenly() -> None:
+    pacers = [Pacer(200.0, spread_max=timedelta(hours=1)) for _ in range(4)]
+    cooldown = timedelta(seconds=30)
+    moments = sorted(
+        pacer.delay(0.0, cooldown, (number * 0.37) % 1.0, 4).total_seconds()
+        for pacer in pacers
+        for number in range(2500)
+    )
+
+    assert moments[0] >= 30
+    assert 79 <= moments[-1] <= 81
+    busiest = max(sum(second <= moment < second + 1 for moment in moments) for second in range(30, 80))
+    assert busiest <= 204
+
+
+def test_a_later_cool_down_starts_the_queue_anew() -> None:
+    pacer = Pacer(1.0)
+    pacer.delay(0.0, timedelta(0), 0.0)
+
+    assert pacer.delay(100.0, timedelta(seconds=5), 0.0) == timedelta(seconds=5)
