@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from brokers.adapters import registry
 from brokers.models import Account, Broker
@@ -12,6 +13,17 @@ from brokers.services.accounts import forget_accounts
 from reliability.services.jobs import kinds
 from tests.factories import make_lanes
 from tests.fakes import Deed, FakeBroker
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Tests with transactions of their own empty every table afterwards, also those that refuse it."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT t.tgrelid::regclass::text, t.tgname FROM pg_trigger t WHERE t.tgname LIKE '%\\_no\\_truncate'"
+        )
+        for table, trigger in cursor.fetchall():
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,5 @@
 from brokers.models.accounts import Account, Broker, Instrument, StreamSession
+from brokers.models.history import HistoryAnchor, SealCursor, SealedRow
 from brokers.models.orders import Fill, Order, OrderEvent
 from brokers.models.positions import Position, PositionEvent
 
@@ -6,10 +7,13 @@ __all__ = [
     "Account",
     "Broker",
     "Fill",
+    "HistoryAnchor",
     "Instrument",
     "Order",
     "OrderEvent",
     "Position",
     "PositionEvent",
+    "SealCursor",
+    "SealedRow",
     "StreamSession",
 ]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from django.db import connection
 from django.utils import timezone
 
 from brokers.core.evidence import OrderFacts, fills_are_missing, merge_fill, merge_report
+from brokers.core.history import DERIVED, add_notional
 from brokers.core.orders import FINAL_STATES, OWN_TRANSITIONS, OrderState, OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.reports import FillReport, OrderReport, ReportedStatus
 from brokers.services.fills import BookedFill, book_fills, known_fills
@@ -30,6 +32,8 @@ _COLUMNS = (
     "sent_at", "acknowledged_at", "finished_at",
 )  # fmt: skip
 _CHANGING = _COLUMNS[_COLUMNS.index("state") :]
+# What neither evidence nor a state decides: an event says under ``set`` what it changed of these.
+_OWN = tuple(name for name in _CHANGING if name not in DERIVED)
 _TYPES = {
     "version": "int", "reported_filled_quantity": "numeric", "filled_quantity": "numeric", "filled_notional": "numeric",
     "cancel_requested_at": "timestamptz", "lookup_misses": "int", "absence_proven_at": "timestamptz",
@@ -112,6 +116,7 @@ class OrderRow:
 
 
 assert tuple(field.name for field in fields(OrderRow)) == _COLUMNS
+_own_values = attrgetter(*_OWN)
 
 
 class IllegalTransitionError(AssertionError):
@@ -127,6 +132,7 @@ class OrderBatch:
         self._by_client_id = {(row.account_id, row.client_order_id): row for row in self.rows.values()}
         self._by_broker_id = {(row.account_id, row.broker_order_id): row for row in self.rows.values()}
         self._changed: dict[UUID, OrderRow] = {}
+        self._told = {row.id: _own_values(row) for row in self.rows.values()}
         self._events: list[tuple[Any, ...]] = []
         self._fills: list[BookedFill] = []
         self._known_fills: set[tuple[str, object]] | None = None
@@ -178,10 +184,11 @@ class OrderBatch:
         late = OrderState(row.state) in FINAL_STATES and not fills_are_missing(row.facts)
         merged = merge_fill(row.facts, fill.quantity, fill.broker_order_id)
         self._take(row, merged)
-        row.filled_notional += fill.quantity * fill.price
+        row.filled_notional = add_notional(row.filled_notional, fill.quantity, fill.price)
         self._fills.append(BookedFill(row.account_id, row.id, fill, source))
         evidence = {
             "execution_id": fill.execution_id,
+            "broker_order_id": fill.broker_order_id,
             "quantity": str(fill.quantity),
             "price": str(fill.price),
             "cumulative_quantity": str(fill.cumulative_quantity) if fill.cumulative_quantity is not None else None,
@@ -209,6 +216,7 @@ class OrderBatch:
         """Write every change: orders, their events, fills and the positions they move."""
         if self._changed:
             rows = list(self._changed.values())
+            assert all(self._told[row.id] == _own_values(row) for row in rows), "a change that no event tells of"
             columns = [[getattr(row, name) for row in rows] for name in _CHANGING]
             with connection.cursor() as cursor:
                 cursor.execute(_UPDATE, [[row.id for row in rows], *columns])
@@ -252,14 +260,23 @@ class OrderBatch:
         broker_at: datetime | None,
     ) -> None:
         row.version += 1
-        event = (row.id, row.version, kind, row.state, target.value, source, actor, json.dumps(evidence), broker_at)
-        self._events.append(event)
         if target not in FINAL_STATES:
             row.finished_at = None
         elif row.finished_at is None:
             row.finished_at = self.now
+        told = json.dumps({**evidence, **self._own_changes(row)})
+        self._events.append((row.id, row.version, kind, row.state, target.value, source, actor, told, broker_at))
         row.state = target.value
         self._changed[row.id] = row
+
+    def _own_changes(self, row: OrderRow) -> dict[str, Any]:
+        """Return what changed since the last event beside what evidence decides, so that events make the row again."""
+        before, after = self._told[row.id], _own_values(row)
+        if before == after:
+            return {}
+        self._told[row.id] = after
+        changed = {name: new for name, old, new in zip(_OWN, before, after, strict=True) if new != old}
+        return {"set": {name: v.isoformat() if isinstance(v, datetime) else v for name, v in changed.items()}}
 
 
 def _identities(fill: FillReport) -> set[tuple[str, object]]:

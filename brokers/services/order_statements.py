@@ -3,6 +3,9 @@
 They do what ``OrderBatch`` would do, for the plain case only: an accepted order that is
 sent, and a sent one that the broker acknowledges with nothing filled yet. Orders they
 leave out, for whatever reason, go the general way. A test holds them against it.
+
+Their instants are the statement's, which is also when their events are recorded: such an
+event tells everything without saying more.
 """
 
 import json
@@ -25,7 +28,7 @@ WITH chosen AS MATERIALIZED (
     ORDER BY o.id FOR UPDATE OF o
 ), sent AS (
     UPDATE brokers_order o
-    SET state = 'sending', version = o.version + 1, sent_at = clock_timestamp(), lookup_misses = 0,
+    SET state = 'sending', version = o.version + 1, sent_at = statement_timestamp(), lookup_misses = 0,
         absence_proven_at = NULL
     FROM chosen WHERE o.id = chosen.id
     RETURNING o.id, o.version, chosen.evidence, o.account_id, o.client_order_id, o.correlation_id, o.symbol, o.side,
@@ -49,7 +52,7 @@ WITH chosen AS MATERIALIZED (
 ), known AS (
     UPDATE brokers_order o
     SET state = 'working', version = o.version + 1, reported_status = 'working',
-        broker_order_id = chosen.broker_order_id, acknowledged_at = clock_timestamp()
+        broker_order_id = chosen.broker_order_id, acknowledged_at = statement_timestamp()
     FROM chosen WHERE o.id = chosen.id
     RETURNING o.id, o.version, chosen.reported_at, chosen.evidence
 ), noted AS (

@@ -68,7 +68,7 @@ def row_of(order_id: UUID) -> dict[str, Any]:
 
 
 def events_of(order_id: UUID) -> list[tuple[Any, ...]]:
-    """The history after acceptance, with the broker's own name of the order left out."""
+    """The history after acceptance, without the broker's own name of the order and the instants set."""
     events = OrderEvent.objects.filter(order_id=order_id, sequence__gt=1).order_by("sequence")
     return [
         (
@@ -78,7 +78,7 @@ def events_of(order_id: UUID) -> list[tuple[Any, ...]]:
             event.to_state,
             event.source,
             event.actor,
-            {name: value for name, value in event.evidence.items() if name != "broker_order_id"},
+            {name: value for name, value in event.evidence.items() if name not in ("broker_order_id", "set")},
             event.broker_at,
         )
         for event in events
