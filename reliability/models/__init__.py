@@ -1,5 +1,18 @@
 from reliability.models.audit import AuditEntry
+from reliability.models.circuits import Circuit, CircuitTransition
+from reliability.models.classification import ErrorGuess, ErrorRule
 from reliability.models.jobs import DeadLetter, Job, JobAttempt, Lane
 from reliability.models.processes import Heartbeat
 
-__all__ = ["AuditEntry", "DeadLetter", "Heartbeat", "Job", "JobAttempt", "Lane"]
+__all__ = [
+    "AuditEntry",
+    "Circuit",
+    "CircuitTransition",
+    "DeadLetter",
+    "ErrorGuess",
+    "ErrorRule",
+    "Heartbeat",
+    "Job",
+    "JobAttempt",
+    "Lane",
+]
