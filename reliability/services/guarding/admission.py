@@ -48,7 +48,9 @@ class Admission:
                 self._check_deadline(attempt)
             attempt.permit = self._admit()
             if self._is_limited:
-                self._take_limits(attempt)
+                refusal = self._take(attempt)
+                if refusal is not None:
+                    self._wait(attempt, refusal)
         except BaseException as error:
             self.leave(attempt)
             self._note_refusal(attempt, error)
@@ -62,7 +64,9 @@ class Admission:
                 self._check_deadline(attempt)
             attempt.permit = await self._admit_async()
             if self._is_limited:
-                await self._take_limits_async(attempt)
+                refusal = await self._take_async(attempt)
+                if refusal is not None:
+                    await self._wait_async(attempt, refusal)
         except BaseException as error:
             await self.leave_async(attempt)
             self._note_refusal(attempt, error)
@@ -106,82 +110,78 @@ class Admission:
         result = CallResult.REFUSED if isinstance(error, Exception) else CallResult.CANCELED
         attempt.ending = Ending(result, str(getattr(error, "code", "")))
 
-    def _take_limits(self, attempt: Attempt) -> None:
-        """Take a place and a token. While it waits it holds no permit: a probe's lease is not for waiting."""
+    def _take(self, attempt: Attempt) -> CallRefusedError | None:
+        """Take place and token if they are there now."""
+        parts, priority = self._parts, self._policy.priority
+        if parts.bulkhead is not None and not attempt.has_room:
+            attempt.has_room = parts.bulkhead.try_enter(priority)
+            if not attempt.has_room:
+                return self._full()
+        if parts.places is not None:
+            attempt.place = parts.places.try_enter(priority)
+            if attempt.place is None:
+                return self._full()
+        if parts.limiter is not None:
+            wait = parts.limiter.try_acquire(priority)
+            if wait > 0:
+                return self._too_fast(wait)
+        return None
+
+    async def _take_async(self, attempt: Attempt) -> CallRefusedError | None:
+        parts, priority = self._parts, self._policy.priority
+        if parts.bulkhead is not None and not attempt.has_room:
+            attempt.has_room = parts.bulkhead.try_enter(priority)
+            if not attempt.has_room:
+                return self._full()
+        if parts.places is not None:
+            attempt.place = await parts.places.try_enter_async(priority)
+            if attempt.place is None:
+                return self._full()
+        if parts.limiter is not None:
+            wait = await parts.limiter.try_acquire_async(priority)
+            if wait > 0:
+                return self._too_fast(wait)
+        return None
+
+    def _wait(self, attempt: Attempt, refusal: CallRefusedError | None) -> None:
+        """Wait for what was refused, within the limit. Meanwhile no permit is held: a probe's is not for waiting."""
         wait_until = min(self._clock() + self._wait_limit, attempt.deadline)
-        while True:
-            left = wait_until - self._clock()
-            refusal = self._take_room(attempt, left) or self._take_place(attempt) or self._take_token()
-            if refusal is None:
-                return
+        while refusal is not None:
+            has_room = attempt.has_room
             self.leave(attempt)
-            if refusal.wait_seconds > left:
-                raise refusal
-            self._release(attempt)
-            self._sleep(refusal.wait_seconds)
-            attempt.permit = self._admit()
-
-    async def _take_limits_async(self, attempt: Attempt) -> None:
-        wait_until = min(self._clock() + self._wait_limit, attempt.deadline)
-        while True:
             left = wait_until - self._clock()
-            refusal = await self._take_room_async(attempt, left)
-            if refusal is None and self._parts.places is not None:
-                attempt.place = await self._parts.places.try_enter_async(self._policy.priority)
-                refusal = self._full() if attempt.place is None else None
-            if refusal is None and self._parts.limiter is not None:
-                refusal = self._too_fast(await self._parts.limiter.try_acquire_async(self._policy.priority))
-            if refusal is None:
-                return
-            await self.leave_async(attempt)
-            if refusal.wait_seconds > left:
+            if left <= 0 or (refusal.code == "RATE_LIMIT_LOCAL" and refusal.wait_seconds > left):
                 raise refusal
             self._release(attempt)
-            await self._sleep_async(refusal.wait_seconds)
-            attempt.permit = await self._admit_async()
-
-    def _take_room(self, attempt: Attempt, left: float) -> CallRefusedError | None:
-        bulkhead, priority = self._parts.bulkhead, self._policy.priority
-        if bulkhead is None:
-            return None
-        attempt.has_room = bulkhead.try_enter(priority)
-        if attempt.has_room or left <= 0:
-            return None if attempt.has_room else self._full()
-        self._release(attempt)
-        attempt.has_room = bulkhead.enter_within(priority, left)
-        if attempt.has_room:
+            if has_room or self._parts.bulkhead is None:
+                self._sleep(min(refusal.wait_seconds, left))
+            else:
+                attempt.has_room = self._parts.bulkhead.enter_within(self._policy.priority, left)
             attempt.permit = self._admit()
-        return None if attempt.has_room else self._full()
+            refusal = self._take(attempt)
 
-    async def _take_room_async(self, attempt: Attempt, left: float) -> CallRefusedError | None:
-        bulkhead, priority = self._parts.bulkhead, self._policy.priority
-        if bulkhead is None:
-            return None
-        attempt.has_room = bulkhead.try_enter(priority)
-        if attempt.has_room or left <= 0:
-            return None if attempt.has_room else self._full()
-        self._release(attempt)
-        attempt.has_room = await bulkhead.enter_within_async(priority, left)
-        if attempt.has_room:
+    async def _wait_async(self, attempt: Attempt, refusal: CallRefusedError | None) -> None:
+        wait_until = min(self._clock() + self._wait_limit, attempt.deadline)
+        while refusal is not None:
+            has_room = attempt.has_room
+            await self.leave_async(attempt)
+            left = wait_until - self._clock()
+            if left <= 0 or (refusal.code == "RATE_LIMIT_LOCAL" and refusal.wait_seconds > left):
+                raise refusal
+            self._release(attempt)
+            if has_room or self._parts.bulkhead is None:
+                await self._sleep_async(min(refusal.wait_seconds, left))
+            else:
+                bulkhead = self._parts.bulkhead
+                attempt.has_room = await bulkhead.enter_within_async(self._policy.priority, left)
             attempt.permit = await self._admit_async()
-        return None if attempt.has_room else self._full()
-
-    def _take_place(self, attempt: Attempt) -> CallRefusedError | None:
-        if self._parts.places is None:
-            return None
-        attempt.place = self._parts.places.try_enter(self._policy.priority)
-        return self._full() if attempt.place is None else None
-
-    def _take_token(self) -> CallRefusedError | None:
-        if self._parts.limiter is None:
-            return None
-        return self._too_fast(self._parts.limiter.try_acquire(self._policy.priority))
+            refusal = await self._take_async(attempt)
 
     def _full(self) -> CallRefusedError:
         return CallRefusedError("SYSTEM_BULKHEAD_FULL", self._policy.name, FULL_WAIT_SECONDS)
 
-    def _too_fast(self, wait_seconds: float) -> CallRefusedError | None:
-        return CallRefusedError("RATE_LIMIT_LOCAL", self._policy.name, wait_seconds) if wait_seconds > 0 else None
+    def _too_fast(self, wait_seconds: float) -> CallRefusedError:
+        return CallRefusedError("RATE_LIMIT_LOCAL", self._policy.name, wait_seconds)
 
     def _release(self, attempt: Attempt) -> None:
         if attempt.permit is not None:

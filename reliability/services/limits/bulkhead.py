@@ -36,12 +36,13 @@ class Bulkhead:
     def __init__(self, name: str, limit: BulkheadLimit) -> None:
         self.name = name
         self.limit = limit
+        self._places = {priority: limit.places(priority) for priority in Priority}
         self.after_fork()
         tell_of_forks(self)
 
     def after_fork(self) -> None:
         self._lock = threading.Lock()
-        self._occupied = 0
+        self._occupied = self._waiting = 0
         self._queues: dict[Priority, deque[_Waiter]] = {priority: deque() for priority in Priority}
 
     @property
@@ -50,16 +51,16 @@ class Bulkhead:
 
     def has_room(self, priority: Priority) -> bool:
         """Return whether a call would be let in now; takes nothing."""
-        return self.limit.admits(self._occupied, priority)
+        return self._occupied < self._places[priority]
 
     def room(self, priority: Priority) -> int:
         """Return how many calls would be let in now; takes nothing."""
-        return max(0, self.limit.places(priority) - self._occupied)
+        return max(0, self._places[priority] - self._occupied)
 
     def try_enter(self, priority: Priority) -> bool:
         """Take a place if one is free; give it back with ``leave``."""
         with self._lock:
-            if not self.limit.admits(self._occupied, priority):
+            if self._occupied >= self._places[priority]:
                 return False
             self._occupied += 1
             return True
@@ -94,21 +95,23 @@ class Bulkhead:
     def leave(self) -> None:
         """Give a place back, or hand it to who waits for it."""
         with self._lock:
-            waiter = self._next_waiter()
+            waiter = self._next_waiter() if self._waiting else None
             if waiter is None:
                 self._occupied -= 1
                 return
+            self._waiting -= 1
             waiter.is_granted = True
         waiter.wake()
 
     def _queue_up(self, priority: Priority, wake: Callable[[], object]) -> _Waiter | None:
         """Take a place at once (None), or a place in the queue."""
         with self._lock:
-            if self.limit.admits(self._occupied, priority):
+            if self._occupied < self._places[priority]:
                 self._occupied += 1
                 return None
             waiter = _Waiter(priority, wake)
             self._queues[priority].append(waiter)
+            self._waiting += 1
             return waiter
 
     def _is_in(self, waiter: _Waiter) -> bool:
@@ -116,13 +119,14 @@ class Bulkhead:
         with self._lock:
             if not waiter.is_granted:
                 self._queues[waiter.priority].remove(waiter)
+                self._waiting -= 1
             return waiter.is_granted
 
     def _next_waiter(self) -> _Waiter | None:
         """Take out who gets the place that the caller is about to give back."""
         for priority in (Priority.CRITICAL, Priority.NORMAL):
             queue = self._queues[priority]
-            if queue and self.limit.admits(self._occupied - 1, priority):
+            if queue and self._occupied <= self._places[priority]:
                 return queue.popleft()
         return None
 
