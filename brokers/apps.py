@@ -6,6 +6,9 @@ class BrokersConfig(AppConfig):
     verbose_name = "Brokers"
 
     def ready(self) -> None:
+        from brokers.adapters.failure_rules import register_failure_rules
         from brokers.services.job_kinds import register_job_kinds
+        from reliability.services.classification import register
 
+        register_failure_rules(register)
         register_job_kinds()

@@ -1,6 +1,7 @@
 """The rules of every broker's failures, by the source they speak for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from brokers.adapters.alpaca import rules as alpaca
 from brokers.adapters.alpaca import sdk_rules as alpaca_sdk
@@ -8,7 +9,7 @@ from brokers.adapters.alpaca import stream_rules as alpaca_stream
 from brokers.adapters.binance import rules as binance
 from brokers.adapters.ccxt import rules as ccxt
 from brokers.adapters.ib import rules as ib
-from reliability.core.rules import Resolver
+from reliability.core.rules import Resolver, Rule
 
 RESOLVERS: Mapping[str, Resolver] = {
     alpaca.SOURCE: alpaca.resolve_rest,
@@ -18,3 +19,13 @@ RESOLVERS: Mapping[str, Resolver] = {
     binance.SOURCE: binance.resolve_binance,
     ib.SOURCE: ib.resolve_ib,
 }
+
+
+class Register(Protocol):
+    def __call__(self, source: str, rules: Iterable[Rule] = (), resolver: Resolver | None = None) -> None: ...
+
+
+def register_failure_rules(register: Register) -> None:
+    """Hand the rules of every broker to whoever classifies failures in this process."""
+    for source, resolver in RESOLVERS.items():
+        register(source, resolver=resolver)

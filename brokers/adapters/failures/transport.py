@@ -8,7 +8,7 @@ Sources:
 import re
 
 from brokers.adapters.failures.verdicts import not_sent, unproven
-from reliability.core.rules import Verdict
+from reliability.core.rules import Proof, Verdict
 from reliability.core.taxonomy import RecoveryStrategy
 
 _CLASSES_BEFORE_SENDING = {
@@ -60,6 +60,17 @@ _CLASSES_AFTERWARDS = {
     "oserror": "NETWORK_CONNECTION_LOST",
     "eoferror": "NETWORK_CONNECTION_LOST",
 }
+_GENERAL_CLASSES = frozenset(
+    {
+        "connectionerror",
+        "maxretryerror",
+        "oserror",
+        "timeout",
+        "timeouterror",
+        "cancellederror",
+        "clientconnectionerror",
+    }
+)
 # A text is proof only where it tells of making the connection.
 _TEXTS_BEFORE_SENDING = tuple(
     (re.compile(pattern), code)
@@ -120,10 +131,19 @@ def judge_exception(name: str, text: str = "") -> Verdict | None:
 def judge_causes(causes: tuple[tuple[str, str], ...]) -> Verdict | None:
     """Return what the wrapped exceptions prove together, or None when they are not of a transport.
 
-    Only the innermost one that is known proves that nothing was sent, and none may contradict it.
+    One that tells of a connection that was there outweighs all others, which may be of another attempt;
+    then the outermost precise class decides, and a general one only where there is no other.
     """
-    verdicts = [verdict for name, text in causes if (verdict := judge_exception(name, text))]
-    return verdicts[-1] if verdicts else None
+    judged = [
+        (short_name(name), text.lower(), verdict)
+        for name, text in causes
+        if (verdict := judge_exception(name, text)) is not None
+    ]
+    precise = [verdict for name, _, verdict in judged if name not in _GENERAL_CLASSES]
+    for name, text, verdict in judged:
+        if verdict.proof is Proof.UNPROVEN and (name not in _GENERAL_CLASSES or _LOST.search(text)):
+            return verdict
+    return next(iter(precise or [verdict for _, _, verdict in judged]), None)
 
 
 def _code_before_sending(text: str) -> str:

@@ -4,8 +4,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from reliability.core.catalog import get_definition
-from reliability.core.classification import Operation, RawFailure
+from reliability.core.classification import ClassifiedError, Operation, RawFailure
 from reliability.core.rules import Proof, Verdict
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -29,14 +28,12 @@ def is_ambiguous(verdict: Verdict, operation: Operation) -> bool:
     return verdict.proof in (Proof.UNPROVEN, Proof.EXISTS) and operation in EFFECTFUL
 
 
-def judged(verdict: Verdict, operation: Operation) -> tuple[str, ...]:
+def judged(error: ClassifiedError) -> tuple[str, ...]:
     """Return the judged columns as the corpus writes them."""
-    definition = get_definition(verdict.code)
-    retryable = definition.retryable if verdict.retryable is None else verdict.retryable
     return (
-        verdict.code,
-        definition.category.value,
-        str(retryable).lower(),
-        str(is_ambiguous(verdict, operation)).lower(),
-        (verdict.strategy or definition.strategy).value,
+        error.code,
+        error.category.value,
+        str(error.retryable).lower(),
+        str(error.ambiguous).lower(),
+        error.strategy.value,
     )

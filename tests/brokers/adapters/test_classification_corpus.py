@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from brokers.adapters.failure_rules import RESOLVERS
+from reliability.services.classification import known_sources, preview
 from tests.brokers.adapters.corpus_rows import JUDGED, judged, raw_failure, read_corpus
 
 ROWS = list(read_corpus())
@@ -15,16 +16,21 @@ def test_the_corpus_is_classified_as_its_origins_say(source):
     wrong, misses = [], Counter()
     for row in (row for row in ROWS if row["source"] == source):
         raw = raw_failure(row)
-        verdict = RESOLVERS[source](raw)
+        error = preview(raw)
         expected = tuple(row[column] for column in JUDGED)
-        found = judged(verdict, raw.operation) if verdict else ("unknown",) * len(JUDGED)
-        if found != expected:
+        found = judged(error)
+        if found != expected or error.guessed:
             misses.update(name for name, a, b in zip(JUDGED, found, expected, strict=True) if a != b)
             wrong.append(
-                f"{raw.operation} {raw.raw_code} {raw.message[:60]!r}\n  {found}\n  {expected} {row['origin']}"
+                f"{raw.operation} {raw.raw_code} {raw.message[:60]!r} by {error.rule}\n"
+                f"  found    {found}\n  expected {expected} as of {row['origin']}"
             )
 
     assert not wrong, f"{len(wrong)} rows differ, by column {dict(misses)}\n" + "\n".join(wrong)
+
+
+def test_every_process_knows_the_sources():
+    assert RESOLVERS.keys() <= known_sources()
 
 
 def test_every_row_names_its_origin():

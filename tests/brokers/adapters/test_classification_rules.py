@@ -12,6 +12,7 @@ from brokers.adapters.failures.transport import judge_causes
 from reliability.core.catalog import CATALOG
 from reliability.core.classification import Operation, RawFailure
 from reliability.core.rules import Proof
+from reliability.services.classification import preview
 from tests.brokers.adapters.corpus_rows import EFFECTFUL, is_ambiguous
 
 effectful = st.sampled_from(sorted(EFFECTFUL))
@@ -36,6 +37,11 @@ raw_codes = st.one_of(
     st.sampled_from(sorted(CLASSES)),
     st.sampled_from(["APIError", "RetryException", "ValueError", "KeyError", "ConnectionError", "TimeoutError"]),
 )
+
+
+@given(effectful, st.sampled_from(sorted(RESOLVERS)), st.sampled_from([408, 500, 502, 503, 504, 524]), pages)
+def test_no_process_takes_a_server_error_page_for_a_refusal(operation, source, status, page):
+    assert preview(RawFailure(source, operation, f"{status}/-", page, status)).ambiguous
 
 
 @given(
@@ -135,6 +141,8 @@ def test_what_has_no_effect_is_never_ambiguous(source, operation, code, text):
             (("ClientConnectorError", "Cannot connect"), ("OSError", "[Errno 101] Network is unreachable")),
             Proof.NOT_SENT,
         ),
+        ((("ConnectionTimeoutError", "Connection timeout to host a"), ("TimeoutError", "")), Proof.NOT_SENT),
+        ((("ClientOSError", "[Errno 104] reset"), ("ConnectionRefusedError", "[Errno 111]")), Proof.UNPROVEN),
         ((("ReadTimeout", "Read timed out."),), Proof.UNPROVEN),
         ((("ServerDisconnectedError", "Server disconnected"),), Proof.UNPROVEN),
         ((("ClientOSError", "[Errno 104] Connection reset by peer"),), Proof.UNPROVEN),
