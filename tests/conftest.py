@@ -1,6 +1,7 @@
 """Fixtures that tests of several apps share."""
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from brokers.adapters import registry
 from brokers.models import Account, Broker
 from brokers.services import sessions
 from brokers.services.accounts import forget_accounts
+from reliability.services.circuits.registry import get_runtime
 from reliability.services.jobs import kinds
+from reliability.services.limits.store import get_store
 from tests.factories import make_lanes
 from tests.fakes import Deed, FakeBroker
 
@@ -24,6 +27,17 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
         )
         for table, trigger in cursor.fetchall():
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
+
+
+_numbers = count(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quiet_end() -> Iterator[None]:
+    """The threads that share circuits and limits end before the servers of the tests do."""
+    yield
+    get_store().close()
+    get_runtime().stop()
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +73,8 @@ def broker(monkeypatch: pytest.MonkeyPatch, fresh_accounts: None) -> FakeBroker:
 
 @pytest.fixture
 def account(db: None, broker: FakeBroker) -> Account:
-    """The default account, at the broker in memory."""
-    row = Broker.objects.create(name="fake", adapter="fake", base_url="http://127.0.0.1:9")
+    """The default account, at the broker in memory; a broker of this test alone has circuits of its own."""
+    row = Broker.objects.create(name=f"fake-{next(_numbers)}", adapter="fake", base_url="http://127.0.0.1:9")
     return Account.objects.create(name="desk", broker=row, is_default=True)
 
 

@@ -16,12 +16,13 @@ class WhenUnavailable(StrEnum):
 class Availability:
     """Whether an account can take an order now.
 
-    ``wait_seconds`` is 0 when it can, else how long to wait before looking again;
-    ``steady_seconds`` is how long it has been able to without a break.
+    ``wait_seconds`` is 0 when it can, else how long to wait before looking again; ``steady_seconds``
+    is how long it has been able to without a break; ``room`` is how many orders may be begun now.
     """
 
     wait_seconds: float
     steady_seconds: float
+    room: int = 1_000_000
 
 
 def choose_account(route: Sequence[int], seen: Mapping[int, Availability], settle_seconds: float) -> int | None:
@@ -34,8 +35,3 @@ def choose_account(route: Sequence[int], seen: Mapping[int, Availability], settl
     available = [account for account in route if account in seen and seen[account].wait_seconds <= 0]
     steady = [account for account in available if seen[account].steady_seconds >= settle_seconds]
     return next(iter(steady or available), None)
-
-
-def shortest_wait(route: Sequence[int], seen: Mapping[int, Availability]) -> float:
-    """Return the seconds after which the first account of the route may be available; 0 when one is."""
-    return min((max(0.0, seen[account].wait_seconds) for account in route if account in seen), default=0.0)

@@ -19,6 +19,14 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a broker is asked at most: calls under way in one process, and calls per minute of one account."""
+
+    max_concurrent_calls: int = 60
+    calls_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountProfile:
     """One account as a plain value."""
 
@@ -29,6 +37,7 @@ class AccountProfile:
     is_default: bool
     adapter: BrokerAdapter
     settings: AccountSettings
+    limits: Limits = Limits()
 
 
 class _Directory:
@@ -74,7 +83,8 @@ def _profile(row: Account) -> AccountProfile:
         call_timeout_seconds=row.broker.call_timeout_ms / 1000,
     )
     adapter = get_adapter(row.broker.adapter)
-    return AccountProfile(row.pk, row.name, row.broker_id, row.enabled, row.is_default, adapter, settings)
+    limits = Limits(row.broker.max_concurrent_calls, row.broker.calls_per_minute)
+    return AccountProfile(row.pk, row.name, row.broker_id, row.enabled, row.is_default, adapter, settings, limits)
 
 
 def _credentials(row: Account) -> dict[str, str]:

@@ -12,6 +12,7 @@ from brokers.adapters.errors import BrokerCallError
 from brokers.core.orders import FINAL_STATES, OrderState
 from brokers.models import Order
 from brokers.services.accounts import AccountProfile, get_profile
+from brokers.services.guards import CallClass, refused_here, waiting
 from brokers.services.order_batch import OrderBatch
 from brokers.services.sessions import get_session
 from brokers.services.synchronization import want_sync
@@ -101,7 +102,8 @@ class CancelOrderJob(JobKind):
             return Done()
         if not order.broker_order_id:
             return Snooze(min(_WAIT_FOR_BROKER * 2 ** min(job.snoozes, 10), _LONGEST_WAIT_FOR_BROKER))
-        return CancelRequest(get_profile(order.account_id), order.broker_order_id)
+        profile = get_profile(order.account_id)
+        return waiting(profile, CallClass.CANCELS) or CancelRequest(profile, order.broker_order_id)
 
     def _apply_one(self, batch: OrderBatch, outcome: Performed) -> Disposition:
         row = batch.rows[_subject(outcome.job)]
@@ -115,6 +117,9 @@ class CancelOrderJob(JobKind):
             row.cancel_requested_at = None
             batch.note(row, "cancel_refused", "reply", code=error.code, message=error.message)
             return Done()
+        held = refused_here(error)
+        if held is not None:
+            return held
         # Asking twice does no harm, so a cancel that may or may not have arrived is asked for again,
         # for as long as the order lives: giving up would leave exposure that somebody wanted gone.
         delay = backoff_delay(_ASK_AGAIN, outcome.job.snoozes + 1, _EVEN_DRAW)

@@ -10,6 +10,7 @@ from brokers.adapters.errors import BrokerCallError
 from brokers.core.reports import InstrumentReport
 from brokers.models import Instrument
 from brokers.services.accounts import AccountProfile, list_profiles
+from brokers.services.guards import refused_here
 from brokers.services.sessions import get_session
 from reliability.core.jobs import ClaimedJob, Disposition, Done, JobError, Performed, Snooze
 from reliability.services.jobs.execution import failure_disposition
@@ -36,6 +37,9 @@ class RefreshInstrumentsJob(JobKind):
         return {outcome.job.id: self._apply_one(outcome) for outcome in outcomes}
 
     def _apply_one(self, outcome: Performed) -> Disposition:
+        held = refused_here(outcome.error)
+        if held is not None:
+            return held
         if isinstance(outcome.error, BrokerCallError):
             return Snooze(timedelta(seconds=5), JobError(outcome.error.code, outcome.error.message))
         if outcome.error is not None:

@@ -25,19 +25,20 @@ from brokers.services.fills import BookedFill, book_fills, known_fills
 from brokers.services.order_statements import report_evidence
 
 _COLUMNS = (
-    "id", "account_id", "client_order_id", "correlation_id", "symbol", "side", "order_type", "time_in_force",
-    "quantity", "notional", "limit_price", "stop_price", "extended_hours", "submit_before",
-    "state", "version", "broker_order_id", "reported_status", "reported_filled_quantity", "filled_quantity",
-    "filled_notional", "cancel_requested_at", "lookup_misses", "absence_proven_at", "error_code", "error_message",
-    "sent_at", "acknowledged_at", "finished_at",
+    "id", "client_order_id", "correlation_id", "symbol", "side", "order_type", "time_in_force", "quantity", "notional",
+    "limit_price", "stop_price", "extended_hours", "submit_before", "route", "when_unavailable",
+    "account_id", "state", "version", "broker_order_id", "reported_status", "reported_filled_quantity",
+    "filled_quantity", "filled_notional", "cancel_requested_at", "lookup_misses", "absence_proven_at", "error_code",
+    "error_message", "sent_at", "acknowledged_at", "finished_at",
 )  # fmt: skip
-_CHANGING = _COLUMNS[_COLUMNS.index("state") :]
+_CHANGING = _COLUMNS[_COLUMNS.index("account_id") :]
 # What neither evidence nor a state decides: an event says under ``set`` what it changed of these.
 _OWN = tuple(name for name in _CHANGING if name not in DERIVED)
 _TYPES = {
-    "version": "int", "reported_filled_quantity": "numeric", "filled_quantity": "numeric", "filled_notional": "numeric",
-    "cancel_requested_at": "timestamptz", "lookup_misses": "int", "absence_proven_at": "timestamptz",
-    "sent_at": "timestamptz", "acknowledged_at": "timestamptz", "finished_at": "timestamptz",
+    "account_id": "bigint", "version": "int", "reported_filled_quantity": "numeric", "filled_quantity": "numeric",
+    "filled_notional": "numeric", "cancel_requested_at": "timestamptz", "lookup_misses": "int",
+    "absence_proven_at": "timestamptz", "sent_at": "timestamptz", "acknowledged_at": "timestamptz",
+    "finished_at": "timestamptz",
 }  # fmt: skip
 
 # Every name in these statements is one of the constants above; values are parameters.
@@ -57,10 +58,9 @@ SELECT * FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[], 
 
 @dataclass(slots=True)
 class OrderRow:
-    """One locked order; the attributes from ``state`` on may change."""
+    """One locked order; the attributes from ``account_id`` on may change."""
 
     id: UUID
-    account_id: int
     client_order_id: str
     correlation_id: str
     symbol: str
@@ -73,6 +73,9 @@ class OrderRow:
     stop_price: Decimal | None
     extended_hours: bool
     submit_before: datetime
+    route: list[int] | None
+    when_unavailable: str
+    account_id: int
     state: str
     version: int
     broker_order_id: str
@@ -167,6 +170,13 @@ class OrderBatch:
     def note(self, row: OrderRow, kind: str, source: str, *, actor: str = "", **evidence: Any) -> None:
         """Record a change that leaves the state as it is."""
         self._event(row, kind, OrderState(row.state), source, actor, evidence, None)
+
+    def reroute(self, row: OrderRow, account_id: int, reason: str) -> None:
+        """Let another account of its route take an order that no broker has: one that is accepted, never unknown."""
+        if row.state != OrderState.ACCEPTED or account_id not in (row.route or ()):
+            raise IllegalTransitionError(f"order {row.id} ({row.state}) cannot move to account {account_id}")
+        left, row.account_id = row.account_id, account_id
+        self.note(row, "rerouted", "worker", from_account=left, to_account=account_id, reason=reason)
 
     def report(self, row: OrderRow, report: OrderReport, source: str) -> bool:
         """Merge a report; returns whether it said anything new."""

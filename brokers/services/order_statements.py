@@ -9,7 +9,7 @@ event tells everything without saying more.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -25,6 +25,7 @@ WITH chosen AS MATERIALIZED (
     SELECT o.id, job.evidence FROM brokers_order o
     JOIN json_to_recordset(%s::json) AS job (id uuid, evidence jsonb) ON job.id = o.id
     WHERE o.state = 'accepted' AND o.submit_before > clock_timestamp() AND o.cancel_requested_at IS NULL
+      AND o.account_id <> ALL(%s::bigint[])
     ORDER BY o.id FOR UPDATE OF o
 ), sent AS (
     UPDATE brokers_order o
@@ -75,10 +76,15 @@ class SendingOrder:
     terms: OrderTerms
 
 
-def mark_sending(evidence: Mapping[UUID, Mapping[str, Any]]) -> dict[UUID, SendingOrder]:
-    """Mark those of these orders that are accepted, in time and wanted as being sent, and return them."""
+def mark_sending(
+    evidence: Mapping[UUID, Mapping[str, Any]], *, narrow: Collection[int] = ()
+) -> dict[UUID, SendingOrder]:
+    """Mark those of these orders that are accepted, in time and wanted as being sent, and return them.
+
+    Orders of ``narrow`` accounts, which cannot take all of them at once, are left out.
+    """
     rows = [{"id": str(order_id), "evidence": facts} for order_id, facts in evidence.items()]
-    return {row[0]: _sending(row) for row in fetch_prepared(_MARK_SENDING, [json.dumps(rows)])}
+    return {row[0]: _sending(row) for row in fetch_prepared(_MARK_SENDING, [json.dumps(rows), list(narrow)])}
 
 
 def _sending(row: tuple[Any, ...]) -> SendingOrder:

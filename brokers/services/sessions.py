@@ -2,26 +2,26 @@
 
 import asyncio
 
-from brokers.adapters.interface import AccountSettings, BrokerSession
 from brokers.services.accounts import AccountProfile
+from brokers.services.guarded_session import GuardedSession
 
-_sessions: dict[tuple[int, int], tuple[AccountSettings, BrokerSession]] = {}
+_sessions: dict[tuple[int, int], tuple[AccountProfile, GuardedSession]] = {}
 
 
-def get_session(profile: AccountProfile) -> BrokerSession:
-    """Return the session of this account on the running loop; a new one after its settings changed."""
+def get_session(profile: AccountProfile) -> GuardedSession:
+    """Return the session of this account on the running loop; a new one after the account changed."""
     key = (id(asyncio.get_running_loop()), profile.id)
     known = _sessions.get(key)
-    if known is not None and known[0] == profile.settings:
+    if known is not None and (known[0] is profile or known[0] == profile):
         return known[1]
-    session = profile.adapter.open_session(profile.settings)
-    _sessions[key] = (profile.settings, session)
+    session = GuardedSession(profile.adapter.open_session(profile.settings), profile)
+    _sessions[key] = (profile, session)
     if known is not None:
         _close_later(known[1])
     return session
 
 
-def _close_later(session: BrokerSession) -> None:
+def _close_later(session: GuardedSession) -> None:
     """Close a replaced session once calls under way on it are over."""
 
     async def close() -> None:

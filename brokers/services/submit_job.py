@@ -16,8 +16,11 @@ from brokers.conf import get_conf
 from brokers.core.lookup import absence_is_proven, lookup_delay
 from brokers.core.orders import OrderState, OrderTerms
 from brokers.core.reports import OrderReport
+from brokers.core.routing import WhenUnavailable
 from brokers.services.accounts import AccountProfile, get_profile
+from brokers.services.guards import CallClass, refused_here, waiting
 from brokers.services.order_batch import OrderBatch, OrderRow
+from brokers.services.order_gate import OrderGate
 from brokers.services.order_statements import (
     SendingOrder,
     is_plain_acknowledgement,
@@ -36,6 +39,7 @@ from reliability.core.jobs import (
     NotStartedError,
     Performed,
     Snooze,
+    Wait,
 )
 from reliability.core.retry import RetryPolicy, backoff_delay
 from reliability.core.taxonomy import FailureKind
@@ -43,6 +47,7 @@ from reliability.services.jobs.kinds import JobKind, Prepared
 
 _UNSENT_BACKOFF = RetryPolicy(delay_initial=timedelta(milliseconds=200), delay_max=timedelta(seconds=2))
 _EVEN_DRAW = 0.75
+_UNAVAILABLE = "BROKER_ACCOUNT_UNAVAILABLE"
 _DUPLICATE = "BROKER_DUPLICATE_CLIENT_ORDER_ID"
 
 
@@ -65,14 +70,17 @@ class SubmitOrderJob(JobKind):
     lane: ClassVar[str] = "orders"
 
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
-        sending = mark_sending({_subject(job): {"attempt": job.attempt, "fence": job.fence} for job in jobs})
+        gate = OrderGate.look()
+        fresh = [job for job in jobs if not job.snoozes]
+        evidence = {_subject(job): {"attempt": job.attempt, "fence": job.fence} for job in fresh}
+        sending = mark_sending(evidence, narrow=gate.narrow(len(fresh)))
         prepared: dict[int, Prepared] = {
             job.id: _submission(sending[_subject(job)]) for job in jobs if _subject(job) in sending
         }
         others = [job for job in jobs if job.id not in prepared]
         if others:
             batch = OrderBatch.lock([_subject(job) for job in others])
-            prepared.update({job.id: self._prepare_one(batch, batch.rows[_subject(job)], job) for job in others})
+            prepared.update({job.id: self._prepare_one(batch, batch.rows[_subject(job)], job, gate) for job in others})
             batch.save()
         return prepared
 
@@ -126,7 +134,7 @@ class SubmitOrderJob(JobKind):
 
     # -- inside -------------------------------------------------------------------------
 
-    def _prepare_one(self, batch: OrderBatch, row: OrderRow, job: ClaimedJob) -> Prepared:
+    def _prepare_one(self, batch: OrderBatch, row: OrderRow, job: ClaimedJob, gate: OrderGate) -> Prepared:
         profile = get_profile(row.account_id)
         state = OrderState(row.state)
         if state is OrderState.ACCEPTED:
@@ -135,17 +143,36 @@ class SubmitOrderJob(JobKind):
                 return Done()
             if _is_overdue(batch, row, job):
                 return Dead(JobError("SYSTEM_DEADLINE_PASSED", "It could not be sent in time, and never was."))
-            return self._send(batch, row, profile, job)
+            return self._prepare_accepted(batch, row, job, gate)
         if state is OrderState.SENDING:
             batch.move(row, OrderState.UNKNOWN, "sender_lost", "worker", attempt=job.attempt)
             state = OrderState.UNKNOWN
         if state is not OrderState.UNKNOWN:
             return Done()
         if row.absence_proven_at is not None:
-            return self._prepare_absent(batch, row, profile, job)
-        return LookUpRequest(profile, row.client_order_id)
+            return self._prepare_absent(batch, row, profile, job, gate)
+        return waiting(profile, CallClass.LOOK_UPS) or LookUpRequest(profile, row.client_order_id)
 
-    def _prepare_absent(self, batch: OrderBatch, row: OrderRow, profile: AccountProfile, job: ClaimedJob) -> Prepared:
+    def _prepare_accepted(self, batch: OrderBatch, row: OrderRow, job: ClaimedJob, gate: OrderGate) -> Prepared:
+        """No broker has it, so the first account of its route that can take it may; no other order ever moves."""
+        route = row.route or [row.account_id]
+        account_id = gate.take(route, is_retry=bool(job.snoozes))
+        if account_id is None:
+            return self._hold_or_refuse(batch, row, gate.wait(route))
+        if account_id != row.account_id:
+            batch.reroute(row, account_id, f"{get_profile(row.account_id).name} cannot take it")
+        return self._send(batch, row, get_profile(account_id), job)
+
+    def _hold_or_refuse(self, batch: OrderBatch, row: OrderRow, delay: timedelta) -> Prepared:
+        if row.when_unavailable == WhenUnavailable.REFUSE:
+            row.error_code, row.error_message = _UNAVAILABLE, "No account of its route can take it now."
+            batch.move(row, OrderState.REFUSED, "refused_unavailable", "worker")
+            return Done()
+        return Wait(delay, JobError(_UNAVAILABLE, "It waits until an account can take it."))
+
+    def _prepare_absent(
+        self, batch: OrderBatch, row: OrderRow, profile: AccountProfile, job: ClaimedJob, gate: OrderGate
+    ) -> Prepared:
         """The broker provably never got it: it is sent again if it is still wanted, in time, and safe to."""
         if row.cancel_requested_at is not None:
             self._end_absent(batch, row, "It was canceled, and the broker never got it.", "worker", "")
@@ -155,6 +182,8 @@ class SubmitOrderJob(JobKind):
         if not profile.adapter.capabilities.dedupes_client_order_id:
             text = "The broker does not know it, and would not refuse it a second time: a person decides."
             return Dead(JobError("BROKER_ORDER_NOT_FOUND", text))
+        if gate.take([row.account_id], is_retry=True) is None:
+            return Wait(gate.wait([row.account_id]), JobError(_UNAVAILABLE, "It waits until its account can take it."))
         return self._send(batch, row, profile, job)
 
     def _end_absent(self, batch: OrderBatch, row: OrderRow, reason: str, source: str, actor: str) -> None:
@@ -195,6 +224,9 @@ class SubmitOrderJob(JobKind):
             batch.move(row, OrderState.REFUSED, "refused", "reply", **evidence)
             return Done()
         batch.move(row, OrderState.ACCEPTED, "not_sent", "reply", **evidence)
+        held = refused_here(error)
+        if held is not None:
+            return held
         delay = backoff_delay(_UNSENT_BACKOFF, job.snoozes + 1, _EVEN_DRAW)
         if error.retry_after_seconds is not None:
             delay = max(delay, timedelta(seconds=error.retry_after_seconds))
@@ -206,6 +238,9 @@ class SubmitOrderJob(JobKind):
         if isinstance(outcome.result, OrderReport):
             return self._adopt(batch, row, outcome.result)
         if outcome.error is not None:
+            held = refused_here(outcome.error)
+            if held is not None:
+                return held
             known = outcome.error if isinstance(outcome.error, BrokerCallError) else None
             delay = backoff_delay(_UNSENT_BACKOFF, outcome.job.snoozes + 1, _EVEN_DRAW)
             if known is not None and known.retry_after_seconds is not None:

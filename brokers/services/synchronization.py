@@ -16,6 +16,7 @@ from brokers.core.reports import FillPage, FillReport, OrderReport
 from brokers.models import Account, Order
 from brokers.services.accounts import AccountProfile, get_profile, list_profiles
 from brokers.services.fills import lock_external_fills
+from brokers.services.guards import CallClass, refused_here, waiting
 from brokers.services.order_batch import OrderBatch
 from brokers.services.sessions import get_session
 from reliability.core.jobs import ClaimedJob, Disposition, Done, JobError, Performed, Snooze
@@ -99,18 +100,25 @@ class SyncAccountJob(JobKind):
             if isinstance(outcome.result, SyncResult):
                 self._apply_one(outcome)
 
-    def _request(self, job: ClaimedJob) -> SyncRequest:
-        account = Account.objects.get(pk=job.payload["account"])
+    def _request(self, job: ClaimedJob) -> Prepared:
+        profile = get_profile(job.payload["account"])
+        held = waiting(profile, CallClass.READS)
+        if held is not None:
+            return held
+        account = Account.objects.get(pk=profile.id)
         known = Order.objects.filter(account_id=account.pk, finished_at=None).exclude(broker_order_id="")
         quiet = known.filter(acknowledged_at__lt=timezone.now() - _QUIET_AFTER)
         ids = quiet.order_by("id").values_list("broker_order_id", flat=True)[:_MOST_COMPARED]
         asked = frozenset(job.payload.get("asked", ()))
-        return SyncRequest(get_profile(account.pk), account.fill_cursor, frozenset(ids), asked)
+        return SyncRequest(profile, account.fill_cursor, frozenset(ids), asked)
 
     def _apply_one(self, outcome: Performed) -> Disposition:
         account_id = outcome.job.payload["account"]
         if isinstance(outcome.error, BrokerCallError):
             error = outcome.error
+            held = refused_here(error)
+            if held is not None:
+                return held
             wait = timedelta(seconds=max(1.0, error.retry_after_seconds or 0.0))
             return Snooze(wait, JobError(error.code, error.message))
         if not isinstance(outcome.result, SyncResult):

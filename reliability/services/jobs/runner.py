@@ -120,7 +120,7 @@ class JobRunner:
             return
         for lane in self._lanes.values():
             room = lane.concurrency - lane.in_flight
-            if lane.wanted.is_set() and room * 2 >= min(lane.concurrency, BATCH):
+            if lane.wanted.is_set() and room * 4 >= min(lane.concurrency, BATCH):
                 lane.wanted.clear()
                 self._claim_lane(lane, min(room, BATCH))
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brokers.core.routing import Availability, choose_account, shortest_wait
+from brokers.core.routing import Availability, choose_account
 
 SETTLE = 5.0
 READY = Availability(0.0, 3600.0)
@@ -33,10 +33,8 @@ def test_without_a_steady_account_the_first_available_one_takes_it() -> None:
     assert choose_account([1, 2], {1: BACK, 2: OPEN}, SETTLE) == 1
 
 
-def test_nothing_available_chooses_nothing_and_names_the_shortest_wait() -> None:
-    seen = {1: OPEN, 2: Availability(3.0, 0.0)}
-    assert choose_account([1, 2], seen, SETTLE) is None
-    assert shortest_wait([1, 2], seen) == 3.0
+def test_nothing_available_chooses_nothing() -> None:
+    assert choose_account([1, 2], {1: OPEN, 2: Availability(3.0, 0.0)}, SETTLE) is None
 
 
 @given(routes, sights)

@@ -1,0 +1,143 @@
+"""What stands in front of every call to a broker: one guard per account and class of operations.
+
+Circuits and bulkheads are the broker's, rate limits the account's. Jobs ask before they begin
+(``waiting``, ``OrderGate``), so that work which cannot go anyway waits in its row and spends nothing.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import ParamSpec, TypeVar
+
+from brokers.adapters.errors import BrokerCallError
+from brokers.services.accounts import AccountProfile, Limits
+from reliability.core.breaker import BreakerState
+from reliability.core.bulkhead import BulkheadLimit
+from reliability.core.classification import Operation
+from reliability.core.jobs import JobError, Wait
+from reliability.core.rate_limit import Priority, RateLimit
+from reliability.core.taxonomy import FailureKind
+from reliability.services.circuits import CircuitOpenError, get_circuit
+from reliability.services.guarding.errors import CallRefusedError
+from reliability.services.guarding.guard import Guard
+from reliability.services.guarding.judging import refusal_seconds
+from reliability.services.guarding.policy import GuardPolicy
+from reliability.services.limits.registry import get_budget, get_bulkhead
+
+RECOVERY_PER_SECOND = 500.0
+RETRY_COST = 1
+PROBES = 3
+_LEAST_WAIT_SECONDS = 0.1
+_REFUSED_HERE = frozenset(
+    {"SYSTEM_CIRCUIT_OPEN", "SYSTEM_BULKHEAD_FULL", "RATE_LIMIT_LOCAL", "TIMEOUT_DEADLINE_PASSED"}
+)
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class CallClass(StrEnum):
+    """The operations of a broker that fail together, each class with a circuit of its own.
+
+    ``ORDERS`` submits and replaces, ``CANCELS`` takes risk away and must not stop with the orders,
+    ``LOOK_UPS`` settle orders whose outcome is unknown, ``READS`` are snapshots, ``DATA`` is the rest.
+    """
+
+    ORDERS = "orders"
+    CANCELS = "cancels"
+    LOOK_UPS = "look_ups"
+    READS = "reads"
+    DATA = "data"
+
+
+_OPERATIONS = {
+    CallClass.ORDERS: Operation.SUBMIT,
+    CallClass.CANCELS: Operation.CANCEL,
+    CallClass.LOOK_UPS: Operation.QUERY,
+    CallClass.READS: Operation.QUERY,
+    CallClass.DATA: Operation.DATA,
+}
+_CRITICAL = frozenset({CallClass.ORDERS, CallClass.CANCELS, CallClass.LOOK_UPS})
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerGuard:
+    """The guard of one account's calls of one class."""
+
+    guard: Guard
+    bulkhead_limit: BulkheadLimit
+
+    async def call(self, function: Callable[_P, Awaitable[_R]], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Make one call; a call that was not begun raises ``BrokerCallError`` like one that failed without effect."""
+        policy = self.guard.policy
+        get_budget(policy.name, policy.budget).deposit()
+        try:
+            return await self.guard.call_async(function, *args, **kwargs)
+        except (CallRefusedError, CircuitOpenError) as refusal:
+            wait = self.pace(refusal_seconds(refusal)).total_seconds()
+            error = BrokerCallError(FailureKind.TRANSIENT, refusal.code, str(refusal), "", wait)
+        raise error
+
+    def wait_seconds(self) -> float:
+        """Return about how long a call would be refused from now, 0 when it may be tried."""
+        return self.guard.wait_seconds()
+
+    def room(self) -> int:
+        """Return how many calls may be begun now: few while the circuit is half open, else the places left."""
+        policy = self.guard.policy
+        if get_circuit(policy.circuit_name).state is BreakerState.HALF_OPEN:
+            return PROBES
+        limit = self.bulkhead_limit
+        places = limit.concurrent if policy.priority is Priority.CRITICAL else limit.open_to_all
+        return max(0, places - get_bulkhead(policy.name, limit).occupied)
+
+    def may_retry(self) -> bool:
+        """Take one retry from the broker's budget; False when retries have had their share of its calls."""
+        policy = self.guard.policy
+        return get_budget(policy.name, policy.budget).try_spend(RETRY_COST)
+
+    def pace(self, seconds: float) -> timedelta:
+        """Return when work that waits at least ``seconds`` comes back, each piece in its turn."""
+        return self.guard.pace(max(_LEAST_WAIT_SECONDS, seconds))
+
+
+def get_guard(profile: AccountProfile, call_class: CallClass) -> BrokerGuard:
+    return _make_guard(profile.broker, profile.name, call_class, profile.limits, profile.adapter.name)
+
+
+@lru_cache(maxsize=4096)
+def _make_guard(broker: str, account: str, call_class: CallClass, limits: Limits, adapter: str) -> BrokerGuard:
+    bulkhead = BulkheadLimit(limits.max_concurrent_calls)
+    policy = GuardPolicy(
+        name=broker,
+        operation=_OPERATIONS[call_class],
+        operation_class=call_class.value,
+        account=account,
+        source=adapter,
+        priority=Priority.CRITICAL if call_class in _CRITICAL else Priority.NORMAL,
+        rate_limit=RateLimit(limits.calls_per_minute, 60.0) if limits.calls_per_minute else None,
+        bulkhead=bulkhead,
+        recovery_per_second=RECOVERY_PER_SECOND,
+    )
+    return BrokerGuard(Guard(policy), bulkhead)
+
+
+def waiting(profile: AccountProfile, call_class: CallClass) -> Wait | None:
+    """Return the wait of a job whose call would be refused now, or None when it may be tried."""
+    guard = get_guard(profile, call_class)
+    seconds = guard.wait_seconds()
+    if seconds <= 0:
+        return None
+    what = call_class.value.replace("_", "-")
+    return Wait(guard.pace(seconds), JobError("BROKER_ACCOUNT_UNAVAILABLE", f"{profile.broker} takes no {what} now."))
+
+
+def refused_here(error: BaseException | None) -> Wait | None:
+    """Return the wait of a job whose call our own side did not let begin, or None for any other outcome."""
+    if not isinstance(error, BrokerCallError) or error.code not in _REFUSED_HERE:
+        return None
+    return Wait(
+        timedelta(seconds=error.retry_after_seconds or _LEAST_WAIT_SECONDS), JobError(error.code, error.message)
+    )
