@@ -44,7 +44,11 @@ _BY_TEXT = tuple(
         (r"slow client", 407),
         (r"insufficient subscription|subscription does not", 409),
         (r"(trading|v2) (is )?not enabled", 408),
-        (r"(trade_updates|listen|streams).*(not available|not granted|missing)|does not grant|not listening", 411),
+        (
+            r'"streams": ?\[\]|(trade_updates|listen|streams).*(not available|not granted|missing)'
+            r"|does not grant|not listening",
+            411,
+        ),
         (r"auth failed|unauthorized|failed to auth|not authorized|access key verification failed", 402),
         (r"invalid subscribe|msgpack", 410),
         (r"invalid syntax|invalid action|unknown action", 400),
@@ -78,7 +82,7 @@ def resolve_stream(raw: RawFailure) -> Verdict | None:
 
 def _verdict(raw: RawFailure) -> Verdict | None:
     body = read_body(raw.message)
-    text = body.message.lower()
+    text = (body.message or raw.message).lower()
     label, _, rest = raw.raw_code.strip().lower().rpartition("/")
     code = as_code(rest) if as_code(rest) is not None else body.code
     if label in ("http", "handshake") or (raw.http_status and code is None) or short_name(rest) in _HANDSHAKE_NAMES:

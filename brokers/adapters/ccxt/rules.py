@@ -27,7 +27,7 @@ from brokers.adapters.failures.verdicts import (
     unproven,
 )
 from reliability.core.classification import Operation, RawFailure
-from reliability.core.rules import Verdict
+from reliability.core.rules import Proof, Verdict
 from reliability.core.taxonomy import RecoveryStrategy
 
 SOURCE = "ccxt"
@@ -161,7 +161,15 @@ def _judge_class(raw: RawFailure, name: str) -> Verdict:
         return refused_for_now("SYSTEM_CLOCK_SKEW")
     if name == "onmaintenance" and find_body(raw.message) and not is_page(raw.message):
         return refused_for_now("BROKER_MAINTENANCE")
-    return judge_causes(raw.causes) or unproven(_UNPROVEN[name])
+    return judge_causes(raw.causes) or _judge_own_text(raw, name) or unproven(_UNPROVEN[name])
+
+
+def _judge_own_text(raw: RawFailure, name: str) -> Verdict | None:
+    """Return that nothing was sent where the text itself tells of a connection that was not made."""
+    if name not in ("networkerror", "exchangenotavailable"):
+        return None
+    verdict = judge_exception("ConnectionError", raw.message)
+    return verdict if verdict is not None and verdict.proof is Proof.NOT_SENT else None
 
 
 def _judge_refusing_class(raw: RawFailure, code: str) -> Verdict:
