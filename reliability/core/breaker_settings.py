@@ -7,7 +7,7 @@ from typing import Any, Self
 
 BUCKETS = 10
 
-_SPEC_KEYS = {
+SPEC_KEYS = {
     "failureThreshold": ("failure_threshold", 1),
     "successThreshold": ("success_threshold", 1),
     "timeout": ("cooldown_seconds", 1000),
@@ -76,17 +76,17 @@ class BreakerSettings:
         Raises:
             ValueError: an unknown key, or a value out of range.
         """
-        if unknown := sorted(set(values) - set(_SPEC_KEYS)):
+        if unknown := sorted(set(values) - set(SPEC_KEYS)):
             raise ValueError(f"unknown: {', '.join(unknown)}")
         found = {}
         for key, value in values.items():
-            name, scale = _SPEC_KEYS[key]
+            name, scale = SPEC_KEYS[key]
             found[name] = value if scale == 1 else value / scale
         return cls(**found)
 
     def to_spec(self) -> dict[str, float]:
         """Return the seed's six settings under the seed's keys, durations in milliseconds."""
-        return {key: getattr(self, name) * scale for key, (name, scale) in _SPEC_KEYS.items()}
+        return {key: getattr(self, name) * scale for key, (name, scale) in SPEC_KEYS.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
