@@ -7,6 +7,7 @@ from brokers.simulator.faults import FaultKind, Operation
 from brokers.simulator.gate import Handler, Route, gated
 from brokers.simulator.rest import account, activities, market_data, orders
 from brokers.simulator.rest.control import ControlRoutes
+from brokers.simulator.rest.dialect import ALPACA
 from brokers.simulator.stream import serve_stream
 
 API_ROUTES: tuple[tuple[str, str, Route, Operation], ...] = (
@@ -38,14 +39,14 @@ REFUSE_STREAMS = frozenset({FaultKind.REFUSE_STREAMS})
 def build_app(broker: Broker) -> web.Application:
     app = web.Application(middlewares=[_plain_errors])
     for method, path, route, operation in API_ROUTES:
-        app.router.add_route(method, path, gated(broker, route, operation))
+        app.router.add_route(method, path, gated(broker, ALPACA, route, operation))
     app.router.add_routes(ControlRoutes(broker).routes())
 
     async def stream(request: web.Request) -> web.StreamResponse:
         refusal = broker.faults.strike(REFUSE_STREAMS, Operation.STREAM)
         if refusal is not None:
             return web.json_response({"message": "stream refused"}, status=refusal.parameters.get("status", 503))
-        return await serve_stream(request, broker.streams, broker.is_known_key)
+        return await serve_stream(request, broker.streams, broker.render_event, broker.is_known_key)
 
     app.router.add_get("/stream", stream)
     return app

@@ -22,7 +22,7 @@ from brokers.simulator.settings import Settings
 from brokers.simulator.stream import StreamHub
 from brokers.simulator.trading import run_tick
 from brokers.simulator.venue import Event, Venue, VenueRules
-from brokers.simulator.wire import Json, order_json
+from brokers.simulator.wire import Json, event_json, order_json
 
 
 class Broker:
@@ -38,7 +38,7 @@ class Broker:
         self.stopping = asyncio.Event()
         draws = random.Random(settings.seed)  # noqa: S311 -- reproducible, not secret
         self.faults = FaultBoard(time.monotonic, random.Random(settings.seed).random, self._fault_ended)  # noqa: S311
-        self.streams = StreamHub(ledger, self.faults, self.instruments, draws.random)
+        self.streams = StreamHub(ledger, self.faults, draws.random)
         self.gateway = Gateway(self, settings.ib_account, settings.ib_master_client_id)
         self.venue = Venue(
             book=Book(Account(settings.cash, settings.multiplier)),
@@ -128,6 +128,9 @@ class Broker:
     def _publish(self, event: Event) -> None:
         self.streams.publish(event)
         self.gateway.publish(event)
+
+    def render_event(self, event: Event) -> Json:
+        return event_json(event, self.instruments[event.order.symbol])
 
     def _offer(self, symbol: str) -> None:
         """Make a symbol tradable. A ledger may name one that the command line no longer does."""

@@ -30,6 +30,15 @@ def submit_order(venue: Venue, terms: OrderTerms, request_id: int) -> Order:
         RefusalError: The client order id was used before, or the account cannot cover the order.
     """
     _check_client_order_id(venue, terms.client_order_id)
+    return place_order(venue, terms, request_id)
+
+
+def place_order(venue: Venue, terms: OrderTerms, request_id: int) -> Order:
+    """Take a new order whose client order id was found to be free.
+
+    Raises:
+        RefusalError: The account cannot cover the order.
+    """
     now = venue.now()
     price = venue.walks[terms.symbol].quote.ask
     reference_price = price * MARKET_COLLAR if terms.type is OrderType.MARKET else price

@@ -2,11 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
-from uuid import uuid4
 
 from aiohttp import web
 
@@ -14,13 +13,12 @@ from brokers.simulator.faults import Fault
 
 Fields = dict[str, Any]
 DEFAULT_WAIT_SECONDS = 2
-VITAL_FIELDS = frozenset({"id", "status", "filled_qty", "qty", "cash", "client_order_id", "c", "bp", "p"})
 
 
-def error_reply(fault: Fault) -> web.Response:
-    """Return the reply an ``error`` fault asks for: any status, body and headers, a 500 with a code by default."""
+def error_reply(fault: Fault, default_body: Fields) -> web.Response:
+    """Return the reply an ``error`` fault asks for: any status, body and headers, a 500 by default."""
     parameters = fault.parameters
-    body = parameters.get("body", {"code": 50010000, "message": "internal server error occurred"})
+    body = parameters.get("body", default_body)
     text = body if isinstance(body, str) else json.dumps(body)
     looks_like_html = text.lstrip().startswith("<")
     content_type = parameters.get("content_type", "text/html" if looks_like_html else "application/json")
@@ -28,16 +26,19 @@ def error_reply(fault: Fault) -> web.Response:
     return web.Response(status=parameters.get("status", 500), body=text.encode(), headers=headers)
 
 
-def rate_limit_reply(fault: Fault) -> web.Response:
-    parameters = fault.parameters
-    wait = parameters.get("seconds_to_wait", DEFAULT_WAIT_SECONDS)
-    headers = {**rate_limit_headers(parameters.get("per_minute", 200), 0, wait)}
-    form = parameters.get("retry_after", "seconds")
+def retry_after_headers(fault: Fault) -> dict[str, str]:
+    """Return the header that names the wait of a ``rate_limit`` fault, in the form it asks for."""
+    wait = seconds_to_wait(fault)
+    form = fault.parameters.get("retry_after", "seconds")
     if form == "seconds":
-        headers["Retry-After"] = str(wait)
-    elif form == "date":
-        headers["Retry-After"] = format_datetime(datetime.now(UTC) + timedelta(seconds=wait), usegmt=True)
-    return web.json_response({"code": 42910000, "message": "rate limit exceeded"}, status=429, headers=headers)
+        return {"Retry-After": str(wait)}
+    if form == "date":
+        return {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(seconds=wait), usegmt=True)}
+    return {}
+
+
+def seconds_to_wait(fault: Fault) -> int:
+    return int(fault.parameters.get("seconds_to_wait", DEFAULT_WAIT_SECONDS))
 
 
 def rate_limit_headers(limit: int, remaining: int, wait_seconds: float) -> dict[str, str]:
@@ -48,20 +49,24 @@ def rate_limit_headers(limit: int, remaining: int, wait_seconds: float) -> dict[
     }
 
 
-def auth_expired_reply(fault: Fault) -> web.Response:
-    status = fault.parameters.get("status", 403)
-    return web.json_response({"message": "forbidden." if status == 403 else "unauthorized."}, status=status)
+def corrupt_payload(
+    mode: str, payload: Any, vital_fields: Collection[str], with_other_id: Callable[[Fields], Fields]
+) -> bytes:
+    """Return the body of a ``wrong_data`` fault for a payload that was right.
 
-
-def corrupt_payload(mode: str, payload: Any) -> bytes:
-    """Return the body of a ``wrong_data`` fault for a payload that was right."""
+    Args:
+        mode: One of the modes of the fault.
+        payload: The decoded JSON.
+        vital_fields: What ``missing_fields`` leaves out of every object.
+        with_other_id: Makes the object of an order that of another order; leaves other objects alone.
+    """
     text = json.dumps(payload).encode()
     if mode == "malformed":
         return text[:-1] + b", ]["
     if mode == "other_order":
-        return json.dumps(_for_each_object(payload, _with_other_id)).encode()
+        return json.dumps(_for_each_object(payload, with_other_id)).encode()
     if mode == "missing_fields":
-        return json.dumps(_for_each_object(payload, _without_vital_fields)).encode()
+        return json.dumps(_for_each_object(payload, lambda fields: _without(fields, vital_fields))).encode()
     if mode == "gap":
         return json.dumps(_without_middle(payload)).encode()
     return text
@@ -85,12 +90,5 @@ def _without_middle(payload: Any) -> Any:
     return payload
 
 
-def _with_other_id(fields: Fields) -> Fields:
-    if "id" not in fields:
-        return fields
-    other = str(uuid4())
-    return {**fields, "id": other, "client_order_id": f"other-{other[:8]}"}
-
-
-def _without_vital_fields(fields: Fields) -> Fields:
-    return {key: value for key, value in fields.items() if key not in VITAL_FIELDS}
+def _without(fields: Fields, names: Collection[str]) -> Fields:
+    return {key: value for key, value in fields.items() if key not in names}

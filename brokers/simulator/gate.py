@@ -5,18 +5,12 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from brokers.simulator.broker import Broker
-from brokers.simulator.fault_replies import (
-    auth_expired_reply,
-    corrupt_payload,
-    error_reply,
-    rate_limit_headers,
-    rate_limit_reply,
-)
+from brokers.simulator.fault_replies import error_reply, rate_limit_headers
 from brokers.simulator.faults import REPLY_KINDS, Fault, FaultKind, Operation
 from brokers.simulator.requests import RefusalError
 
@@ -32,11 +26,31 @@ class Answer:
     status: int = 200
 
 
+class Dialect(Protocol):
+    """What differs between the APIs that the one broker is spoken to in."""
+
+    default_error: dict[str, Any]
+
+    def check_login(self, call: "Call") -> None:
+        """Raise ``RefusalError`` unless the caller proves to know the key."""
+
+    def client_order_id(self, call: "Call") -> str | None:
+        """Return the client order id of a request that may be anything."""
+
+    def rate_limit_reply(self, fault: Fault) -> web.Response: ...
+
+    def auth_expired_reply(self, fault: Fault) -> web.Response: ...
+
+    def corrupt(self, mode: str, payload: Any) -> bytes:
+        """Return the body of a ``wrong_data`` fault for a payload that was right."""
+
+
 @dataclass(slots=True)
 class Call:
     """One API call as the route functions see it."""
 
     broker: Broker
+    dialect: Dialect
     request: web.Request
     body: bytes
     request_id: int = 0
@@ -54,11 +68,11 @@ Route = Callable[[Call], Answer]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def gated(broker: Broker, route: Route, operation: Operation) -> Handler:
+def gated(broker: Broker, dialect: Dialect, route: Route, operation: Operation) -> Handler:
     """Return the web handler of a route."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        call = Call(broker, request, await request.read())
+        call = Call(broker, dialect, request, await request.read())
         if operation in LEDGERED:
             _record_request(call, operation)
         latency = broker.faults.strike(LATENCY, operation)
@@ -101,11 +115,11 @@ def _is_applied(fault: Fault) -> bool:
 async def _faulty_response(call: Call, answer: Answer, fault: Fault) -> web.StreamResponse:
     match fault.kind:
         case FaultKind.ERROR:
-            return error_reply(fault)
+            return error_reply(fault, call.dialect.default_error)
         case FaultKind.RATE_LIMIT:
-            return rate_limit_reply(fault)
+            return call.dialect.rate_limit_reply(fault)
         case FaultKind.AUTH_EXPIRED:
-            return auth_expired_reply(fault)
+            return call.dialect.auth_expired_reply(fault)
         case FaultKind.WRONG_DATA:
             return await _corrupt_response(call, answer, fault.parameters.get("mode", "malformed"))
         case FaultKind.HANG:
@@ -114,7 +128,7 @@ async def _faulty_response(call: Call, answer: Answer, fault: Fault) -> web.Stre
 
 
 async def _corrupt_response(call: Call, answer: Answer, mode: str) -> web.StreamResponse:
-    body = corrupt_payload(mode, answer.payload)
+    body = call.dialect.corrupt(mode, answer.payload)
     if mode != "truncated":
         return web.Response(status=answer.status, body=body, content_type="application/json")
     response = web.StreamResponse(status=answer.status, headers={"Content-Type": "application/json"})
@@ -147,7 +161,7 @@ async def _delay(broker: Broker, fault: Fault) -> None:
 def _run(call: Call, route: Route, operation: Operation) -> Answer:
     """Let the route answer; a refusal is an answer too, and the ledger keeps those of orders."""
     try:
-        _check_key(call)
+        call.dialect.check_login(call)
         return route(call)
     except RefusalError as refusal:
         if operation in LEDGERED:
@@ -159,23 +173,15 @@ def _run(call: Call, route: Route, operation: Operation) -> Answer:
                     "client_order_id": call.client_order_id,
                     "status": refusal.status,
                     **refusal.body,
+                    "message": refusal.message,
                 }
             )
         return Answer(refusal.body, refusal.status)
 
 
-def _check_key(call: Call) -> None:
-    key = call.request.headers.get("APCA-API-KEY-ID", "")
-    secret = call.request.headers.get("APCA-API-SECRET-KEY", "")
-    if not key or not secret:
-        raise RefusalError(401, 40110000, "request is not authorized")
-    if not call.broker.is_known_key(key, secret):
-        raise RefusalError(403, None, "forbidden.")
-
-
 def _record_request(call: Call, operation: Operation) -> None:
     call.request_id = call.broker.next_request_id()
-    call.client_order_id = _client_order_id(call.body)
+    call.client_order_id = call.dialect.client_order_id(call)
     call.broker.ledger.append(
         {
             "kind": "request",
@@ -188,16 +194,6 @@ def _record_request(call: Call, operation: Operation) -> None:
             "body": call.body.decode(errors="replace"),
         }
     )
-
-
-def _client_order_id(body: bytes) -> str | None:
-    """Read the client order id of a body that may be anything."""
-    try:
-        fields = json.loads(body)
-    except ValueError:
-        return None
-    value = fields.get("client_order_id") if isinstance(fields, dict) else None
-    return value if isinstance(value, str) else None
 
 
 def _record_reply(call: Call, status: int | None, kind: FaultKind | None, fault: Fault | None) -> None:

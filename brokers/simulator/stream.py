@@ -2,17 +2,23 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from brokers.simulator.faults import FILL_KINDS, FaultBoard, FaultKind, Operation
-from brokers.simulator.instruments import Instrument
 from brokers.simulator.ledger_writer import LedgerWriter
 from brokers.simulator.venue import Event
-from brokers.simulator.wire import event_json
+from brokers.simulator.wire import Json
+
+Render = Callable[[Event], Json | None]
+"""An event as one API tells it; None where that API has no word for it."""
+
+Frames = dict[Render, bytes]
+"""One event in the words of each API that somebody listens to."""
 
 QUEUE_LIMIT = 50_000
 DEFAULT_REORDER_MS = 200
@@ -24,6 +30,7 @@ class Subscriber:
 
     socket: web.WebSocketResponse
     transport: asyncio.Transport | None
+    render: Render
     queue: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(QUEUE_LIMIT))
     is_listening: bool = False
 
@@ -35,44 +42,41 @@ class Subscriber:
 class StreamHub:
     """Hands each event to every listening connection, once it is on disk and as the stream faults allow."""
 
-    def __init__(
-        self,
-        ledger: LedgerWriter,
-        faults: FaultBoard,
-        instruments: dict[str, Instrument],
-        draw: Callable[[], float],
-    ) -> None:
+    def __init__(self, ledger: LedgerWriter, faults: FaultBoard, draw: Callable[[], float]) -> None:
         self.subscribers: set[Subscriber] = set()
         self._ledger = ledger
         self._faults = faults
-        self._instruments = instruments
         self._draw = draw
-        self._outbox: asyncio.Queue[bytes] = asyncio.Queue()
-        self._withheld: list[bytes] = []
+        self._outbox: asyncio.Queue[Frames] = asyncio.Queue()
+        self._withheld: list[Frames] = []
 
     def publish(self, event: Event) -> None:
         """Take an event as it is now. Without listeners it is gone, as at Alpaca: the stream has no replay."""
-        if not any(subscriber.is_listening for subscriber in self.subscribers):
+        wanted = {subscriber.render for subscriber in self.subscribers if subscriber.is_listening}
+        if not wanted:
             return
         if self._faults.strike(frozenset({FaultKind.SILENT_STREAM}), Operation.STREAM):
             self._ledger.append({"kind": "stream_lost", "event": event.name, "order_id": event.order.id})
             return
-        frame = json.dumps(event_json(event, self._instruments[event.order.symbol])).encode()
+        told = {render: render(event) for render in wanted}
+        frames = {render: json.dumps(message).encode() for render, message in told.items() if message is not None}
         if event.fill is None:
-            self._outbox.put_nowait(frame)
+            self._outbox.put_nowait(frames)
         else:
-            self._publish_fill(frame)
+            self._publish_fill(frames)
 
     async def run(self) -> None:
         """Send what is published, each event only after its record is on disk."""
         while True:
-            frames = [await self._outbox.get()]
+            events = [await self._outbox.get()]
             while not self._outbox.empty():
-                frames.append(self._outbox.get_nowait())
+                events.append(self._outbox.get_nowait())
             await self._ledger.durable()
             for subscriber in list(self.subscribers):
                 if subscriber.is_listening:
-                    self._enqueue(subscriber, frames)
+                    self._enqueue(
+                        subscriber, [frames[subscriber.render] for frames in events if subscriber.render in frames]
+                    )
 
     def disconnect_all(self) -> int:
         """Cut every connection without a closing handshake and return how many there were."""
@@ -81,20 +85,20 @@ class StreamHub:
             subscriber.abort()
         return count
 
-    def _publish_fill(self, frame: bytes) -> None:
+    def _publish_fill(self, frames: Frames) -> None:
         fault = self._faults.strike(FILL_KINDS, Operation.STREAM)
         if fault is None:
-            self._outbox.put_nowait(frame)
+            self._outbox.put_nowait(frames)
             return
         parameters, loop = fault.parameters, asyncio.get_running_loop()
         if fault.kind is FaultKind.DUPLICATE_FILLS:
             for _ in range(1 + parameters.get("times", 1)):
-                self._outbox.put_nowait(frame)
+                self._outbox.put_nowait(frames)
         elif fault.kind is FaultKind.DELAY_FILLS:
             delay_ms = parameters.get("ms", 500) + parameters.get("jitter_ms", 0) * self._draw()
-            loop.call_later(delay_ms / 1000, self._outbox.put_nowait, frame)
+            loop.call_later(delay_ms / 1000, self._outbox.put_nowait, frames)
         else:
-            self._withheld.append(frame)
+            self._withheld.append(frames)
             if len(self._withheld) >= parameters.get("window", 2):
                 self._release_reversed()
             else:
@@ -112,38 +116,50 @@ class StreamHub:
             subscriber.queue.put_nowait(frame)
 
 
-async def serve_stream(
-    request: web.Request, hub: StreamHub, is_known_key: Callable[[str, str], bool]
-) -> web.StreamResponse:
-    """Speak the trade_updates protocol on one connection until it ends."""
+@asynccontextmanager
+async def connected(request: web.Request, hub: StreamHub, render: Render, *, text: bool) -> AsyncIterator[Subscriber]:
+    """Accept a websocket and send it what is queued for it, as text or binary frames, until the block ends."""
     socket = web.WebSocketResponse(compress=False)
     await socket.prepare(request)
-    subscriber = Subscriber(socket, request.transport)
+    subscriber = Subscriber(socket, request.transport, render)
     hub.subscribers.add(subscriber)
-    sender = asyncio.create_task(_send_queued(subscriber))
-    is_authorized = False
+    sender = asyncio.create_task(_send_queued(subscriber, text=text))
     try:
-        async for message in socket:
-            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                break
-            command = _parse(message.data)
+        yield subscriber
+    finally:
+        hub.subscribers.discard(subscriber)
+        sender.cancel()
+
+
+async def commands(subscriber: Subscriber) -> AsyncIterator[dict[str, Any]]:
+    """Yield what the client sends, an empty object for what is not one, until it leaves."""
+    async for message in subscriber.socket:
+        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            return
+        yield _parse(message.data)
+
+
+async def serve_stream(
+    request: web.Request, hub: StreamHub, render: Render, is_known_key: Callable[[str, str], bool]
+) -> web.StreamResponse:
+    """Speak the trade_updates protocol on one connection until it ends."""
+    async with connected(request, hub, render, text=False) as subscriber:
+        is_authorized = False
+        async for command in commands(subscriber):
             if command.get("action") in ("authenticate", "auth"):
                 is_authorized = _authorize(subscriber, command, is_known_key)
             elif command.get("action") == "listen":
                 _listen(subscriber, command, is_authorized)
             else:
                 _reply(subscriber, "error", {"error": "unknown action"})
-    finally:
-        hub.subscribers.discard(subscriber)
-        sender.cancel()
-    return socket
+    return subscriber.socket
 
 
-async def _send_queued(subscriber: Subscriber) -> None:
+async def _send_queued(subscriber: Subscriber, *, text: bool) -> None:
     while True:
         frame = await subscriber.queue.get()
         try:
-            await subscriber.socket.send_bytes(frame)
+            await (subscriber.socket.send_str(frame.decode()) if text else subscriber.socket.send_bytes(frame))
         except ConnectionError:
             return
 
