@@ -102,9 +102,10 @@ class ClassifiedError:
 
     @property
     def kind(self) -> FailureKind:
-        """Return what is proven about the effect."""
+        """Return what is proven about the effect; what waits for better credentials may work later."""
         if self.ambiguous:
             return FailureKind.AMBIGUOUS
         if self.category is ErrorCategory.RATE_LIMIT:
             return FailureKind.THROTTLED
-        return FailureKind.TRANSIENT if self.retryable else FailureKind.REJECTED
+        curable = self.category is ErrorCategory.AUTHENTICATION
+        return FailureKind.TRANSIENT if self.retryable or curable else FailureKind.REJECTED

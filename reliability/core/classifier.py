@@ -37,7 +37,7 @@ _LIBRARIES = (
     "websocket",
     "psycopg",
     "redis",
-    "queue",
+    "celery",
 )
 _ROOTS = {
     "builtins": "python",
@@ -51,10 +51,7 @@ _ROOTS = {
     "json": "python",
     "decimal": "python",
     "httpcore": "httpx",
-    "celery": "queue",
-    "kombu": "queue",
-    "amqp": "queue",
-    "billiard": "queue",
+    "billiard": "celery",
     "psycopg_pool": "psycopg",
     "django": "psycopg",
     "alpaca": "alpaca_sdk",

@@ -8,7 +8,8 @@ from email.utils import parsedate_to_datetime
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 _EPOCH = re.compile(r"[0-9]{9,13}(\.[0-9]{1,9})?")
 _IN_TEXT = re.compile(
-    r"(?:retry|try again|wait)[\s_-]*(?:after|in|for)?[\"']?\s*[:=]?\s*([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(ms|milliseconds|seconds?|secs?|s|minutes?|min|m)?\b"
+    r"(?:retry|try again|wait)[\s_-]*(?:after|in|for)?[\"']?\s*[:=]?\s*([0-9]{1,6}(?:\.[0-9]{1,3})?)"
+    r"\s*(ms|milliseconds|seconds?|secs?|s|minutes?|min|m)?\b"
 )
 _UNITS = {"ms": 0.001, "milliseconds": 0.001, "m": 60.0, "min": 60.0, "minute": 60.0, "minutes": 60.0}
 WAIT_LIMIT_SECONDS = 86_400.0

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from reliability.core.classification import ClassifiedError, Operation, RawFailure
 from reliability.core.classifier import Classifier
 from reliability.core.rules import Resolver, Rule
-from reliability.core.sources.registry import generic_resolvers, generic_rules
+from reliability.core.sources.registry import generic_resolvers
 
 logger = logging.getLogger(__name__)
 
 GuessObserver = Callable[[ClassifiedError], None]
 
-_classifier = Classifier(generic_rules(), generic_resolvers())
+_classifier = Classifier(resolvers=generic_resolvers())
 _observers: list[GuessObserver] = []
 _CAUSES_LIMIT = 10
 _MESSAGE_LIMIT = 20_000

@@ -44,6 +44,13 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         manual_steps="Read the name of the constraint in the details and compare both rows.",
     ),
     ErrorDefinition(
+        "DATA_HISTORY_BROKEN", Cat.DATA, Sev.CRITICAL, Do.MANUAL,
+        "The recorded history of an order contradicts itself.",
+        "Nothing was written. Find out who wrote to the database beside this program.", http_status=409,
+        manual_steps="Run `manage.py audit verify`, compare with the copies of the anchors, and with the broker's records.",
+        escalation="operator at once",
+    ),
+    ErrorDefinition(
         "DATA_VALUE_REFUSED", Cat.DATA, Sev.MEDIUM, Do.MANUAL,
         "The database cannot hold a value that was given.",
         "Nothing was written. Correct the value named in the details.", http_status=422,

@@ -109,7 +109,7 @@ def _client_failure(operation: Operation, status: int, body: Body) -> Verdict:
     if body.is_page:
         return _page(status, body)
     verdict = _by_words(operation, body)
-    if verdict is not None:
+    if verdict is not None and (status != 401 or verdict.code.startswith(("AUTH_", "RATE_LIMIT_"))):
         return verdict
     return _without_words(operation, status, body)
 
@@ -143,7 +143,7 @@ def _by_words(operation: Operation, body: Body) -> Verdict | None:
 
 def _without_words(operation: Operation, status: int, body: Body) -> Verdict:
     """Judge a refusal whose words say nothing known: by status, and by whether it is the broker's own document."""
-    if status in _REFUSED_WITHOUT_WORDS and (body.is_empty or body.is_document):
+    if status in _REFUSED_WITHOUT_WORDS and (body.is_empty or body.is_document or status == 401):
         return Verdict(_REFUSED_WITHOUT_WORDS[status], Proof.REFUSED)
     code = _BY_STATUS.get(status, "VALIDATION_INVALID_REQUEST")
     if code == "VALIDATION_INVALID_REQUEST" and operation in _ORDER_ENTRY:
