@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from brokers.simulator.binance.routes import add_binance_routes
 from brokers.simulator.broker import Broker
 from brokers.simulator.faults import FaultKind, Operation
 from brokers.simulator.gate import Handler, Route, gated
@@ -41,6 +42,7 @@ def build_app(broker: Broker) -> web.Application:
     for method, path, route, operation in API_ROUTES:
         app.router.add_route(method, path, gated(broker, ALPACA, route, operation))
     app.router.add_routes(ControlRoutes(broker).routes())
+    add_binance_routes(app, broker)
 
     async def stream(request: web.Request) -> web.StreamResponse:
         refusal = broker.faults.strike(REFUSE_STREAMS, Operation.STREAM)
