@@ -8,13 +8,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from reliability.core.catalog import get_definition
-from reliability.core.classification import ClassifiedError, Operation
+from reliability.core.classification import EFFECTFUL_OPERATIONS, ClassifiedError, Operation
 from reliability.core.taxonomy import ErrorCategory
 
 RETRY_AFTER_LIMIT = timedelta(seconds=60)
-
-# A repeat of these can do a thing twice, so what became of them is looked up first.
-EFFECTFUL_OPERATIONS = frozenset({Operation.SUBMIT, Operation.CANCEL, Operation.MODIFY, Operation.DB_COMMIT})
 
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 

@@ -14,6 +14,8 @@ from reliability.services.guarding.parts import Classify
 from reliability.services.guarding.policy import CircuitEffect, GuardPolicy
 
 REFUSALS = (CallRefusedError, CircuitOpenError)
+# A guarded function with a mistake in it says nothing about what it calls.
+_OWN_FAULTS = (TypeError, AttributeError, NameError, AssertionError, ImportError, NotImplementedError, MemoryError)
 _UNNAMED_WAIT_SECONDS = 30.0
 _UNNAMED_PAUSE_SECONDS = 1.0
 
@@ -38,9 +40,13 @@ def judge(
     classified: ClassifiedError = (own or partial(classify, error))(policy.source, policy.operation)
     attempt.ending = Ending(CallResult.FAILED, classified.code, classified)
     is_declared = isinstance(error, policy.failures)
-    effect = CircuitEffect.FAILURE if is_declared else policy.effect(classified)
+    if is_declared:
+        effect = CircuitEffect.FAILURE
+    else:
+        effect = CircuitEffect.NONE if isinstance(error, _OWN_FAULTS) else policy.effect(classified)
     pause = pause_seconds(classified)
-    delay = _next_delay(policy, attempt, classified, now, draw)
+    may_repeat = _may_repeat(policy, classified, is_declared)
+    delay = _next_delay(policy, attempt, classified, now, draw) if may_repeat else None
     return Judgement(effect, pause, delay, retry_cost(classified))
 
 
@@ -59,9 +65,16 @@ def refusal_seconds(refusal: Exception) -> float:
     return _UNNAMED_WAIT_SECONDS if seconds is None else float(seconds)
 
 
+def _may_repeat(policy: GuardPolicy, error: ClassifiedError, is_declared: bool) -> bool:
+    """Return whether the same call may be made again; a declared failure is one that passes."""
+    if policy.retry.max_attempts == 1:
+        return False
+    if is_declared:
+        return policy.idempotent or not error.ambiguous
+    return is_retryable(policy.retry, error, idempotent=policy.idempotent)
+
+
 def _next_delay(policy: GuardPolicy, attempt: Attempt, error: ClassifiedError, now: float, draw: float) -> float | None:
-    if policy.retry.max_attempts == 1 or not is_retryable(policy.retry, error, idempotent=policy.idempotent):
-        return None
     named = max(error.retry_after_seconds or 0.0, pause_seconds(error))
     elapsed = timedelta(seconds=now - attempt.started_at)
     delay = next_delay(policy.retry, attempt.attempts, elapsed, draw, timedelta(seconds=named))

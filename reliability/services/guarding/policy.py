@@ -25,6 +25,7 @@ class CircuitEffect(StrEnum):
 
 
 _BROKEN_STRATEGIES = frozenset({RecoveryStrategy.CIRCUIT_BREAK, RecoveryStrategy.RETRY_BACKOFF})
+_UNKNOWN = frozenset({"BROKER_UNCLASSIFIED", "SYSTEM_UNCLASSIFIED"})
 _BROKEN_REPLIES = frozenset({"DATA_MALFORMED_REPLY"})
 
 
@@ -37,6 +38,8 @@ def circuit_effect(error: ClassifiedError) -> CircuitEffect:
     An exception nobody knows came out of the call, so the guess is that the dependency failed.
     """
     definition = error.definition
+    if error.guessed and error.code in _UNKNOWN:
+        return CircuitEffect.FAILURE
     match error.category:
         case ErrorCategory.NETWORK | ErrorCategory.TIMEOUT:
             return CircuitEffect.FAILURE
@@ -47,8 +50,6 @@ def circuit_effect(error: ClassifiedError) -> CircuitEffect:
             return CircuitEffect.FAILURE if error.code in _BROKEN_REPLIES else CircuitEffect.SUCCESS
         case ErrorCategory.VALIDATION:
             return CircuitEffect.SUCCESS
-        case ErrorCategory.SYSTEM if error.guessed:
-            return CircuitEffect.FAILURE
         case _:
             return CircuitEffect.NONE
 
@@ -62,7 +63,7 @@ class GuardPolicy:
     by account. ``operation`` and ``source`` are for the classification of failures. ``idempotent``:
     repeating the call changes nothing, so it is repeated even when its outcome is unknown.
     ``timeout`` is for one attempt; ``wait_limit`` is how long a call may wait for a place or for the rate
-    before it is refused. ``failures`` are exceptions that mean, for this dependency, that it is broken.
+    before it is refused. ``failures`` are exceptions that mean, for this dependency, that it is broken for now.
     ``shared_bulkhead`` bounds the calls of all processes together, at one trip to Redis a call each way.
     ``recovery_per_second`` is the pace, over all processes, at which waiting work comes back.
     """

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reliability.core.catalog import CATALOG, UnknownErrorCodeError, get_definition
-from reliability.core.classification import ClassifiedError, Operation, RawFailure
+from reliability.core.classification import EFFECTFUL_OPERATIONS, ClassifiedError, Operation, RawFailure
 from reliability.core.retry import (
-    EFFECTFUL_OPERATIONS,
     NO_RETRY,
     RETRY_AFTER_LIMIT,
     Pacer,
