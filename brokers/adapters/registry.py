@@ -1,10 +1,14 @@
 """Which adapter speaks for which kind of broker."""
 
+from importlib import import_module
+
 from brokers.adapters.alpaca.client import ALPACA
 from brokers.adapters.errors import BrokersError
 from brokers.adapters.interface import BrokerAdapter
 
 _ADAPTERS: dict[str, BrokerAdapter] = {ALPACA.name: ALPACA}
+# Imported at the first use, because their client libraries are optional: module and name of the adapter.
+_ON_DEMAND: dict[str, tuple[str, str]] = {"ib": ("brokers.adapters.ib.client", "IB")}
 
 
 class UnknownAdapterError(BrokersError):
@@ -12,12 +16,18 @@ class UnknownAdapterError(BrokersError):
 
 
 def adapter_names() -> tuple[str, ...]:
-    return tuple(_ADAPTERS)
+    return (*_ADAPTERS, *(name for name in _ON_DEMAND if name not in _ADAPTERS))
 
 
 def get_adapter(name: str) -> BrokerAdapter:
-    """Return the adapter called ``name``; raises ``UnknownAdapterError``."""
+    """Return the adapter called ``name``; raises ``UnknownAdapterError``, also where its library is not installed."""
+    if name not in _ADAPTERS and name in _ON_DEMAND:
+        module, attribute = _ON_DEMAND[name]
+        try:
+            _ADAPTERS[name] = getattr(import_module(module), attribute)
+        except ImportError as error:
+            raise UnknownAdapterError(f"the adapter {name!r} needs the extra stanchion[{name}]: {error}") from error
     try:
         return _ADAPTERS[name]
     except KeyError:
-        raise UnknownAdapterError(f"no adapter called {name!r}; known: {', '.join(_ADAPTERS)}") from None
+        raise UnknownAdapterError(f"no adapter called {name!r}; known: {', '.join(adapter_names())}") from None

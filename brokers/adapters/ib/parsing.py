@@ -1,0 +1,282 @@
+"""From the client library's objects to reports, and from order terms to its objects.
+
+Source:
+    "Orders", "Order Submission" and "Executions and Commissions", TWS API documentation, Interactive Brokers.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from ib_async.contract import Contract
+from ib_async.objects import Execution
+from ib_async.order import Order
+from ib_async.util import UNSET_DOUBLE
+
+from brokers.adapters.errors import BrokerCallError
+from brokers.adapters.ib.errors import refused
+from brokers.adapters.ib.known_orders import KnownOrder
+from brokers.core.orders import OrderTerms, OrderType, Side, TimeInForce
+from brokers.core.reports import (
+    AccountReport,
+    FillReport,
+    OrderReport,
+    PositionReport,
+    ReportedStatus,
+)
+
+CURRENCY = "USD"
+SUMMARY_TAGS = ("NetLiquidation", "TotalCashValue", "BuyingPower")
+FINAL_STATUSES = frozenset({"Filled", "Cancelled", "ApiCancelled", "Inactive"})
+UNCONFIRMED_STATUSES = frozenset({"", "ApiPending", "PendingSubmit"})
+_ORDER_TYPES = {
+    OrderType.MARKET: "MKT",
+    OrderType.LIMIT: "LMT",
+    OrderType.STOP: "STP",
+    OrderType.STOP_LIMIT: "STP LMT",
+}
+_TIMES_IN_FORCE = {
+    TimeInForce.DAY: "DAY",
+    TimeInForce.GTC: "GTC",
+    TimeInForce.IOC: "IOC",
+    TimeInForce.FOK: "FOK",
+}
+_CLIENT_ORDER_ID = re.compile(r"[\x21-\x7e]{1,40}")
+_SYMBOL = re.compile(r"[A-Z0-9.]{1,16}(/[A-Z]{3,5})?")
+_REVISION = re.compile(r"^(?P<base>.+)\.(?P<revision>\d+)$")
+_EXPIRED = re.compile(r"expire", re.IGNORECASE)
+
+
+class ParseError(ValueError):
+    """A message of the gateway cannot be believed."""
+
+
+def contract_for(symbol: str) -> Any:
+    """Return the contract a symbol stands for: ``AAPL`` and ``BRK.B`` are US stocks, ``BTC/USD`` is a currency pair.
+
+    Raises ``BrokerCallError`` for a symbol that cannot be written down.
+    """
+    if not _SYMBOL.fullmatch(symbol):
+        raise refused("VALIDATION_UNKNOWN_SYMBOL", "not a symbol this adapter can name at Interactive Brokers")
+    base, separator, quote = symbol.partition("/")
+    if separator:
+        return Contract(symbol=base, secType="CRYPTO", exchange="PAXOS", currency=quote)
+    return Contract(symbol=base.replace(".", " "), secType="STK", exchange="SMART", currency=CURRENCY)
+
+
+def symbol_of(contract: Any) -> str:
+    """Return our symbol of a contract; other kinds than US stocks and currency pairs get a name nobody submits."""
+    if contract.secType == "CRYPTO":
+        return f"{contract.symbol}/{contract.currency}"
+    symbol = str(contract.symbol).replace(" ", ".")
+    if contract.secType == "STK" and contract.currency == CURRENCY:
+        return symbol
+    return f"{contract.secType}:{contract.localSymbol or symbol}:{contract.currency}"[:32]
+
+
+def order_for(client_order_id: str, terms: OrderTerms, account: str) -> Any:
+    """Return the order to place; raises ``BrokerCallError`` for terms that cannot be written down."""
+    if not _CLIENT_ORDER_ID.fullmatch(client_order_id):
+        raise _invalid("a client order id has 1 to 40 visible characters here")
+    order: Any = Order(
+        action="BUY" if terms.side is Side.BUY else "SELL",
+        orderType=_ORDER_TYPES[terms.order_type],
+        tif=_TIMES_IN_FORCE[terms.time_in_force],
+        orderRef=client_order_id,
+        account=account,
+        outsideRth=terms.extended_hours,
+    )
+    order.totalQuantity = _number(terms.quantity) if terms.quantity is not None else 0
+    if terms.notional is not None:
+        order.cashQty = _number(terms.notional)
+    if terms.limit_price is not None:
+        order.lmtPrice = _number(terms.limit_price)
+    if terms.stop_price is not None:
+        order.auxPrice = _number(terms.stop_price)
+    return order
+
+
+def open_order_report(known: KnownOrder) -> OrderReport:
+    """Return the report of an order that the gateway listed as open, or told of.
+
+    ``Inactive`` covers orders that were refused and orders that are held and may come back, so it counts as
+    working until the gateway lists the order as completed.
+    """
+    order, status = known.order, known.status
+    filled = decimal(known.filled)
+    reported = _STATUSES.get(status, ReportedStatus.WORKING)
+    if reported is ReportedStatus.WORKING and filled > 0:
+        reported = ReportedStatus.PARTIALLY_FILLED
+    quantity, notional = _size(order)
+    return OrderReport(
+        client_order_id=str(order.orderRef),
+        broker_order_id=str(known.perm_id),
+        status=reported,
+        symbol=symbol_of(known.contract),
+        side=side_of(order.action),
+        filled_quantity=filled,
+        quantity=quantity,
+        notional=notional,
+        limit_price=_limit_price(order),
+        average_price=decimal(known.average_price) if filled > 0 and known.average_price else None,
+        cancel_pending=status == "PendingCancel",
+    )
+
+
+def completed_order_report(contract: Any, order: Any, state: Any) -> OrderReport:
+    """Return the report of a completed order. The gateway gives no average price, and often no quantity asked for."""
+    status = _COMPLETED_STATUSES.get(state.status)
+    if status is None:
+        raise ParseError(f"a completed order with status {state.status[:40]!r}")
+    if status is ReportedStatus.CANCELED and _EXPIRED.search(state.completedStatus or ""):
+        status = ReportedStatus.EXPIRED
+    filled = decimal(0 if order.filledQuantity == UNSET_DOUBLE else order.filledQuantity)
+    quantity, notional = _size(order)
+    if quantity is None and notional is None and status is ReportedStatus.FILLED:
+        quantity = filled
+    return OrderReport(
+        client_order_id=str(order.orderRef),
+        broker_order_id=str(require_perm_id(order.permId)),
+        status=status,
+        symbol=symbol_of(contract),
+        side=side_of(order.action),
+        filled_quantity=filled,
+        quantity=quantity,
+        notional=notional,
+        limit_price=_limit_price(order),
+    )
+
+
+def executed_order_report(fills: list[FillReport]) -> OrderReport:
+    """Return what an order's executions alone prove of it: that it lived, and how much was filled."""
+    last = max(fills, key=lambda fill: fill.cumulative_quantity or Decimal(0))
+    return OrderReport(
+        client_order_id=last.client_order_id,
+        broker_order_id=last.broker_order_id,
+        status=ReportedStatus.PARTIALLY_FILLED,
+        symbol=last.symbol,
+        side=last.side,
+        filled_quantity=last.cumulative_quantity or Decimal(0),
+    )
+
+
+def fill_report(contract: Any, execution: Execution) -> FillReport:
+    """Return one execution.
+
+    Its id is the gateway's without the last part, which counts corrections: a corrected execution is the same
+    one again, and is not booked a second time.
+    """
+    match = _REVISION.match(execution.execId)
+    if match is None:
+        raise ParseError("an execution without an id")
+    if execution.time.tzinfo is None:
+        raise ParseError("an execution without a time zone")
+    at = execution.time.astimezone(UTC)
+    sides = {"BOT": Side.BUY, "SLD": Side.SELL}
+    if execution.side not in sides:
+        raise ParseError("an execution without a side")
+    return FillReport(
+        execution_id=match["base"],
+        broker_order_id=str(require_perm_id(execution.permId)),
+        symbol=symbol_of(contract),
+        side=sides[execution.side],
+        quantity=decimal(execution.shares),
+        price=decimal(execution.price),
+        executed_at=at,
+        client_order_id=str(execution.orderRef),
+        cumulative_quantity=decimal(execution.cumQty),
+        cursor=f"{at:%Y%m%d-%H:%M:%S}/{match['base']}",
+    )
+
+
+def fills_after(cursor: str, fills: list[FillReport]) -> list[FillReport]:
+    """Return each execution behind ``cursor`` once, oldest first; times are whole seconds, so ids break ties."""
+    unique = {fill.execution_id: fill for fill in fills}
+    ordered = sorted(unique.values(), key=lambda fill: fill.cursor)
+    return [fill for fill in ordered if fill.cursor > cursor]
+
+
+def cursor_time(cursor: str) -> str:
+    """Return the time to ask executions from, in the gateway's UTC notation; empty for the beginning.
+
+    Raises ``BrokerCallError`` for a cursor of some other broker.
+    """
+    if not cursor:
+        return ""
+    moment, separator, _ = cursor.partition("/")
+    try:
+        at = datetime.strptime(moment, "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        separator = ""
+    if not separator:
+        raise refused("VALIDATION_INVALID_REQUEST", "not a cursor of this broker")
+    return f"{at - timedelta(seconds=1):%Y%m%d-%H:%M:%S}"
+
+
+def position_report(contract: Any, quantity: float, average_cost: float) -> PositionReport:
+    return PositionReport(symbol_of(contract), decimal(quantity), decimal(average_cost))
+
+
+def account_report(account: str, values: dict[str, tuple[str, str]]) -> AccountReport:
+    """Return the balances out of an account summary: (value, currency) by tag."""
+    if missing := [tag for tag in SUMMARY_TAGS if tag not in values]:
+        raise ParseError(f"an account summary without {', '.join(missing)}")
+    equity, cash, buying_power = (decimal(values[tag][0]) for tag in SUMMARY_TAGS)
+    return AccountReport(account, values["NetLiquidation"][1], cash, equity, buying_power, trading_blocked=False)
+
+
+def require_perm_id(perm_id: int) -> int:
+    if perm_id <= 0:
+        raise ParseError("an order without its permanent id")
+    return perm_id
+
+
+def side_of(action: str) -> Side:
+    try:
+        return {"BUY": Side.BUY, "SELL": Side.SELL, "SSHORT": Side.SELL}[action]
+    except KeyError:
+        raise ParseError(f"an order with action {action[:20]!r}") from None
+
+
+def decimal(value: float | str) -> Decimal:
+    """Return the shortest decimal that reads as the same number: what the gateway wrote, up to 15 digits."""
+    try:
+        number = Decimal(value if isinstance(value, str) else repr(value))
+    except ArithmeticError:
+        raise ParseError("a number that is none") from None
+    if not number.is_finite():
+        raise ParseError("a number that is not finite")
+    return number.to_integral_value() if number == number.to_integral_value() else number
+
+
+_STATUSES = {
+    "Filled": ReportedStatus.FILLED,
+    "Cancelled": ReportedStatus.CANCELED,
+    "ApiCancelled": ReportedStatus.CANCELED,
+}
+_COMPLETED_STATUSES = {**_STATUSES, "Inactive": ReportedStatus.REJECTED}
+
+
+def _size(order: Any) -> tuple[Decimal | None, Decimal | None]:
+    """Return quantity and cash amount, of which an order has one."""
+    if order.totalQuantity and order.totalQuantity != UNSET_DOUBLE:
+        return decimal(order.totalQuantity), None
+    if order.cashQty and order.cashQty != UNSET_DOUBLE:
+        return None, decimal(order.cashQty)
+    return None, None
+
+
+def _limit_price(order: Any) -> Decimal | None:
+    has_limit = order.orderType in ("LMT", "STP LMT") and order.lmtPrice not in (None, UNSET_DOUBLE)
+    return decimal(order.lmtPrice) if has_limit else None
+
+
+def _number(value: Decimal) -> str:
+    if not value.is_finite():
+        raise _invalid("a quantity or price is not a number")
+    return format(value, "f")
+
+
+def _invalid(message: str) -> BrokerCallError:
+    return refused("VALIDATION_INVALID_ORDER", message)
