@@ -1,0 +1,175 @@
+"""Calls to a broker behind their guards, with the real circuits, budgets and limits in Valkey."""
+
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from brokers.adapters.errors import BrokerCallError
+from brokers.core.orders import OrderTerms, OrderType, Side, TimeInForce
+from brokers.models import Account, Broker, Order
+from brokers.services.accounts import AccountProfile, Limits, forget_accounts, get_profile
+from brokers.services.cancellation import request_cancel
+from brokers.services.guards import PROBES, CallClass, get_guard, refused_here, waiting
+from brokers.services.sessions import get_session
+from brokers.services.submission import OrderSubmission, accept_orders
+from brokers.services.synchronization import want_sync
+from reliability.core.breaker import BreakerState
+from reliability.core.jobs import Wait
+from reliability.core.taxonomy import FailureKind
+from reliability.models import Job, JobAttempt
+from reliability.services.circuits import get_circuit
+from tests.fakes import FakeBroker, call_error, make_due, run_due
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def profile(account: Account) -> AccountProfile:
+    return get_profile(account.pk)
+
+
+def call(profile: AccountProfile, method: str, *args: Any) -> Any:
+    async def make() -> Any:
+        return await getattr(get_session(profile), method)(*args)
+
+    return asyncio.run(make())
+
+
+def fail(profile: AccountProfile, method: str = "list_open_orders", *args: Any, times: int = 5) -> BrokerCallError:
+    """Make calls that must fail, and return the last failure."""
+    for _ in range(times):
+        with pytest.raises(BrokerCallError) as caught:
+            call(profile, method, *args)
+    return caught.value
+
+
+def accept(count: int) -> None:
+    owner, _ = get_user_model().objects.get_or_create(username="desk")
+    body = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
+    wanted = [OrderSubmission(f"k{number}", body) for number in range(count)]
+    accept_orders(owner_id=owner.pk, actor="desk", submissions=wanted)
+
+
+def test_after_five_failures_calls_of_this_class_are_not_begun(broker: FakeBroker, profile: AccountProfile) -> None:
+    broker.fail("open", call_error(FailureKind.TRANSIENT), times=9)
+    fail(profile)
+    refusal = fail(profile, times=1)
+
+    assert broker.calls == ["open"] * 5
+    assert (refusal.code, refusal.kind) == ("SYSTEM_CIRCUIT_OPEN", FailureKind.TRANSIENT)
+    assert isinstance(refused_here(refusal), Wait)
+    assert call(profile, "find_order", "st-1") is None, "look-ups have a circuit of their own"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (FailureKind.REJECTED, "BROKER_INSUFFICIENT_FUNDS"),
+        (FailureKind.REJECTED, "BROKER_MARKET_CLOSED"),
+        (FailureKind.REJECTED, "VALIDATION_INVALID_ORDER"),
+        (FailureKind.TRANSIENT, "AUTH_INVALID_CREDENTIALS"),
+        (FailureKind.THROTTLED, "RATE_LIMIT_EXCEEDED"),
+    ],
+)
+def test_what_a_broker_that_works_answers_opens_no_circuit(
+    broker: FakeBroker, profile: AccountProfile, kind: FailureKind, code: str
+) -> None:
+    broker.fail("open", call_error(kind, code), times=20)
+    fail(profile, times=20)
+    assert get_circuit(f"{profile.broker}:reads").state is BreakerState.CLOSED
+
+
+@pytest.mark.parametrize(
+    "code", ["NETWORK_CONNECT_REFUSED", "TIMEOUT_READ", "BROKER_SERVER_ERROR", "BROKER_UNAVAILABLE"]
+)
+def test_what_a_broken_broker_does_opens_it(broker: FakeBroker, profile: AccountProfile, code: str) -> None:
+    broker.fail("open", call_error(FailureKind.TRANSIENT, code), times=5)
+    fail(profile)
+    assert get_circuit(f"{profile.broker}:reads").state is BreakerState.OPEN
+
+
+def test_orders_wait_for_an_open_circuit_without_an_attempt_or_an_event(
+    broker: FakeBroker, profile: AccountProfile
+) -> None:
+    terms = OrderTerms("AAPL", Side.BUY, OrderType.MARKET, TimeInForce.DAY, Decimal(1))
+    broker.fail("submit", call_error(FailureKind.TRANSIENT), times=5)
+    fail(profile, "submit_order", "st-1", terms)
+    accept(40)
+    for _ in range(3):
+        make_due(lane="orders")
+        run_due("orders")
+
+    assert broker.calls == ["submit"] * 5
+    assert (JobAttempt.objects.count(), Job.objects.filter(state="ready", attempt=0).count()) == (0, 40)
+    waits = [(job.run_at - timezone.now()).total_seconds() for job in Job.objects.order_by("run_at")]
+    assert min(waits) > 20
+    assert len({round(wait, 3) for wait in waits}) > 30, "they do not come back all at once"
+    assert not Order.objects.exclude(version=1).exists()
+
+
+def test_cancels_and_snapshots_wait_for_their_circuits(broker: FakeBroker, profile: AccountProfile) -> None:
+    accept(1)
+    run_due("orders")
+    broker.fail("open", call_error(FailureKind.TRANSIENT), times=5)
+    broker.fail("cancel", call_error(FailureKind.TRANSIENT), times=5)
+    fail(profile)
+    order = Order.objects.get()
+    fail(profile, "cancel_order", order.broker_order_id)
+    broker.calls.clear()
+    request_cancel(order.pk, actor="desk")
+    want_sync({profile.id})
+    run_due("orders")
+    run_due("recovery")
+
+    assert broker.calls == []
+    waiting_jobs = Job.objects.filter(kind__in=["orders.cancel", "orders.sync"])
+    assert [(job.state, job.error_code) for job in waiting_jobs] == [("ready", "BROKER_ACCOUNT_UNAVAILABLE")] * 2
+
+
+def test_a_working_circuit_makes_nobody_wait(broker: FakeBroker, profile: AccountProfile) -> None:
+    assert [waiting(profile, one) for one in CallClass] == [None] * len(CallClass)
+    assert get_guard(profile, CallClass.ORDERS).room() == 60
+
+
+def test_a_circuit_that_is_half_open_has_room_for_its_probes(broker: FakeBroker, profile: AccountProfile) -> None:
+    guard = get_guard(profile, CallClass.READS)
+    circuit = get_circuit(f"{profile.broker}:reads")
+    assert guard.room() > PROBES
+    broker.fail("open", call_error(FailureKind.TRANSIENT), times=5)
+    fail(profile)
+    circuit._see(BreakerState.HALF_OPEN, 0)
+    assert guard.room() == PROBES
+
+
+def test_calls_beyond_the_accounts_rate_are_not_begun(broker: FakeBroker, account: Account) -> None:
+    Broker.objects.filter(pk=account.broker_id).update(calls_per_minute=10)
+    forget_accounts()
+    profile = get_profile(account.pk)
+    assert profile.limits == Limits(60, 10)
+    while len(broker.calls) < 10:
+        try:
+            call(profile, "list_open_orders")
+        except BrokerCallError:
+            break
+    refusal = fail(profile, times=20)
+
+    assert (refusal.code, refusal.kind) == ("RATE_LIMIT_LOCAL", FailureKind.TRANSIENT)
+    assert (refusal.retry_after_seconds or 0) > 0
+    assert len(broker.calls) <= 10
+    assert get_circuit(f"{profile.broker}:reads").state is BreakerState.CLOSED
+
+
+def test_a_limit_the_broker_names_pauses_the_account(broker: FakeBroker, account: Account) -> None:
+    Broker.objects.filter(pk=account.broker_id).update(calls_per_minute=10_000)
+    forget_accounts()
+    profile = get_profile(account.pk)
+    broker.fail("open", call_error(FailureKind.THROTTLED, retry_after=30))
+    fail(profile, times=1)
+    held = waiting(profile, CallClass.ORDERS)
+    assert held is not None
+    assert timedelta(seconds=25) < held.delay
