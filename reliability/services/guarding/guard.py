@@ -16,6 +16,7 @@ from reliability.core.retry import Pacer
 from reliability.services.guarding.admission import FULL_WAIT_SECONDS, Admission
 from reliability.services.guarding.attempt import Attempt, Judgement
 from reliability.services.guarding.deadlines import current_deadline
+from reliability.services.guarding.errors import CallTimeoutError
 from reliability.services.guarding.fallbacks import fall_back
 from reliability.services.guarding.held import HeldAttempt
 from reliability.services.guarding.judging import judge
@@ -192,8 +193,7 @@ class Guard:
                 if token is None:
                     value = await function(*args, **kwargs)
                 else:
-                    async with asyncio.timeout(self.attempt_seconds(attempt)):
-                        value = await function(*args, **kwargs)
+                    value = await self._in_time(self.attempt_seconds(attempt), function, args, kwargs)
             except BaseException as error:
                 delay = await self._retry_seconds_async(attempt, await self.fail_async(attempt, error))
                 if delay is None:
@@ -207,6 +207,16 @@ class Guard:
                 if token is not None:
                     current_deadline.reset(token)
             await self._sleep_async(delay)
+
+    async def _in_time(self, seconds: float, function: Callable[..., Awaitable[R]], args: Any, kwargs: Any) -> R:
+        timer = asyncio.timeout(seconds)
+        try:
+            async with timer:
+                return await function(*args, **kwargs)
+        except TimeoutError as error:
+            if timer.expired():
+                raise CallTimeoutError(self.policy.name, seconds) from error
+            raise
 
     def attempt_seconds(self, attempt: Attempt) -> float:
         """Return the time an attempt that begins now may take; infinite without timeout and deadline."""

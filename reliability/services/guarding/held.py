@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reliability.services.guarding.attempt import Attempt
 from reliability.services.guarding.deadlines import current_deadline
+from reliability.services.guarding.errors import CallTimeoutError
 
 if TYPE_CHECKING:
     from reliability.services.guarding.guard import Guard
@@ -18,13 +19,14 @@ class HeldAttempt:
 
     Entering takes leave of circuit, bulkhead and limiter, and raises if one refuses. Leaving reports
     what happened: an exception is classified, reported and passed on, and never retried. In a
-    coroutine the block is cancelled at the policy's timeout and then raises ``TimeoutError``.
+    coroutine the block is cancelled at the policy's timeout and then raises ``CallTimeoutError``.
     """
 
     def __init__(self, guard: "Guard") -> None:
         self._guard = guard
         self._attempt = Attempt(guard.clock)
         self._token: Token[float] | None = None
+        self._seconds = math.inf
         self._timer: asyncio.Timeout | None = None
 
     def __enter__(self) -> Attempt:
@@ -55,9 +57,9 @@ class HeldAttempt:
             self._guard.record(self._attempt)
             raise
         self._token = self._guard.set_deadline(self._attempt)
-        seconds = self._guard.attempt_seconds(self._attempt)
-        if seconds < math.inf:
-            self._timer = asyncio.timeout(seconds)
+        self._seconds = self._guard.attempt_seconds(self._attempt)
+        if self._seconds < math.inf:
+            self._timer = asyncio.timeout(self._seconds)
             await self._timer.__aenter__()
         return self._attempt
 
@@ -65,14 +67,17 @@ class HeldAttempt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._reset_deadline()
-        timed_out: TimeoutError | None = None
+        timed_out: CallTimeoutError | None = None
         if self._timer is not None:
             try:
                 await self._timer.__aexit__(kind, error, trace)
             except TimeoutError as raised:
-                error = timed_out = raised
+                timed_out = CallTimeoutError(self._guard.policy.name, self._seconds)
+                timed_out.__cause__ = raised
         try:
-            if error is None:
+            if timed_out is not None:
+                await self._guard.fail_async(self._attempt, timed_out)
+            elif error is None:
                 await self._guard.admission.leave_async(self._attempt)
                 self._guard.succeed(self._attempt)
             else:
