@@ -287,6 +287,12 @@ class Breaker:
         self._open(now_ms, Cause.RESTORED)
         self.opened_ms = now_ms + min(remaining_ms, self.cooldown_ms) - self.cooldown_ms
 
+    def trip(self, now_ms: int, cause: Cause) -> None:
+        """Open it for a reason found elsewhere, unless it is open or pinned."""
+        self.settle(now_ms)
+        if not self.pin and self.state is not BreakerState.OPEN:
+            self._open(now_ms, cause)
+
     def settle(self, now_ms: int) -> None:
         """Do what time alone brings: a pin's end, and a clock that was set back."""
         self.opened_ms, self.proving_ms = min(self.opened_ms, now_ms), min(self.proving_ms, now_ms)

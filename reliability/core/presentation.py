@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
+
+from reliability.core.taxonomy import ErrorDefinition
 
 _TONES = {
     "good": ("filled", "up", "alive", "succeeded", "running", "leads", "enabled"),
@@ -38,3 +41,22 @@ def amount_text(value: Decimal) -> str:
 def state_tone(state: str) -> str:
     """Return good, busy, warn, bad or quiet for a state of anything; unheard-of states are quiet."""
     return _BY_STATE.get(state, "quiet")
+
+
+def definition_facts(definition: ErrorDefinition) -> dict[str, Any]:
+    """Return an entry of the error catalogue as JSON values."""
+    return {
+        "code": definition.code,
+        "category": definition.category.value,
+        "severity": definition.severity.value,
+        "retryable": definition.retryable,
+        "ambiguous": definition.ambiguous,
+        "strategy": definition.strategy.value,
+        "message": definition.message,
+        "suggestion": definition.suggestion,
+        "http_status": definition.http_status,
+        "manual_steps": definition.manual_steps,
+        "escalation": definition.escalation,
+        "fallback": definition.fallback,
+        "runbook": definition.runbook,
+    }

@@ -55,7 +55,12 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErrorDefinition:
-    """One entry of the error catalogue: everything a caller or an operator needs to know of a code."""
+    """One entry of the error catalogue: everything a caller or an operator needs to know of a code.
+
+    ``ambiguous``: an operation with an effect may have been carried out although it failed like this.
+    ``manual_steps``: what a person does; ``escalation``: who is told, and when; ``fallback``: what can be
+    used or done instead meanwhile.
+    """
 
     code: str
     category: ErrorCategory
@@ -68,3 +73,9 @@ class ErrorDefinition:
     http_status: int = 500
     manual_steps: str = ""
     escalation: str = ""
+    fallback: str = ""
+
+    @property
+    def runbook(self) -> str:
+        """Return where the procedure is written: a page of the documentation and its anchor."""
+        return f"docs/reference/errors.md#{self.code.lower()}"
