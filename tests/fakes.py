@@ -146,7 +146,7 @@ class FakeBroker:
                 return order
         raise call_error(FailureKind.REJECTED, "BROKER_ORDER_NOT_FOUND")
 
-    async def find_order(self, client_order_id: str) -> OrderReport | None:
+    async def find_order(self, client_order_id: str, symbol: str = "") -> OrderReport | None:
         self._end("find", self._begin("find"))
         return self.orders.get(client_order_id)
 

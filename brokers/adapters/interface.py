@@ -44,8 +44,11 @@ class BrokerSession(Protocol):
 
     async def get_order(self, broker_order_id: str) -> OrderReport: ...
 
-    async def find_order(self, client_order_id: str) -> OrderReport | None:
-        """Return the order with our id, or None when the broker answers that there is none."""
+    async def find_order(self, client_order_id: str, symbol: str = "") -> OrderReport | None:
+        """Return the order with our id, or None when the broker answers that there is none.
+
+        ``symbol`` is the order's; some brokers look an order up in one symbol only.
+        """
 
     async def list_open_orders(self) -> list[OrderReport]: ...
 

@@ -33,8 +33,8 @@ class GuardedSession:
     async def get_order(self, broker_order_id: str) -> OrderReport:
         return await self._guards[CallClass.READS].call(self._session.get_order, broker_order_id)
 
-    async def find_order(self, client_order_id: str) -> OrderReport | None:
-        return await self._guards[CallClass.LOOK_UPS].call(self._session.find_order, client_order_id)
+    async def find_order(self, client_order_id: str, symbol: str = "") -> OrderReport | None:
+        return await self._guards[CallClass.LOOK_UPS].call(self._session.find_order, client_order_id, symbol)
 
     async def list_open_orders(self) -> list[OrderReport]:
         return await self._guards[CallClass.READS].call(self._session.list_open_orders)

@@ -63,6 +63,7 @@ class SubmitRequest:
 class LookUpRequest:
     profile: AccountProfile
     client_order_id: str
+    symbol: str
 
 
 class SubmitOrderJob(JobKind):
@@ -87,7 +88,7 @@ class SubmitOrderJob(JobKind):
     async def perform(self, request: SubmitRequest | LookUpRequest) -> OrderReport | None:
         session = get_session(request.profile)
         if isinstance(request, LookUpRequest):
-            return await session.find_order(request.client_order_id)
+            return await session.find_order(request.client_order_id, request.symbol)
         return await session.submit_order(request.client_order_id, request.terms, request.correlation_id)
 
     def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
@@ -151,7 +152,7 @@ class SubmitOrderJob(JobKind):
             return Done()
         if row.absence_proven_at is not None:
             return self._prepare_absent(batch, row, profile, job, gate)
-        return waiting(profile, CallClass.LOOK_UPS) or LookUpRequest(profile, row.client_order_id)
+        return waiting(profile, CallClass.LOOK_UPS) or LookUpRequest(profile, row.client_order_id, row.symbol)
 
     def _prepare_accepted(self, batch: OrderBatch, row: OrderRow, job: ClaimedJob, gate: OrderGate) -> Prepared:
         """No broker has it, so the first account of its route that can take it may; no other order ever moves."""

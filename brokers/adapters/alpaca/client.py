@@ -83,7 +83,7 @@ class AlpacaSession:
             raise wrong_order(Operation.QUERY, reply.status)
         return report
 
-    async def find_order(self, client_order_id: str) -> OrderReport | None:
+    async def find_order(self, client_order_id: str, symbol: str = "") -> OrderReport | None:
         _require_client_order_id(client_order_id)
         url = self._url("/v2/orders:by_client_order_id", client_order_id=client_order_id)
         reply = await self._transport.call(Operation.QUERY, "GET", url)

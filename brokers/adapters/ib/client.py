@@ -97,7 +97,7 @@ class IBSession:
             raise errors.refused("BROKER_ORDER_NOT_FOUND", "no order of the day has this id")
         return report
 
-    async def find_order(self, client_order_id: str) -> OrderReport | None:
+    async def find_order(self, client_order_id: str, symbol: str = "") -> OrderReport | None:
         """Return the order with our id if it is open, or was completed or executed in the gateway's day."""
         return await self._find(lambda report: report.client_order_id == client_order_id)
 
