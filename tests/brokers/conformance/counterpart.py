@@ -70,8 +70,17 @@ class Counterpart(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConformanceTarget:
-    """An adapter and a broker for it to speak to; ``launch`` takes a directory and runs the broker meanwhile."""
+    """An adapter and a broker for it to speak to; ``launch`` takes a directory and runs the broker meanwhile.
+
+    ``troubles`` says what can befall submissions, cancels and queries on this wire; ``silent`` are those after which no
+    reply is to be waited for. ``lists_instruments`` is False for a broker without such a list.
+    """
 
     name: str
     adapter: BrokerAdapter
     launch: Callable[[Path], AbstractContextManager[Counterpart]]
+    submit_troubles: frozenset[Trouble] = frozenset(Trouble)
+    cancel_troubles: frozenset[Trouble] = frozenset(Trouble)
+    query_troubles: frozenset[Trouble] = frozenset(Trouble)
+    silent: frozenset[Trouble] = frozenset({Trouble.HANGING})
+    lists_instruments: bool = True

@@ -117,14 +117,26 @@ class SimulatedCounterpart:
 @contextmanager
 def launch_simulated(directory: Path) -> Iterator[SimulatedCounterpart]:
     """Run a simulated broker on a free port until the block ends."""
+    with run_simulator(directory) as process:
+        yield SimulatedCounterpart(process, read_address(process))
+
+
+@contextmanager
+def run_simulator(directory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the program with prices that stand still, and end it with the block."""
     command = [sys.executable, "-m", "brokers.simulator", "--port", "0", "--data-dir", str(directory), "--name", "sim"]
-    command += ["--api-key", API_KEY, "--api-secret", API_SECRET, "--volatility", "0"]
+    command += ["--api-key", API_KEY, "--api-secret", API_SECRET, "--volatility", "0", *options]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None
-            ready = re.search(r"http://[\d.]+:\d+", process.stdout.readline())
-            assert ready, "the simulated broker did not start"
-            yield SimulatedCounterpart(process, ready.group())
+            yield process
         finally:
             process.send_signal(signal.SIGCONT)
             process.kill()
+
+
+def read_address(process: subprocess.Popen[str]) -> str:
+    """Return the next address that the program says it listens on."""
+    assert process.stdout is not None
+    ready = re.search(r"(http|tcp)://[\d.]+:\d+", process.stdout.readline())
+    assert ready, "the simulated broker did not start"
+    return ready.group()
