@@ -27,8 +27,10 @@ def error_page() -> str:
     lines = [
         "# Errors",
         "",
-        "Every error of the API and every failure of a call carries one of these codes. *Ambiguous* means that it may",
-        "have been carried out: nothing is sent again before the broker was asked.",
+        "Every error of the API and every failure of a call carries one of these codes. *Ambiguous* means that an",
+        "operation with an effect may have been carried out: nothing is sent again before the other side was asked.",
+        "`GET /api/v1/errors/catalog`, `manage.py errors list` and `manage.py errors explain CODE` answer the same;",
+        "`manage.py errors classify` tells which code a raw failure gets, without a database or any settings.",
     ]
     for category in ErrorCategory:
         lines += ["", f"## {category.value}", ""]
@@ -42,9 +44,13 @@ def _error_lines(definition: ErrorDefinition) -> list[str]:
     marks = [definition.severity.value, f"strategy {definition.strategy.value}", f"HTTP {definition.http_status}"]
     marks += ["retryable"] if definition.retryable else []
     marks += ["ambiguous"] if definition.ambiguous else []
-    lines = [f"### {definition.code}", "", f"{definition.message} ({', '.join(marks)})", "", definition.suggestion]
-    if definition.manual_steps:
-        lines += ["", f"By hand: {definition.manual_steps}"]
-    if definition.escalation:
-        lines += ["", f"Escalation: {definition.escalation}"]
+    anchor = definition.runbook.partition("#")[2]
+    lines = [f'### <a id="{anchor}"></a>{definition.code}', ""]
+    lines += [f"{definition.message} ({', '.join(marks)})", "", definition.suggestion]
+    for name, text in (
+        ("By hand", definition.manual_steps),
+        ("Escalation", definition.escalation),
+        ("Instead", definition.fallback),
+    ):
+        lines += ["", f"{name}: {text}"] if text else []
     return [*lines, ""]

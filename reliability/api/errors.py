@@ -38,6 +38,8 @@ def error_body(error: ReliabilityError) -> dict[str, Any]:
     recovery: dict[str, Any] = {"strategy": definition.strategy.value}
     if error.retry_after_seconds is not None:
         recovery["retryAfter"] = error.retry_after_seconds
+    if definition.fallback:
+        recovery["fallback"] = definition.fallback
     if definition.manual_steps:
         recovery["manual"] = definition.manual_steps
     return {

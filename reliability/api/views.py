@@ -14,6 +14,7 @@ from reliability.api.permissions import Requires
 from reliability.api.schema import ERROR_RESPONSES
 from reliability.core.catalog import CATALOG
 from reliability.core.errors import ReliabilityError
+from reliability.core.presentation import definition_facts
 from reliability.selectors.jobs import (
     dead_letter_summary,
     find_dead_letter,
@@ -141,7 +142,9 @@ class ErrorCatalogView(APIView):
     )
     def get(self, request: Request) -> Response:
         category = request.query_params.get("category")
-        entries = [asdict(entry) for entry in CATALOG.values() if category in (None, "", entry.category.value)]
+        entries = [
+            definition_facts(entry) for entry in CATALOG.values() if category in (None, "", entry.category.value)
+        ]
         return Response({"results": entries})
 
 

@@ -4,7 +4,7 @@ import csv
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TextIO
+from typing import TextIO, cast
 
 from reliability.core.classification import Operation, RawFailure
 from reliability.core.classification_facts import CSV_INPUT, CSV_RESULT, csv_result
@@ -32,7 +32,7 @@ def classify_table(lines: Iterable[str], output: TextIO) -> int:
     with tempfile.SpooledTemporaryFile(
         _IN_MEMORY, "w+", encoding="utf-8", errors="surrogateescape", newline=""
     ) as answers:
-        writer = _Writer(answers)
+        writer = _Writer(cast(TextIO, answers))
         writer.write((*CSV_INPUT, *CSV_RESULT))
         for raw in _read(lines):
             given = (raw.source, raw.operation.value, raw.raw_code, raw.message)
@@ -47,9 +47,9 @@ def classify_table(lines: Iterable[str], output: TextIO) -> int:
 class _Writer:
     """Lines end with a plain newline, so that a carriage return inside a value has to be quoted by hand."""
 
-    def __init__(self, output: object) -> None:
-        self._plain = csv.writer(output, lineterminator="\n")  # type: ignore[call-overload]
-        self._quoting = csv.writer(output, lineterminator="\n", quoting=csv.QUOTE_ALL)  # type: ignore[call-overload]
+    def __init__(self, output: TextIO) -> None:
+        self._plain = csv.writer(output, lineterminator="\n")
+        self._quoting = csv.writer(output, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
     def write(self, row: tuple[str, ...]) -> None:
         writer = self._quoting if any("\r" in value for value in row) else self._plain

@@ -25,10 +25,12 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "AUTH_NOT_AUTHENTICATED", Cat.AUTHENTICATION, Sev.LOW, Do.MANUAL,
         "Credentials are missing, wrong or expired.",
         "Send 'Authorization: Bearer <token>' with a token that is valid.", http_status=401,
+        manual_steps="Make a new token with manage.py create_token and give it to the caller.",
     ),
     ErrorDefinition(
         "AUTH_PERMISSION_DENIED", Cat.AUTHENTICATION, Sev.LOW, Do.MANUAL,
         "You may not do this.", "Ask an administrator for the permission named in the details.", http_status=403,
+        manual_steps="Give the user the permission in admin, or let somebody who has it do it.",
     ),
     ErrorDefinition(
         "AUTH_ACCOUNT_RESTRICTED", Cat.AUTHENTICATION, Sev.CRITICAL, Do.MANUAL,
@@ -40,6 +42,7 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "AUTH_NOT_ENTITLED", Cat.AUTHENTICATION, Sev.MEDIUM, Do.MANUAL,
         "The account's subscription does not include this.",
         "Subscribe to it at the broker, or ask for what the subscription includes.", http_status=403,
+        manual_steps="Compare what was asked for with the subscription at the broker; extend it or ask for less.",
     ),
     ErrorDefinition(
         "AUTH_SESSION_CONFLICT", Cat.AUTHENTICATION, Sev.HIGH, Do.RETRY_BACKOFF,

@@ -8,17 +8,17 @@ from reliability.core.taxonomy import RecoveryStrategy as Do
 
 DEFINITIONS: tuple[ErrorDefinition, ...] = (
     *(
-        ErrorDefinition(code, Cat.BROKER, severity, Do.MANUAL, message, suggestion, http_status=422)
-        for code, severity, message, suggestion in (
-            ("BROKER_INSUFFICIENT_FUNDS", Sev.MEDIUM, "There is not enough buying power.", "Reduce the order or fund the account."),
-            ("BROKER_INSUFFICIENT_POSITION", Sev.MEDIUM, "There is not enough to sell.", "Check the position and orders that hold it."),
-            ("BROKER_MARKET_CLOSED", Sev.LOW, "The market is closed for this order.", "Send it when the market is open, or as an extended-hours order."),
-            ("BROKER_WASH_TRADE", Sev.MEDIUM, "It would trade against your own order.", "Cancel the opposite order first."),
-            ("BROKER_PATTERN_DAY_TRADER", Sev.HIGH, "Day-trading protection refuses it.", "Wait or fund the account to the required equity."),
-            ("BROKER_ASSET_NOT_TRADABLE", Sev.MEDIUM, "The symbol cannot be traded now.", "Check halts and the symbol's status."),
-            ("BROKER_ORDER_REJECTED", Sev.MEDIUM, "The broker refused the order.", "Read the broker's message in the details."),
-            ("BROKER_ORDER_NOT_CANCELABLE", Sev.LOW, "The order can no longer be canceled.", "Read the order: it is being filled or is final."),
-            ("BROKER_ORDER_NOT_FOUND", Sev.HIGH, "The broker does not know the order.", "It is reconciled by client order id."),
+        ErrorDefinition(code, Cat.BROKER, severity, Do.MANUAL, message, suggestion, http_status=422, manual_steps=steps)
+        for code, severity, message, suggestion, steps in (
+            ("BROKER_INSUFFICIENT_FUNDS", Sev.MEDIUM, "There is not enough buying power.", "Reduce the order or fund the account.", "Compare the order's value with the buying power at the broker and what open orders reserve; send a smaller order or fund the account."),
+            ("BROKER_INSUFFICIENT_POSITION", Sev.MEDIUM, "There is not enough to sell.", "Check the position and orders that hold it.", "Compare our position with the broker's; if they differ, reconcile first, then send what is there."),
+            ("BROKER_MARKET_CLOSED", Sev.LOW, "The market is closed for this order.", "Send it when the market is open, or as an extended-hours order.", "Look at the broker's calendar; send a new order for the next session if it should still happen."),
+            ("BROKER_WASH_TRADE", Sev.MEDIUM, "It would trade against your own order.", "Cancel the opposite order first.", "Find the open order on the other side, cancel it or wait for it, then send a new order."),
+            ("BROKER_PATTERN_DAY_TRADER", Sev.HIGH, "Day-trading protection refuses it.", "Wait or fund the account to the required equity.", "Count the account's day trades of five days at the broker; fund the account or hold positions overnight."),
+            ("BROKER_ASSET_NOT_TRADABLE", Sev.MEDIUM, "The symbol cannot be traded now.", "Check halts and the symbol's status.", "Read the symbol's status at the broker; wait for the end of a halt or choose another instrument."),
+            ("BROKER_ORDER_REJECTED", Sev.MEDIUM, "The broker refused the order.", "Read the broker's message in the details.", "Read the broker's words in the order's evidence and decide on a changed order under a new Idempotency-Key."),
+            ("BROKER_ORDER_NOT_CANCELABLE", Sev.LOW, "The order can no longer be canceled.", "Read the order: it is being filled or is final.", "Read the order at the broker; book what filled. Nothing more is to be canceled."),
+            ("BROKER_ORDER_NOT_FOUND", Sev.HIGH, "The broker does not know the order.", "It is reconciled by client order id.", "Search the order at the broker by client order id and by time; settle the order by what is found there."),
         )
     ),
     ErrorDefinition(
@@ -33,6 +33,7 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
         "BROKER_UNAVAILABLE", Cat.BROKER, Sev.HIGH, Do.CIRCUIT_BREAK,
         "The broker says it is unavailable.", LOOK_UP, retryable=True, ambiguous=True, http_status=503,
+        fallback="Reads are answered from the cache and marked stale; new orders take another account if their route allows it.",
     ),
     ErrorDefinition(
         "BROKER_STREAM_REFUSED", Cat.BROKER, Sev.HIGH, Do.RETRY_BACKOFF,
@@ -43,6 +44,7 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "BROKER_MAINTENANCE", Cat.BROKER, Sev.HIGH, Do.RETRY_BACKOFF,
         "The broker is under maintenance.", "It goes on when the broker is back; see the broker's status page.",
         retryable=True, http_status=503,
+        fallback="New orders take another account if their route allows it, or wait.",
     ),
     ErrorDefinition(
         "BROKER_OVERLOADED", Cat.BROKER, Sev.HIGH, Do.CIRCUIT_BREAK,
@@ -52,11 +54,13 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "BROKER_ORDER_WOULD_MATCH", Cat.BROKER, Sev.LOW, Do.MANUAL,
         "The order would trade or trigger at once, which its type forbids.",
         "Set another price or another type of order.", http_status=422,
+        manual_steps="Read the present quote, choose a price or a type that fits it, and send a new order.",
     ),
     ErrorDefinition(
         "BROKER_LIMIT_REACHED", Cat.BROKER, Sev.MEDIUM, Do.MANUAL,
         "The account has as many orders or as large a position as the broker allows.",
         "Cancel orders that are not needed, or reduce the position.", http_status=422,
+        manual_steps="List open orders and positions at the broker, make room, and send the order under a new Idempotency-Key.",
     ),
     ErrorDefinition(
         "BROKER_MARGIN_CALL", Cat.BROKER, Sev.CRITICAL, Do.MANUAL,
@@ -82,6 +86,7 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "No account that may take the order can take it now.",
         "Nothing was sent. Send it again later, or give it a route with another account.",
         retryable=True, http_status=503,
+        fallback="Another account, if the order's route allows it.",
     ),
     ErrorDefinition(
         "BROKER_CONFLICT", Cat.BROKER, Sev.MEDIUM, Do.RETRY_BACKOFF,

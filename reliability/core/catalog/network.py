@@ -41,11 +41,13 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "NETWORK_STREAM_SILENT", Cat.NETWORK, Sev.HIGH, Do.FAILOVER,
         "The order stream gave no sign of life in time.",
         "It is reconnected at once and what was missed is fetched.", retryable=True, http_status=503,
+        fallback="Fills come by asking meanwhile.",
     ),
     ErrorDefinition(
         "NETWORK_STREAM_CLOSED", Cat.NETWORK, Sev.MEDIUM, Do.RETRY_IMMEDIATE,
         "The order stream was closed.", "It is reconnected at once and what was missed is fetched.",
         retryable=True, http_status=503,
+        fallback="Fills come by asking meanwhile.",
     ),
     ErrorDefinition(
         "NETWORK_NOT_CONNECTED", Cat.NETWORK, Sev.HIGH, Do.RETRY_BACKOFF,

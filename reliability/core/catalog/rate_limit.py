@@ -36,5 +36,6 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "RATE_LIMIT_SUBSCRIPTIONS", Cat.RATE_LIMIT, Sev.MEDIUM, Do.MANUAL,
         "The account has as many subscriptions of data as the broker allows.",
         "End subscriptions that are not needed, or extend the plan.", http_status=429,
+        manual_steps="List the running subscriptions, end those nobody reads, and subscribe again.",
     ),
 )  # fmt: skip

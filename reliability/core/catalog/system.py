@@ -18,6 +18,7 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "SYSTEM_ADAPTER_FAILURE", Cat.SYSTEM, Sev.CRITICAL, Do.MANUAL,
         "An adapter failed in a way it does not know.", LOOK_UP, retryable=True, ambiguous=True,
         escalation="operator",
+        manual_steps="Look the order up at the broker, settle it, and report the traceback of the log.",
     ),
     ErrorDefinition(
         "SYSTEM_SESSION_CLOSED", Cat.SYSTEM, Sev.LOW, Do.RETRY_IMMEDIATE,
@@ -27,11 +28,13 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
         "SYSTEM_UNEXPECTED", Cat.SYSTEM, Sev.CRITICAL, Do.MANUAL,
         "Something failed that nobody foresaw.", "Report it with the correlation id.", http_status=500,
+        manual_steps="Find the traceback in the log by its correlation id and report both.",
     ),
     ErrorDefinition(
         "SYSTEM_DATABASE_UNAVAILABLE", Cat.SYSTEM, Sev.CRITICAL, Do.RETRY_BACKOFF,
         "The database cannot be reached; whether this was recorded is not certain.",
         "Send the same request with the same Idempotency-Key again.", retryable=True, http_status=503,
+        fallback="Send the same request with the same Idempotency-Key again: it is carried out once.",
     ),
     ErrorDefinition(
         "SYSTEM_WORKER_LOST", Cat.SYSTEM, Sev.HIGH, Do.RETRY_IMMEDIATE,
@@ -63,24 +66,29 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
         "SYSTEM_UNKNOWN_TASK", Cat.SYSTEM, Sev.HIGH, Do.MANUAL,
         "A message names a task that no worker knows.", "Deploy workers before producers, then replay it.",
+        manual_steps="Start workers of the version that knows the task, then replay the dead letter.",
     ),
     ErrorDefinition(
         "SYSTEM_UNREADABLE_MESSAGE", Cat.SYSTEM, Sev.HIGH, Do.MANUAL,
         "A message could not be decoded.", "Find who published it; only JSON is accepted.",
+        manual_steps="Read the kept message, find its sender, correct it, and discard the dead letter with the reason.",
     ),
     ErrorDefinition(
         "SYSTEM_MESSAGE_TOO_LARGE", Cat.SYSTEM, Sev.MEDIUM, Do.MANUAL,
         "A message is larger than workers accept.", "Send ids, not contents.",
+        manual_steps="Find the sender, let it send ids, and discard the dead letter with the reason.",
     ),
     ErrorDefinition(
         "SYSTEM_TASK_FAILED", Cat.SYSTEM, Sev.HIGH, Do.MANUAL,
         "A task outside the jobs failed.", "Read its traceback in the details, then replay or discard it.",
+        manual_steps="Read the traceback, mend the cause, then replay the dead letter; discard it if it must not happen any more.",
     ),
     ErrorDefinition(
         "SYSTEM_CIRCUIT_OPEN", Cat.SYSTEM, Sev.HIGH, Do.CIRCUIT_BREAK,
         "Calls of this kind fail, so none is made for a while.",
         "Nothing was sent; it is tried again when the circuit allows it, as Retry-After says.",
         retryable=True, http_status=503,
+        fallback="Reads are answered from the cache and marked stale; new orders wait or take another account by their route.",
     ),
     ErrorDefinition(
         "SYSTEM_BULKHEAD_FULL", Cat.SYSTEM, Sev.LOW, Do.RETRY_BACKOFF,
@@ -164,6 +172,7 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "Redis cannot be reached.",
         "Work goes on from the database, later than usual. Check the server.", retryable=True, http_status=503,
         escalation="operator",
+        fallback="Workers find what is due in the database by themselves.",
     ),
     ErrorDefinition(
         "SYSTEM_REDIS_TIMEOUT", Cat.SYSTEM, Sev.MEDIUM, Do.RETRY_BACKOFF,
@@ -217,6 +226,7 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "The broker of messages cannot be reached.",
         "Nothing is lost: the row is there, and its message is sent when the broker is back.", retryable=True, http_status=503,
         escalation="operator",
+        fallback="Workers find what is due in the database by themselves.",
     ),
     ErrorDefinition(
         "SYSTEM_QUEUE_UNCONFIRMED", Cat.SYSTEM, Sev.MEDIUM, Do.RETRY_BACKOFF,
