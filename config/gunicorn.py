@@ -18,7 +18,9 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: Any) -> None:
-    """Open this process's pulse once it serves."""
+    """Open this process's pulse and follow what people decide, once it serves."""
     from reliability.services.pulse import start_process_pulse
+    from reliability.services.records import follow_records
 
     start_process_pulse("web", f"web-{worker.age}")
+    follow_records()

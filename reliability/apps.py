@@ -8,5 +8,7 @@ class ReliabilityConfig(AppConfig):
     def ready(self) -> None:
         from reliability.services.jobs.kinds import register
         from reliability.services.jobs.messages import CeleryMessageJob
+        from reliability.services.records import connect_records
 
         register(CeleryMessageJob())
+        connect_records()

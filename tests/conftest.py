@@ -11,6 +11,7 @@ from brokers.adapters import registry
 from brokers.models import Account, Broker
 from brokers.services import sessions
 from brokers.services.accounts import forget_accounts
+from reliability.services.background import background
 from reliability.services.circuits.registry import get_runtime
 from reliability.services.jobs import kinds
 from reliability.services.limits.store import get_store
@@ -44,6 +45,12 @@ def quiet_end() -> Iterator[None]:
 def quick_passwords(settings: Any) -> None:
     """Making a user takes no time; what protects passwords is Django's."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def no_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread writes or reads rows behind a test; those about it call ``run_once`` or make their own."""
+    monkeypatch.setattr(background, "start", lambda: None)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import time
 from django.db import connection
 
 from reliability import dispatch
+from reliability.services.circuit_records import CircuitKeeper
 from reliability.services.jobs.execution import DatabaseUnavailable
 from reliability.services.jobs.rescue import end_dead_processes, find_due_lanes, rescue_lost_jobs
 from reliability.services.pulse import SENTINEL_SLOT, Pulse, Slot
@@ -24,16 +25,19 @@ class Sentinel:
     def __init__(self, pulse: Pulse) -> None:
         self._pulse = pulse
         self._slot = Slot(SENTINEL_SLOT, "sentinel")
+        self._keeper = CircuitKeeper()
         self._trust_pulses_at = time.monotonic() + _GRACE_SECONDS
 
     def run(self, stop: threading.Event) -> None:
+        self._keeper.start()
         while not stop.is_set():
-            leads = self._slot.hold()
+            leads = self._keeper.leads = self._slot.hold()
             self._pulse.detail = {"leader": leads}
             if leads:
                 self._watch()
             stop.wait(_INTERVAL_SECONDS if leads else _STANDBY_SECONDS)
         self._slot.leave()
+        self._keeper.stop()
 
     def _watch(self) -> None:
         try:

@@ -11,6 +11,7 @@ from django.db.backends.signals import connection_created
 from reliability.services.jobs.deadletters import record_dead_message
 from reliability.services.jobs.runner import JobRunner
 from reliability.services.pulse import Pulse, start_process_pulse
+from reliability.services.records import follow_records
 
 _SWITCH_INTERVAL_SECONDS = 0.001
 _STOP_SECONDS = 7.0
@@ -38,6 +39,11 @@ def served_lanes() -> list[str]:
     return list(current_app.amqp.queues.consume_from)
 
 
+def runs_jobs() -> bool:
+    """Return whether this worker carries Stanchion's lanes; an application that only guards its own tasks does not."""
+    return "stanchion_largest_message_bytes" in current_app.conf
+
+
 def prefer_indexes(connection: Any, **_: Any) -> None:
     """Keep prepared plans on their indexes: a plan made while a table was small outlives its being small."""
     with connection.cursor() as cursor:
@@ -47,6 +53,8 @@ def prefer_indexes(connection: Any, **_: Any) -> None:
 @signals.worker_process_init.connect
 def start_runner(**_: Any) -> None:
     global _runner, _pulse
+    if not runs_jobs():
+        return
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     # Before it ends, a pool process waits 30 s for its parent to read the last results; a parent
     # that stops may read none. Nudges have no results, and jobs are finished in the database.
@@ -54,6 +62,7 @@ def start_runner(**_: Any) -> None:
     connection_created.connect(prefer_indexes, dispatch_uid="prefer_indexes")
     lanes = served_lanes()
     _pulse = Pulse("worker", f"worker {'+'.join(lanes)}")
+    follow_records()
     _runner = JobRunner(lanes, _pulse)
 
 
@@ -68,13 +77,14 @@ def stop_runner(**_: Any) -> None:
 
 @signals.worker_ready.connect
 def start_main_pulse(sender: Any, **_: Any) -> None:
-    start_process_pulse("worker-main", f"main of {sender.hostname}")
+    if runs_jobs():
+        start_process_pulse("worker-main", f"main of {sender.hostname}")
 
 
 @signals.task_failure.connect
 def keep_failed_task(sender: Any, task_id: str, exception: BaseException, args: Any, kwargs: Any, **_: Any) -> None:
     """A task outside the jobs that failed becomes a dead letter; nudges may be lost."""
-    if sender.name == _OWN_TASKS:
+    if sender.name == _OWN_TASKS or not runs_jobs():
         return
     detail = {"task": sender.name, "task_id": task_id, "args": args, "kwargs": kwargs}
     record_dead_message("SYSTEM_TASK_FAILED", f"{sender.name}: {exception!r}", detail)

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 
 from brokers.services.streaming import StreamSupervisor
 from reliability.services.pulse import start_process_pulse
+from reliability.services.records import follow_records
 
 
 class Command(BaseCommand):
@@ -14,6 +15,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         pulse = start_process_pulse("streams", "streams")
+        follow_records()
         with suppress(asyncio.CancelledError):
             asyncio.run(self._run(StreamSupervisor(pulse)))
         pulse.stop()

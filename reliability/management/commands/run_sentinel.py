@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from reliability.services.pulse import start_process_pulse
+from reliability.services.records import follow_records, hear_everything
 from reliability.services.sentinel import Sentinel
 
 
@@ -16,5 +17,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         pulse = start_process_pulse("sentinel", "sentinel")
+        hear_everything()
+        follow_records()
         Sentinel(pulse).run(stop)
         pulse.stop()

@@ -1,0 +1,31 @@
+"""What every process writes down and follows by itself: circuits' changes, guesses, and rules people made."""
+
+from reliability.services import circuits, classification
+from reliability.services.background import background
+from reliability.services.circuit_records import load_truth
+from reliability.services.error_guesses import counter
+from reliability.services.error_rules import follower
+from reliability.services.transition_records import recorder
+
+
+_note_transition = recorder.note  # one object, so that it can be found again
+
+
+def connect_records() -> None:
+    """Have transitions and guesses of this process recorded, and settings loaded; starts nothing."""
+    circuits.set_loader(load_truth)
+    circuits.on_transition(_note_transition)
+    classification.on_guess(counter.note)
+    for duty in (recorder.write, counter.write, follower.refresh):
+        background.add(duty)
+
+
+def follow_records() -> None:
+    """Use the rules people made from now on, refreshed every second; call it after any fork."""
+    background.start()
+
+
+def hear_everything() -> None:
+    """Record the transitions of all processes besides: one that died may not have written its own."""
+    circuits.remove_hook(_note_transition)
+    circuits.on_transition(_note_transition, heard=True)
