@@ -9,10 +9,16 @@ from django.conf import settings
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityConf:
-    """``job_lease`` is how long a claimed job belongs to its worker without a word from it."""
+    """``job_lease`` is how long a claimed job belongs to its worker without a word from it.
+
+    ``redis_url`` is where processes share the state of circuits; blank: each decides alone.
+    ``calling_processes`` is among how many processes a rate limit is divided while Redis is away.
+    """
 
     job_lease: timedelta = timedelta(seconds=10)
     flower_url: str = ""
+    redis_url: str = ""
+    calling_processes: int = 4
     poll_interval: timedelta = timedelta(milliseconds=250)
     heartbeat_interval: timedelta = timedelta(milliseconds=250)
     silence_limit: timedelta = timedelta(seconds=1)
