@@ -183,6 +183,7 @@ INSTANCE = ENV["STANCHION_INSTANCE"]
 RELIABILITY: dict[str, Any] = {
     "job_lease": timedelta(seconds=ENV["STANCHION_JOB_LEASE_SECONDS"]),
     "flower_url": ENV["STANCHION_FLOWER_URL"],
+    "redis_url": ENV["REDIS_URL"],
 }
 BROKERS: dict[str, Any] = {
     "encryption_keys": tuple(ENV["STANCHION_ENCRYPTION_KEY"]),
