@@ -24,11 +24,6 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         escalation="operator at once",
     ),
     ErrorDefinition(
-        "DATA_FILL_AFTER_FINAL", Cat.DATA, Sev.HIGH, Do.MANUAL,
-        "A fill arrived for an order that was final.", "It was booked; check the position.", http_status=409,
-        manual_steps="Compare order, fills and position with the broker's screen; correct what depended on the order being final.",
-    ),
-    ErrorDefinition(
         "DATA_FEED_INTERRUPTED", Cat.DATA, Sev.MEDIUM, Do.RETRY_IMMEDIATE,
         "A feed was halted or reset.", "It is subscribed again and what was missed is fetched.",
         retryable=True, http_status=503,

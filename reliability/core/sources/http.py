@@ -74,7 +74,7 @@ def _server_failure(status: int, body: Body) -> Verdict:
     if status == 511:
         return Verdict("NETWORK_PROXY_FAILED", Proof.UNPROVEN)
     if told in ("BROKER_MAINTENANCE", "BROKER_OVERLOADED", "BROKER_DUPLICATE_CLIENT_ORDER_ID"):
-        return Verdict(told, Proof.EXISTS if told.startswith("BROKER_DUP") else Proof.UNPROVEN)
+        return Verdict(told, Proof.EXISTS if told.endswith("_CLIENT_ORDER_ID") else Proof.UNPROVEN)
     if status in _GATEWAY_TIMEOUTS:
         return Verdict("TIMEOUT_GATEWAY", Proof.UNPROVEN)
     if status in _OVERLOADED:

@@ -52,6 +52,8 @@ _CLOSES = {
     3008: Verdict("NETWORK_STREAM_SILENT", Proof.UNPROVEN),
 }
 
+_STATES = frozenset({"BROKER_MAINTENANCE", "BROKER_OVERLOADED", "BROKER_UNAVAILABLE"})
+
 
 def resolve_websocket(raw: RawFailure) -> Verdict | None:
     """Return what the end of a websocket, or of the attempt to open one, proves."""
@@ -70,9 +72,7 @@ def judge_close(code: int, text: str) -> Verdict:
     if known is not None and code not in (1000, 1001, 1005, 1008, 1011):
         return known
     phrase = find_phrase(text)
-    if phrase is not None and phrase.code.startswith(
-        ("AUTH_", "RATE_LIMIT_", "BROKER_MAIN", "BROKER_OVER", "BROKER_UNAV")
-    ):
+    if phrase is not None and (phrase.code in _STATES or phrase.code.startswith(("AUTH_", "RATE_LIMIT_"))):
         return Verdict(phrase.code, Proof.UNPROVEN)
     if known is not None:
         return known

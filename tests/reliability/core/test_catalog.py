@@ -8,31 +8,52 @@ from pathlib import Path
 import pytest
 
 from brokers.adapters.alpaca.errors import CODES
+from config.reference import error_page
 from reliability.core.catalog import CATALOG, UnknownErrorCodeError, get_definition
 from reliability.core.errors import ReliabilityError
-from reliability.core.taxonomy import ErrorCategory, ErrorDefinition, RecoveryStrategy
+from reliability.core.taxonomy import ErrorCategory, ErrorDefinition, ErrorSeverity, RecoveryStrategy
 
 ROOT = Path(__file__).resolve().parents[3]
+CATALOG_FOLDER = ROOT / "reliability" / "core" / "catalog"
 PREFIXES = {category.value.upper() for category in ErrorCategory}
-CODE = re.compile(rf"({'|'.join(sorted(PREFIXES))})_[A-Z][A-Z_]+")
+TRYING_AGAIN = {
+    RecoveryStrategy.RETRY_IMMEDIATE,
+    RecoveryStrategy.RETRY_BACKOFF,
+    RecoveryStrategy.CIRCUIT_BREAK,
+    RecoveryStrategy.FAILOVER,
+}
+SHAPE = rf"(?:{'|'.join(sorted(PREFIXES))})_[A-Z][A-Z_]+"
+CODE = re.compile(SHAPE)
+QUOTED = re.compile(rf"'({SHAPE})'")  # inside SQL
 
 
 def codes_in_source() -> Iterator[tuple[str, str]]:
-    """Yield every string constant of the product that looks like a code, with where it stands."""
+    """Yield every string constant of the product that looks like a code, with where it stands; not the catalogue's."""
     for package in ("reliability", "brokers", "reconciliation", "config"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            if "simulator" in path.parts or "migrations" in path.parts or path.name == "settings.py":
+            if path.is_relative_to(CATALOG_FOLDER) or "simulator" in path.parts or "migrations" in path.parts:
+                continue
+            if path.name == "settings.py":
                 continue  # settings of libraries are named like codes
             for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value):
-                    yield node.value, f"{path.relative_to(ROOT)}:{node.lineno}"
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    for code in [node.value] if CODE.fullmatch(node.value) else QUOTED.findall(node.value):
+                        yield code, f"{path.relative_to(ROOT)}:{node.lineno}"
+
+
+FOUND = list(codes_in_source())
 
 
 def test_every_code_in_the_source_is_in_the_catalogue() -> None:
-    found = list(codes_in_source())
+    assert len({code for code, _ in FOUND}) > 80, "the scan finds nothing any more"
+    assert [(code, place) for code, place in FOUND if code not in CATALOG] == []
 
-    assert len({code for code, _ in found}) > 30, "the scan finds nothing any more"
-    assert [(code, place) for code, place in found if code not in CATALOG] == []
+
+def test_every_code_of_the_catalogue_is_given_to_something() -> None:
+    """What no rule, guess or service speaks of is dead and misleads who reads the page."""
+    given = {code for code, _ in FOUND}
+
+    assert sorted(CATALOG.keys() - given) == []
 
 
 def test_every_code_of_the_alpaca_adapter_is_in_the_catalogue() -> None:
@@ -45,12 +66,19 @@ def test_an_entry_says_everything_a_person_needs(definition: ErrorDefinition) ->
     assert definition.message.endswith(".")
     assert definition.suggestion.endswith(".")
     assert 400 <= definition.http_status < 600
+    assert definition.runbook == f"docs/reference/errors.md#{definition.code.lower()}"
+    if definition.severity in (ErrorSeverity.CRITICAL, ErrorSeverity.HIGH):
+        assert definition.escalation, "somebody must be told"
+    if definition.strategy is RecoveryStrategy.MANUAL:
+        assert definition.manual_steps.endswith("."), "a person must know what to do"
+    if not definition.retryable:
+        assert definition.strategy not in TRYING_AGAIN
     if definition.ambiguous:
         assert definition.strategy is not RecoveryStrategy.IGNORE, "nobody may ignore an unknown outcome"
 
 
 def test_no_code_is_defined_twice() -> None:
-    source = "".join(path.read_text() for path in (ROOT / "reliability/core/catalog").glob("*.py"))
+    source = "".join(path.read_text() for path in CATALOG_FOLDER.glob("*.py"))
     for code in CATALOG:
         assert source.count(f'"{code}"') == 1, code
 
@@ -64,3 +92,10 @@ def test_an_error_with_an_unknown_code_is_noticed_where_it_is_read() -> None:
         get_definition("SYSTEM_NO_SUCH_CODE")
     with pytest.raises(UnknownErrorCodeError):
         _ = ReliabilityError("SYSTEM_NO_SUCH_CODE").definition
+
+
+def test_every_entry_has_its_place_on_the_page() -> None:
+    page = error_page()
+    for definition in CATALOG.values():
+        assert page.count(f'<a id="{definition.runbook.partition("#")[2]}"></a>{definition.code}\n') == 1
+        assert definition.manual_steps in page
