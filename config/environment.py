@@ -126,6 +126,9 @@ VARIABLES = (
     Variable(
         "STANCHION_SETTLE_SECONDS", _positive, "5", "least age of an unknown order before its absence is believed"
     ),
+    Variable(
+        "STANCHION_ANCHOR_FILE", str, "", "file that anchors of the history are appended to, outside the database"
+    ),
 )
 
 

@@ -158,6 +158,16 @@ def differences(recorded: OrderValues, rebuilt: OrderValues) -> dict[str, tuple[
     return {name: (ours, theirs) for name, ours, theirs in pairs if ours != theirs}
 
 
+def changed_columns(before: OrderValues | None, after: OrderValues) -> dict[str, tuple[Any, Any]]:
+    """Return what one event changed beside the version: each column's value before and after.
+
+    Of the first event that is everything that has a value, with None before.
+    """
+    if before is None:
+        return {name: (None, value) for name in COLUMNS if (value := getattr(after, name)) not in (None, "", 0)}
+    return {name: pair for name, pair in differences(before, after).items() if name != "version"}
+
+
 def add_notional(total: Decimal, quantity: Decimal, price: Decimal) -> Decimal:
     """Return a sum of notionals with one more execution, each rounded once, so that their order does not matter."""
     return _WIDE.add(total, _WIDE.quantize(_WIDE.multiply(quantity, price), _NOTIONAL_STEP))

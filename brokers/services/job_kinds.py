@@ -1,6 +1,7 @@
 """The kinds of jobs this app brings."""
 
 from brokers.services.cancellation import CancelOrderJob
+from brokers.services.history.seal_job import SealHistoryJob
 from brokers.services.instruments import RefreshInstrumentsJob
 from brokers.services.submit_job import SubmitOrderJob
 from brokers.services.synchronization import SyncAccountJob, SyncAllJob
@@ -8,5 +9,12 @@ from reliability.services.jobs.kinds import register
 
 
 def register_job_kinds() -> None:
-    for kind in (SubmitOrderJob(), CancelOrderJob(), SyncAccountJob(), SyncAllJob(), RefreshInstrumentsJob()):
+    for kind in (
+        SubmitOrderJob(),
+        CancelOrderJob(),
+        SyncAccountJob(),
+        SyncAllJob(),
+        RefreshInstrumentsJob(),
+        SealHistoryJob(),
+    ):
         register(kind)

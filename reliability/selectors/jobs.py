@@ -1,7 +1,7 @@
 """Reading jobs, dead letters and lanes."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -60,6 +60,17 @@ def list_lanes() -> list[LaneStatus]:
         )
         for lane in Lane.objects.order_by("name")
     ]
+
+
+def is_lane_behind(lane: str, by: timedelta) -> bool:
+    """Return whether a job of this lane has been due for longer than ``by``."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM reliability_job WHERE state = 'ready' AND lane = %s "
+            "AND run_at < clock_timestamp() - %s)",
+            [lane, by],
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def count_unfinished_jobs() -> dict[str, int]:

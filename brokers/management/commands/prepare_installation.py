@@ -15,15 +15,16 @@ from knox.settings import CONSTANTS, knox_settings
 
 from brokers.models import Account, Broker
 from brokers.services.credentials import set_credentials
+from brokers.services.history.seal_job import SEAL_KIND
 from brokers.services.instruments import REFRESH_KIND
 from brokers.services.synchronization import SYNC_ALL_KIND
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
 
-_SCHEDULES = ((SYNC_ALL_KIND, 5), (REFRESH_KIND, 3600))
+_SCHEDULES = ((SYNC_ALL_KIND, 5), (REFRESH_KIND, 3600), (SEAL_KIND, 5))
 _ROLES = {
     "viewer": ("view_order", "view_orderevent", "view_fill", "view_position", "view_positionevent", "view_account",
                "view_broker", "view_instrument", "view_streamsession", "view_job", "view_jobattempt", "view_lane",
-               "view_heartbeat", "view_auditentry"),
+               "view_heartbeat", "view_auditentry", "view_historyanchor"),
     "trader": ("submit_order",),
     "operator": ("operate_deadletter", "pause_lane", "change_account", "submit_order"),
 }  # fmt: skip
