@@ -66,7 +66,7 @@ def guard(
 
 
 def _wrap(one: Guard, function: Callable[..., Any]) -> Callable[..., Any]:
-    if is_task(function) or not callable(function) or inspect.isclass(function):
+    if hasattr(function, "apply_async") or not callable(function) or inspect.isclass(function):
         raise TypeError("guard a function; for a Celery task write @guard(...) below @shared_task(bind=True)")
     has_answer = one.fallback is not None
     if inspect.iscoroutinefunction(function):

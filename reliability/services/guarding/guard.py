@@ -92,8 +92,9 @@ class Guard:
         try:
             value = self.run(attempt, function, args, kwargs)
         except Exception as error:
-            found = fall_back(self.policy, self.fallback, attempt, error, args, kwargs, self.clock())
-            return found
+            instead: Answer[R] = fall_back(self.policy, self.fallback, attempt, error, args, kwargs, self.clock())
+            found = instead
+            return instead
         finally:
             self.record(attempt, found)
         return self._live(value, args, kwargs)
@@ -107,10 +108,10 @@ class Guard:
         try:
             value = await self.run_async(attempt, function, args, kwargs)
         except Exception as error:
-            found = await asyncio.to_thread(
-                fall_back, self.policy, self.fallback, attempt, error, args, kwargs, self.clock()
-            )
-            return found
+            arguments = (self.policy, self.fallback, attempt, error, args, kwargs, self.clock())
+            instead: Answer[R] = await asyncio.to_thread(fall_back, *arguments)
+            found = instead
+            return instead
         finally:
             self.record(attempt, found)
         return self._live(value, args, kwargs)
@@ -265,12 +266,14 @@ class Guard:
         """Pay for a further attempt. Returns the wait before it, or None when there is none."""
         if judgement.delay_seconds is None or self.parts.budget.try_spend(judgement.cost):
             return judgement.delay_seconds
-        return _stop_for_budget(attempt)
+        _note_spent_budget(attempt)
+        return None
 
     async def _retry_seconds_async(self, attempt: Attempt, judgement: Judgement) -> float | None:
         if judgement.delay_seconds is None or await self.parts.budget.try_spend_async(judgement.cost):
             return judgement.delay_seconds
-        return _stop_for_budget(attempt)
+        _note_spent_budget(attempt)
+        return None
 
     def _judge(self, attempt: Attempt, error: BaseException) -> Judgement:
         """Say what the failure means, and settle the permit unless the failure counts against the circuit."""
@@ -335,6 +338,6 @@ class Guard:
         return Answer(value)
 
 
-def _stop_for_budget(attempt: Attempt) -> None:
+def _note_spent_budget(attempt: Attempt) -> None:
     assert attempt.ending is not None
     attempt.ending.stopped_by = "SYSTEM_RETRY_BUDGET_SPENT"

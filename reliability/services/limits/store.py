@@ -121,7 +121,7 @@ class LimitStore:
 
     def _serve(self) -> None:
         next_flush = time.monotonic() + _FLUSH_SECONDS
-        with self._listening.pubsub(ignore_subscribe_messages=True) as pubsub:
+        with self._listening.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]  # redis-py
             pubsub.subscribe(CHANNEL)
             while not self._stopped.is_set() and not self.is_away:
                 message = pubsub.get_message(timeout=_LISTEN_SECONDS)
