@@ -188,5 +188,6 @@ RELIABILITY: dict[str, Any] = {
 BROKERS: dict[str, Any] = {
     "encryption_keys": tuple(ENV["STANCHION_ENCRYPTION_KEY"]),
     "settle_time": timedelta(seconds=ENV["STANCHION_SETTLE_SECONDS"]),
+    "anchor_file": ENV["STANCHION_ANCHOR_FILE"],
 }
 MESSAGE_BROKER_URL = ENV["STANCHION_BROKER_URL"] or ENV["REDIS_URL"]
