@@ -32,6 +32,11 @@ ALL = (
     "reliability.view_lane",
     "reliability.pause_lane",
     "reliability.view_heartbeat",
+    "reliability.view_circuit",
+    "reliability.change_circuit",
+    "reliability.operate_circuit",
+    "reliability.view_errorguess",
+    "reliability.decide_errorguess",
 )
 ORDER = "01900000-0000-7000-8000-000000000000"
 ENDPOINTS = [
@@ -51,6 +56,18 @@ ENDPOINTS = [
     ("POST", "/api/v1/lanes/orders/pause"),
     ("POST", "/api/v1/lanes/orders/resume"),
     ("GET", "/api/v1/processes"),
+    ("GET", "/api/v1/circuits"),
+    ("GET", "/api/v1/circuits/sim-a:orders"),
+    ("PATCH", "/api/v1/circuits/sim-a:orders"),
+    ("GET", "/api/v1/circuits/sim-a:orders/history"),
+    ("POST", "/api/v1/circuits/sim-a:orders/pin"),
+    ("POST", "/api/v1/circuits/sim-a:orders/unpin"),
+    ("POST", "/api/v1/circuits/sim-a:orders/reset"),
+    ("GET", "/api/v1/status"),
+    ("GET", "/api/v1/errors/guesses"),
+    ("GET", "/api/v1/errors/guesses/1"),
+    ("POST", "/api/v1/errors/guesses/1/confirm"),
+    ("POST", "/api/v1/errors/guesses/1/reject"),
 ]
 OPEN_TO_ANY_USER = [("GET", "/api/v1/errors/catalog")]
 
@@ -414,7 +431,8 @@ def test_every_route_of_the_schema_is_held_to_the_rules_above() -> None:
     described = {(method.upper(), path) for path, methods in schema["paths"].items() for method in methods}
 
     def shape(path: str) -> str:
-        path = path.replace(ORDER, "{}").replace("/lanes/orders/", "/lanes/{}/")
+        path = path.replace(ORDER, "{}").replace("/lanes/orders/", "/lanes/{}/").replace("sim-a:orders", "{}")
+        path = re.sub(r"/guesses/1\b", "/guesses/{}", path)
         return re.sub(r"\{\w*\}", "{}", re.sub(r"dead-letters/1$", "dead-letters/{}", path))
 
     tested = {(method, shape(path)) for method, path in [*ENDPOINTS, *OPEN_TO_ANY_USER]}
