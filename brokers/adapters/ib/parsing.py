@@ -43,7 +43,7 @@ _TIMES_IN_FORCE = {
     TimeInForce.FOK: "FOK",
 }
 _CLIENT_ORDER_ID = re.compile(r"[\x21-\x7e]{1,40}")
-_SYMBOL = re.compile(r"[A-Z0-9.]{1,16}(/[A-Z]{3,5})?")
+_SYMBOL = re.compile(r"[A-Z0-9]{1,12}(\.[A-Z0-9]{1,4}|/[A-Z]{3,5})?")
 _REVISION = re.compile(r"^(?P<base>.+)\.(?P<revision>\d+)$")
 _EXPIRED = re.compile(r"expire", re.IGNORECASE)
 

@@ -61,7 +61,7 @@ class SimulatedCounterpart:
 
     def __init__(self, process: subprocess.Popen[str], url: str) -> None:
         self._process = process
-        self._url = url
+        self.url = url
         self.settings = AccountSettings(
             account="conformance",
             base_url=url,
@@ -109,7 +109,7 @@ class SimulatedCounterpart:
 
     def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> str:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, method=method)
+        request = urllib.request.Request(self.url + path, data, method=method)
         with urllib.request.urlopen(request, timeout=10) as response:
             return response.read().decode()
 
