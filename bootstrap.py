@@ -33,7 +33,9 @@ REQUIREMENTS = ROOT / "requirements"
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 STACK_COMMANDS = ("demo", "up", "services", "status")
 LOCKS = {"tool.lock": ["requirements/tool.in"], "run.lock": ["pyproject.toml"]}
-LOCKS["dev.lock"] = ["pyproject.toml", "--group", "dev", "--group", "bench", "--constraint", "requirements/run.lock"]
+DEVELOPMENT_GROUPS = ("dev", "bench", "mutation")
+LOCKS["dev.lock"] = ["pyproject.toml", *(word for name in DEVELOPMENT_GROUPS for word in ("--group", name))]
+LOCKS["dev.lock"] += ["--constraint", "requirements/run.lock"]
 
 
 class SetupError(Exception):
