@@ -88,8 +88,10 @@ def record(outcome: CallOutcome) -> None:
 
 
 def log_trouble(outcome: CallOutcome) -> None:
-    """Write one line about a call that did not succeed."""
-    level = logging.INFO if outcome.result in (CallResult.REFUSED, CallResult.CANCELED) else logging.WARNING
+    """Write one line about a call that did not succeed; at debug level if it was not begun: those come in floods."""
+    level = logging.WARNING if outcome.result is CallResult.FAILED else logging.DEBUG
+    if not logger.isEnabledFor(level):
+        return
     logger.log(
         level,
         "call %s",

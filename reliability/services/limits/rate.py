@@ -12,6 +12,7 @@ from reliability.services.limits.store import CHANNEL, LimitStore
 
 _KEY_SECONDS = 86_400
 _MICROSECONDS = 1_000_000
+_SPACING_SECONDS = 0.01
 
 
 class RateLimiter:
@@ -121,7 +122,7 @@ class RateLimiter:
                 if reply is None:
                     return self._take_alone(self._clock(), priority)
                 granted, wait_us, is_pause = reply
-                return self._settle(asked_at, priority, granted, wait_us / _MICROSECONDS, is_pause == 1)
+                return self._settle(asked_at, priority, wanted, granted, wait_us / _MICROSECONDS, is_pause == 1)
 
     def _ask(self, priority: Priority, wanted: int) -> list[int] | None:
         limit = self.limit
@@ -130,7 +131,9 @@ class RateLimiter:
         in_us = [f"{seconds * _MICROSECONDS:.4f}" for seconds in durations]
         return self._store.run(TAKE_TOKENS, [self._key], [*in_us, wanted, _KEY_SECONDS * 1000])
 
-    def _settle(self, asked_at: float, priority: Priority, granted: int, wait: float, is_pause: bool) -> float:
+    def _settle(
+        self, asked_at: float, priority: Priority, wanted: int, granted: int, wait: float, is_pause: bool
+    ) -> float:
         """Keep what was granted; its life counts from before the trip, so it never outlives the grant."""
         now = self._clock()
         if granted and now < self._paused_until:
@@ -139,12 +142,19 @@ class RateLimiter:
             self._alone = charge(self._share, self._alone, now, granted)
             self._tokens.add(asked_at, granted, priority)
             self._tokens.use(asked_at, priority)
+            if granted < wanted:
+                self._not_before[priority] = now + self._least_wait(wanted)
             return 0.0
         if is_pause:
             self._paused_until = max(self._paused_until, now + wait)
         else:
+            wait = max(wait, self._least_wait(wanted))
             self._not_before[priority] = now + wait
         return wait
+
+    def _least_wait(self, wanted: int) -> float:
+        """Return how long an empty bucket is left alone, so that a busy account is asked for in batches."""
+        return min(_SPACING_SECONDS, wanted * self.limit.interval_seconds)
 
     def _take_alone(self, now: float, priority: Priority) -> float:
         self._alone, _, wait = take(self._share, self._alone, now, 1, priority)

@@ -512,9 +512,12 @@ def test_a_cached_answer_is_marked_stale_with_its_age(way: str, outcomes: list[C
 
 def test_a_refused_call_can_be_queued_but_never_one_that_may_have_happened(way: str) -> None:
     queued: list[FailedCall] = []
-    workshop = make_guard(
-        GuardPolicy("broker"), fallback=QueueForLater(lambda call: queued.append(call) or len(queued))
-    )
+
+    def enqueue(call: FailedCall) -> int:
+        queued.append(call)
+        return len(queued)
+
+    workshop = make_guard(GuardPolicy("broker"), fallback=QueueForLater(enqueue))
 
     later = answer(workshop, Script(RaisedError(UNSENT)), way, "buy")
     with pytest.raises(RaisedError):

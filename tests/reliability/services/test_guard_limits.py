@@ -96,6 +96,29 @@ def test_a_fast_account_costs_far_fewer_trips_than_calls(store: LimitStore, monk
     assert trips < 200
 
 
+def test_a_busy_account_is_asked_for_in_batches_even_when_its_limit_is_used_up(
+    store: LimitStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = RateLimiter("busy", RateLimit(calls=5000, per_seconds=1), store, 1)
+    trips = 0
+    run = store.run
+
+    def counted(*args: object) -> list[int] | None:
+        nonlocal trips
+        trips += 1
+        return run(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "run", counted)
+    granted = 0
+    while granted < 2500:
+        wait = limiter.try_acquire(CRITICAL)
+        granted += wait == 0
+        if wait:
+            time.sleep(wait)
+
+    assert trips < granted / 5
+
+
 def test_a_pause_reaches_the_tokens_other_processes_hold(valkey: OwnValkey, store: LimitStore) -> None:
     limit = RateLimit(calls=100_000, per_seconds=60)
     mine = RateLimiter("pause", limit, store, 2)
@@ -103,9 +126,11 @@ def test_a_pause_reaches_the_tokens_other_processes_hold(valkey: OwnValkey, stor
     theirs = RateLimiter("pause", limit, other, 2)
     assert theirs.try_acquire(NORMAL) == 0
 
-    mine.penalize(30)
+    def is_heard() -> bool:
+        mine.penalize(30)  # each call that is throttled says so
+        return theirs.wait_seconds(CRITICAL) > 0
 
-    await_true(lambda: theirs.wait_seconds(CRITICAL) > 0)
+    await_true(is_heard)
     assert 25 < theirs.try_acquire(CRITICAL) <= 30
     other.close()
 
