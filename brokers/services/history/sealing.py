@@ -20,7 +20,6 @@ from reliability.core.hash_chain import (
     Anchor,
     Leaf,
     Ledger,
-    id_ranges,
     make_anchor,
     missing_ranges,
     seal_hash,
@@ -30,6 +29,7 @@ BATCH = 2000
 # A gap is given up when no transaction that could fill it is left. The minute beyond covers the
 # moment between taking an id and having a transaction number.
 _GAP_AGE = timedelta(minutes=1)
+_FIRST_GAP = 1000  # how far before the first row that is ever sealed one may still be on its way
 
 _MOMENT = """
 SELECT clock_timestamp(), pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
@@ -106,7 +106,10 @@ def _moment() -> _Moment:
 def _seal_ledger(ledger: Ledger, cursor: SealCursor, anchor: int, batch: int, now: _Moment) -> list[_Seal]:
     gaps = [gap for gap in cursor.gaps if not _is_hopeless(gap, now)]
     rows = _read(ledger, "t.id > %s", [cursor.sealed_id], batch)
-    missing = missing_ranges(cursor.sealed_id, [row.id for row in rows])
+    after = cursor.sealed_id
+    if not after and rows:
+        after = max(0, rows[0].id - _FIRST_GAP)
+    missing = missing_ranges(after, [row.id for row in rows])
     late: list[Row] = []
     if cursor.gaps:
         for first, last, *_ in cursor.gaps:
@@ -132,11 +135,10 @@ def _is_hopeless(gap: Sequence[Any], now: _Moment) -> bool:
 
 def _without(gaps: Sequence[Sequence[Any]], found: Sequence[int]) -> list[list[Any]]:
     """Return the gaps less the ids whose rows appeared."""
-    taken = set(found)
     left: list[list[Any]] = []
     for first, last, *noticed in gaps:
-        still = [number for number in range(first, last + 1) if number not in taken]
-        left += [[begin, end, *noticed] for begin, end in id_ranges(still)]
+        inside = sorted(number for number in found if first <= number <= last)
+        left += [[begin, end, *noticed] for begin, end in missing_ranges(first - 1, [*inside, last + 1])]
     return left
 
 
