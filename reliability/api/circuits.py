@@ -92,7 +92,7 @@ class CircuitView(APIView):
     )
     def patch(self, request: Request, name: str) -> Response:
         reason = checked(CircuitReasonSerializer, request.data)["reason"]
-        values = {key: value for key, value in request.data.items() if key != "reason"}
+        values = {key: value for key, value in dict(request.data).items() if key != "reason"}
         if not values:
             raise ReliabilityError("VALIDATION_INVALID_REQUEST", "Name at least one setting.")
         change_settings(name, values, actor=request.user.get_username(), reason=reason)

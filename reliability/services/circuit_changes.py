@@ -56,7 +56,7 @@ def _changed_settings(before: BreakerSettings, values: Mapping[str, Any]) -> Bre
     try:
         return settings_from_words(before, values)
     except ValueError as error:
-        raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"{str(error).capitalize()}.") from None
+        raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"{error}.") from None
 
 
 def pin_circuit(name: str, state: PinnedState, *, minutes: float, actor: str, reason: str) -> None:

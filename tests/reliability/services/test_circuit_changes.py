@@ -72,8 +72,8 @@ def test_settings_that_are_so_already_change_nothing(called):
     ("values", "words"),
     [
         ({"failure_treshold": 3}, "no setting called 'failure_treshold'"),
-        ({"timeout": "soon"}, "Timeout must be a number"),
-        ({"timeout": 1, "cooldown_seconds": 2}, "Cooldown_seconds is given twice"),
+        ({"timeout": "soon"}, "timeout must be a number"),
+        ({"timeout": 1, "cooldown_seconds": 2}, "cooldown_seconds is given twice"),
         ({"failureThreshold": 2.5}, "must be a whole number"),
         ({"errorThresholdPercentage": 101}, "at most 100"),
         ({"resetTimeout": float("nan")}, "must be a number"),
