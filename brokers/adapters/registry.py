@@ -3,12 +3,15 @@
 from importlib import import_module
 
 from brokers.adapters.alpaca.client import ALPACA
+from brokers.adapters.ccxt.client import CcxtAdapter
+from brokers.adapters.ccxt.profiles import installed_exchanges
 from brokers.adapters.errors import BrokersError
 from brokers.adapters.interface import BrokerAdapter
 
 _ADAPTERS: dict[str, BrokerAdapter] = {ALPACA.name: ALPACA}
 # Imported at the first use, because their client libraries are optional: module and name of the adapter.
 _ON_DEMAND: dict[str, tuple[str, str]] = {"ib": ("brokers.adapters.ib.client", "IB")}
+_CCXT = "ccxt:"  # followed by ccxt's name of an exchange
 
 
 class UnknownAdapterError(BrokersError):
@@ -16,7 +19,8 @@ class UnknownAdapterError(BrokersError):
 
 
 def adapter_names() -> tuple[str, ...]:
-    return (*_ADAPTERS, *(name for name in _ON_DEMAND if name not in _ADAPTERS))
+    exchanges = (f"{_CCXT}{exchange_id}" for exchange_id in installed_exchanges())
+    return tuple(dict.fromkeys((*_ADAPTERS, *_ON_DEMAND, *exchanges)))
 
 
 def get_adapter(name: str) -> BrokerAdapter:
@@ -27,6 +31,11 @@ def get_adapter(name: str) -> BrokerAdapter:
             _ADAPTERS[name] = getattr(import_module(module), attribute)
         except ImportError as error:
             raise UnknownAdapterError(f"the adapter {name!r} needs the extra stanchion[{name}]: {error}") from error
+    if name not in _ADAPTERS and name.startswith(_CCXT):
+        if not installed_exchanges():
+            raise UnknownAdapterError(f"the adapter {name!r} needs the extra stanchion[ccxt]")
+        if name.removeprefix(_CCXT) in installed_exchanges():
+            _ADAPTERS[name] = CcxtAdapter(name.removeprefix(_CCXT))
     try:
         return _ADAPTERS[name]
     except KeyError:
