@@ -1,14 +1,16 @@
 """Orders, their history and their fills."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from brokers.admin.history import order_known_view
 from brokers.models import Fill, Order, OrderEvent
 from brokers.selectors.orders import IN_FLIGHT, matching_orders
 from brokers.templatetags.orders import terms
@@ -54,6 +56,10 @@ class OrderAdmin(RecordAdmin):
         """Search by whole ids only, each of which has an index."""
         return (queryset.filter(matching_orders(search_term.strip())) if search_term else queryset), False
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(partial(order_known_view, self.admin_site))
+        return [path("<uuid:order_id>/known/", view, name="brokers_order_known"), *super().get_urls()]
+
     @admin.display(description="order")
     def summary(self, order: Order) -> str:
         return terms(order)
@@ -63,6 +69,7 @@ class OrderAdmin(RecordAdmin):
         jobs = reverse("admin:reliability_job_changelist")
         links = [
             (reverse("order", args=[order.pk]), "Operator's page of this order"),
+            (reverse("admin:brokers_order_known", args=[order.pk]), "As it was known at an instant"),
             (f"{jobs}?subject={order.pk}&state__in=ready,running,dead", "Jobs not finished"),
             (f"{jobs}?subject={order.pk}", "All jobs (slow in a long history)"),
         ]
