@@ -12,6 +12,7 @@ from enum import StrEnum
 from reliability.core.breaker_settings import BreakerSettings as BreakerSettings
 
 REFUSED_PROBE_WAIT_MS = 20
+SIGN_OF_LIFE_WAIT_MS = 1000
 _MOST_DOUBLINGS = 64
 
 
@@ -54,6 +55,7 @@ class Cause(StrEnum):
     ERROR_RATE = "error_rate"
     SLOW_CALLS = "slow_calls"
     COOLDOWN_OVER = "cooldown_over"
+    SIGN_OF_LIFE = "sign_of_life"
     PROBE_FAILED = "probe_failed"
     PROBES_SUCCEEDED = "probes_succeeded"
     HALF_OPEN_LIMIT = "half_open_limit"
@@ -248,6 +250,18 @@ class Breaker:
             self.proving_ms = now_ms
             if self.successes >= self.settings.success_threshold:
                 self._close(now_ms, Cause.PROBES_SUCCEEDED)
+
+    def hear_life(self, now_ms: int) -> None:
+        """Let probes decide before the cooldown is over: the dependency answered another kind of question.
+
+        Each opening in vain doubles the least time before that, so that a dependency which answers
+        questions but fails at this kind of call is not probed all the time.
+        """
+        self.settle(now_ms)
+        doublings = min(max(0, self.openings - 1), _MOST_DOUBLINGS)
+        earliest = min(SIGN_OF_LIFE_WAIT_MS * 2**doublings, self.cooldown_ms)
+        if not self.pin and self.state is BreakerState.OPEN and now_ms - self.opened_ms >= earliest:
+            self._begin_proving(now_ms, Cause.SIGN_OF_LIFE)
 
     # What people do
 

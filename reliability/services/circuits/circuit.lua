@@ -205,6 +205,17 @@ local function report(generation, version, token, outcome)
   changed('half_open', 'probes_succeeded', seen)
 end
 
+-- The dependency answered another kind of question: probes may decide before the cooldown is over.
+local function hear_life()
+  local doublings = math.min(math.max(0, b.openings - 1), 64)
+  local earliest = math.min(1000 * 2 ^ doublings, cooldown())
+  if pin or b.state ~= 'open' or now - b.opened < earliest then return end
+  local seen = counts()
+  b.state, b.proving = 'half_open', now
+  clear_probes()
+  changed('open', 'sign_of_life', seen)
+end
+
 -- A pin or its removal is taken if its version is newer than the last one; '' is always newer.
 local function takes_pin(version)
   if version == '' then
@@ -246,6 +257,7 @@ local operations = {
   admit = function() admit(argument(1)) end,
   record = function() record(argument(1), argument(2), argument(3), argument(4), argument(5), argument(6)) end,
   report = function() report(argument(1), argument(2), argument(3), argument(4)) end,
+  life = hear_life,
   pin = function() set_pin(argument(1), argument(2), argument(3), argument(4), argument(5)) end,
   unpin = function()
     if pin and takes_pin(argument(1)) then end_pin('unpinned', argument(2)) end

@@ -181,6 +181,20 @@ class Circuit:
         else:
             self._runtime.link.submit(self._report(permit, outcome))
 
+    def hear_life(self) -> None:
+        """Tell an open circuit that its dependency answered another kind of question; does not wait.
+
+        Probes may then decide before the cooldown is over.
+        """
+        if self.state is not BreakerState.OPEN:
+            return
+        if self._is_linked():
+            self._runtime.link.submit(Step(self.name, "life", (), self.settings_version))
+            return
+        with self._lock:
+            self._local.hear_life()
+            self._follow_local()
+
     def report_failure(self, permit: ProbePermit) -> None:
         if permit.is_local or self._exchange(self._report(permit, Outcome.FAILURE)) is None:
             self._report_locally(permit, Outcome.FAILURE)

@@ -66,6 +66,9 @@ class LocalBreaker:
     def report(self, token: str, outcome: Outcome) -> None:
         self._machine.report(now_ms(), self._machine.version, token, outcome)
 
+    def hear_life(self) -> None:
+        self._machine.hear_life(now_ms())
+
     def trip(self, cause: Cause) -> None:
         self._machine.trip(now_ms(), cause)
 
