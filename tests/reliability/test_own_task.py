@@ -63,6 +63,7 @@ def test_tasks_wait_for_a_broken_dependency_without_using_up_their_attempts(proj
         ports.release()
 
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     assert "the gateway is back and every order is paid\nthe circuit is closed" in done.stdout
     counts = [
         tuple(map(int, found))
