@@ -17,7 +17,7 @@ from reliability.core.sources.postgres_names import SQLSTATE_BY_CLASS
 from reliability.core.taxonomy import RecoveryStrategy
 
 SOURCE = "psycopg"
-_SQLSTATE = re.compile(r"(?:sqlstate[ :=]*)?([0-9a-hj-z][0-9a-z]{4})", re.IGNORECASE)
+_SQLSTATE = re.compile(r"(?:sqlstate[ :=]*)?([0-9a-z]{5})", re.IGNORECASE)
 
 _GONE = Verdict("SYSTEM_DATABASE_UNAVAILABLE", Proof.UNPROVEN)
 _NOT_REACHED = Verdict("SYSTEM_DATABASE_UNAVAILABLE", Proof.NOT_SENT)
@@ -35,6 +35,7 @@ _UNDONE = Verdict("SYSTEM_DATABASE_CONFLICT", Proof.REFUSED, strategy=RecoverySt
 
 # What holds for a whole class of SQLSTATEs, and where one of them differs.
 _BY_CLASS = {
+    **dict.fromkeys(("02", "03", "09", "0B", "0F", "0L", "0P", "0Z", "10", "20", "38", "39", "HV"), _STATEMENT),
     "08": _GONE,
     "0A": _STATEMENT,
     "21": _STATEMENT,

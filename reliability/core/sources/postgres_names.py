@@ -4,7 +4,8 @@ Source: psycopg 3.3 ``errors.py``, which names them after PostgreSQL's error cod
 """
 
 _NAMES = """
-08000 ConnectionException 08001 SqlclientUnableToEstablishSqlconnection 08003 ConnectionDoesNotExist 08004
+02000 NoData 02001 NoAdditionalDynamicResultSetsReturned 03000 SqlStatementNotYetComplete 08000 ConnectionException
+08001 SqlclientUnableToEstablishSqlconnection 08003 ConnectionDoesNotExist 08004
 SqlserverRejectedEstablishmentOfSqlconnection 08006 ConnectionFailure 08007 TransactionResolutionUnknown 08P01
 ProtocolViolation 09000 TriggeredActionException 0A000 FeatureNotSupported 0B000 InvalidTransactionInitiation 0F000
 LocatorException 0F001 InvalidLocatorSpecification 0L000 InvalidGrantor 0LP01 InvalidGrantOperation 0P000
@@ -62,9 +63,16 @@ InsufficientResources 53100 DiskFull 53200 OutOfMemory 53300 TooManyConnections 
 ObjectNotInPrerequisiteState 55006 ObjectInUse 55P02 CantChangeRuntimeParam 55P03 LockNotAvailable 55P04
 UnsafeNewEnumValueUsage 57000 OperatorIntervention 57014 QueryCanceled 57P01 AdminShutdown 57P02 CrashShutdown 57P03
 CannotConnectNow 57P04 DatabaseDropped 57P05 IdleSessionTimeout 58000 SystemError 58030 IoError 58P01 UndefinedFile
-58P02 DuplicateFile 58P03 FileNameTooLong 72000 SnapshotTooOld F0000 ConfigFileError F0001 LockFileExists P0000
-PlpgsqlError P0001 RaiseException P0002 NoDataFound P0003 TooManyRows P0004 AssertFailure XX000 InternalError_ XX001
-DataCorrupted XX002 IndexCorrupted
+58P02 DuplicateFile 58P03 FileNameTooLong 72000 SnapshotTooOld F0000 ConfigFileError F0001 LockFileExists HV000
+FdwError HV001 FdwOutOfMemory HV002 FdwDynamicParameterValueNeeded HV004 FdwInvalidDataType HV005
+FdwColumnNameNotFound HV006 FdwInvalidDataTypeDescriptors HV007 FdwInvalidColumnName HV008 FdwInvalidColumnNumber
+HV009 FdwInvalidUseOfNullPointer HV00A FdwInvalidStringFormat HV00B FdwInvalidHandle HV00C FdwInvalidOptionIndex
+HV00D FdwInvalidOptionName HV00J FdwOptionNameNotFound HV00K FdwReplyHandle HV00L FdwUnableToCreateExecution HV00M
+FdwUnableToCreateReply HV00N FdwUnableToEstablishConnection HV00P FdwNoSchemas HV00Q FdwSchemaNotFound HV00R
+FdwTableNotFound HV010 FdwFunctionSequenceError HV014 FdwTooManyHandles HV021 FdwInconsistentDescriptorInformation
+HV024 FdwInvalidAttributeValue HV090 FdwInvalidStringLengthOrBufferLength HV091 FdwInvalidDescriptorFieldIdentifier
+P0000 PlpgsqlError P0001 RaiseException P0002 NoDataFound P0003 TooManyRows P0004 AssertFailure XX000 InternalError_
+XX001 DataCorrupted XX002 IndexCorrupted
 """
 _words = _NAMES.split()
 SQLSTATE_BY_CLASS = {name.lower(): state for state, name in zip(_words[::2], _words[1::2], strict=True)}

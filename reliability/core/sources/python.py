@@ -96,7 +96,9 @@ PYTHON: ClassTable = {
     "runtimeerror": _runtime,
     **dict.fromkeys(
         (
-            "arithmeticerror", "assertionerror", "attributeerror", "buffererror", "decimalexception", "filenotfounderror",
+            "arithmeticerror", "assertionerror", "attributeerror", "buffererror", "childprocesserror", "decimalexception",
+            "fileexistserror", "filenotfounderror", "indentationerror", "interruptederror", "invalidurl", "limitoverrunerror",
+            "notadirectoryerror", "processlookuperror", "pythonfinalizationerror", "taberror", "unicodetranslateerror",
             "floatingpointerror", "importerror", "indexerror", "invalidoperation", "invalidstateerror", "isadirectoryerror",
             "keyerror", "lookuperror", "modulenotfounderror", "nameerror", "notimplementederror", "overflowerror",
             "permissionerror", "referenceerror", "stopasynciteration", "stopiteration", "syntaxerror", "systemerror",
