@@ -111,7 +111,7 @@ def open_order_report(known: KnownOrder) -> OrderReport:
     quantity, notional = _size(order)
     return OrderReport(
         client_order_id=str(order.orderRef),
-        broker_order_id=str(known.perm_id),
+        broker_order_id=str(require_perm_id(known.perm_id)),
         status=reported,
         symbol=symbol_of(known.contract),
         side=side_of(order.action),

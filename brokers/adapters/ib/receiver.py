@@ -153,8 +153,7 @@ class Receiver:
         known.client_id, known.order_id = order.clientId, order_id
         if order.permId > 0:
             self.memory.put(known)
-            if OPEN_ORDERS in self._answers:
-                self._answers[OPEN_ORDERS][1].append(known)
+        self._add(OPEN_ORDERS, known)
         if order.clientId == self.client_id and order_id in self.submissions:
             self._acknowledge(order_id, known)
         self._tell("order", known)
@@ -189,7 +188,7 @@ class Receiver:
     def openOrderEnd(self) -> None:  # noqa: N802
         future_and_rows = self._answers.get(OPEN_ORDERS)
         if future_and_rows is not None:
-            unique = {known.perm_id: known for known in future_and_rows[1]}
+            unique = {id(known): known for known in future_and_rows[1]}
             self._finish(OPEN_ORDERS, list(unique.values()))
 
     def completedOrder(self, contract: Any, order: Any, state: Any) -> None:  # noqa: N802
