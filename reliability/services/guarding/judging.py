@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 from reliability.core.classification import ClassifiedError
-from reliability.core.retry import is_retryable, next_delay, retry_cost
+from reliability.core.retry import RETRY_AFTER_LIMIT, is_retryable, next_delay, retry_cost
 from reliability.core.taxonomy import ErrorCategory
 from reliability.services.circuits import CircuitOpenError
 from reliability.services.guarding.attempt import Attempt, Ending, Judgement
@@ -18,6 +18,7 @@ REFUSALS = (CallRefusedError, CircuitOpenError)
 _OWN_FAULTS = (TypeError, AttributeError, NameError, AssertionError, ImportError, NotImplementedError, MemoryError)
 _UNNAMED_WAIT_SECONDS = 30.0
 _UNNAMED_PAUSE_SECONDS = 1.0
+PAUSE_LIMIT_SECONDS = 900.0
 
 
 _SAYS_NOTHING = Judgement(CircuitEffect.NONE)
@@ -51,10 +52,15 @@ def judge(
 
 
 def pause_seconds(error: ClassifiedError) -> float:
-    """Return how long nobody should call the account after ``error``: more than 0 only for its rate limit."""
+    """Return how long nobody should call the account after ``error``: more than 0 only for its rate limit.
+
+    A named wait is kept up to a quarter of an hour; then one call asks whether it still holds.
+    """
     if error.category is not ErrorCategory.RATE_LIMIT:
         return 0.0
-    return _UNNAMED_PAUSE_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
+    if error.retry_after_seconds is None:
+        return _UNNAMED_PAUSE_SECONDS
+    return min(error.retry_after_seconds, PAUSE_LIMIT_SECONDS)
 
 
 def refusal_seconds(refusal: Exception) -> float:
@@ -76,6 +82,8 @@ def _may_repeat(policy: GuardPolicy, error: ClassifiedError, is_declared: bool) 
 
 def _next_delay(policy: GuardPolicy, attempt: Attempt, error: ClassifiedError, now: float, draw: float) -> float | None:
     named = max(error.retry_after_seconds or 0.0, pause_seconds(error))
+    if named > RETRY_AFTER_LIMIT.total_seconds():
+        return None  # too long to wait within a call: whoever can come back later does
     elapsed = timedelta(seconds=now - attempt.started_at)
     delay = next_delay(policy.retry, attempt.attempts, elapsed, draw, timedelta(seconds=named))
     if delay is None:

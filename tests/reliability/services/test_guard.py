@@ -445,6 +445,17 @@ def test_being_throttled_pauses_every_caller_of_the_account(way: str) -> None:
         run(workshop, Script(), way)
 
 
+def test_a_wait_named_in_hours_is_not_waited_for_and_pauses_a_quarter_of_an_hour_at_most(way: str) -> None:
+    policy = GuardPolicy("broker", rate_limit=RateLimit(calls=200, per_seconds=60), retry=RETRIES, idempotent=True)
+    workshop, script = make_guard(policy), Script(RaisedError("RATE_LIMIT_EXCEEDED", retry_after=36_000.0))
+
+    with pytest.raises(RaisedError):
+        run(workshop, script, way)
+
+    assert workshop.clock.sleeps == []
+    assert workshop.guard.wait_seconds() == 900.0
+
+
 def test_places_over_all_processes_are_taken_and_given_back(way: str) -> None:
     policy = GuardPolicy("broker", shared_bulkhead=BulkheadLimit(1), timeout=timedelta(seconds=5))
     workshop = make_guard(policy)
