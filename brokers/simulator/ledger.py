@@ -54,7 +54,7 @@ class LedgerSummary:
         orders: Every accepted order by broker order id, in order of acceptance.
         orders_by_client_order_id: The same orders under the id their sender chose.
         fills: Every fill in order.
-        posts_seen: How many POST /v2/orders named each client order id, accepted or not, answered or not.
+        posts_seen: How many requests to submit named each client order id, accepted or not, answered or not.
         refusals: (client order id, message) of each refused submit, cancel or replace.
         replies: How many replies to orders, cancels and replaces went out, by outcome (``sent``, ``drop_reply``, ...).
         faults: Every fault that was switched on, as posted, by id.
