@@ -165,6 +165,7 @@ class FakeBroker:
         return []
 
     async def get_account(self) -> AccountReport:
+        self._end("account", self._begin("account"))
         return AccountReport("fake", "USD", Decimal(0), Decimal(0), Decimal(0), False)
 
     async def list_instruments(self) -> list[InstrumentReport]:

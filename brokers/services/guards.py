@@ -103,6 +103,11 @@ class BrokerGuard:
         return self.guard.pace(max(_LEAST_WAIT_SECONDS, seconds))
 
 
+def circuit_name(broker: str, call_class: CallClass) -> str:
+    """Return the name of the circuit that guards a class of calls to a broker."""
+    return f"{broker}:{call_class.value}"
+
+
 def get_guard(profile: AccountProfile, call_class: CallClass) -> BrokerGuard:
     return _make_guard(profile.broker, profile.name, call_class, profile.limits, profile.adapter.name)
 

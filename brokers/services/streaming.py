@@ -21,6 +21,7 @@ from brokers.adapters.interface import BrokerSession
 from brokers.core.reports import StreamEvent
 from brokers.models import Account, StreamSession
 from brokers.services.accounts import AccountProfile, get_profile, list_profiles
+from brokers.services.life_signs import LifeSigns, tell_circuits
 from brokers.services.synchronization import record_evidence, want_sync
 from reliability.core.retry import RetryPolicy, backoff_delay
 from reliability.services.jobs.execution import DatabaseUnavailable
@@ -28,7 +29,7 @@ from reliability.services.pulse import STREAM_SLOT_BASE, Pulse, Slot
 
 _RECONNECT = RetryPolicy(delay_initial=timedelta(milliseconds=100), delay_max=timedelta(seconds=5))
 _STANDBY_SECONDS = 0.25
-_ACCOUNTS_SECONDS = 2.0
+_ACCOUNTS_SECONDS = 1.0
 _ALIVE_SECONDS = 1.0
 _STABLE_SECONDS = 10.0
 _DATABASE_PAUSE_SECONDS = 0.2
@@ -38,25 +39,29 @@ _T = TypeVar("_T")
 
 
 class StreamSupervisor:
-    """Keeps one ``AccountStream`` per account running until it is cancelled."""
+    """Keeps one ``AccountStream`` per account running until it is cancelled, and looks for signs of life."""
 
     def __init__(self, pulse: Pulse) -> None:
         self._pulse = pulse
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._life_signs = LifeSigns()
 
     async def run(self) -> None:
+        profiles: list[AccountProfile] = []
         try:
             while True:
                 try:
                     profiles = await _in_database(list_profiles)
                 except DatabaseUnavailable:
-                    profiles = []
+                    logger.warning("the accounts cannot be read; the known ones go on")
+                self._life_signs.look(profiles)
                 for profile in profiles:
                     task = self._tasks.get(profile.id)
                     if task is None or task.done():
                         self._tasks[profile.id] = asyncio.create_task(AccountStream(profile.id, self._pulse).run())
                 await asyncio.sleep(_ACCOUNTS_SECONDS)
         finally:
+            self._life_signs.cancel()
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -95,7 +100,7 @@ class AccountStream:
         try:
             profile: AccountProfile = await _in_database(lambda: get_profile(self._account_id))
             session = profile.adapter.open_session(profile.settings)
-            await self._follow(session)
+            await self._follow(session, profile.broker)
             reason = "NETWORK_STREAM_CLOSED: the stream ended"
         except (StreamLostError, BrokerCallError) as error:
             reason = f"{error.code}: {error.message}"
@@ -111,7 +116,7 @@ class AccountStream:
             delay = backoff_delay(_RECONNECT, self._failures - 1, random.random())  # noqa: S311  # jitter
             await asyncio.sleep(delay.total_seconds())
 
-    async def _follow(self, session: BrokerSession) -> None:
+    async def _follow(self, session: BrokerSession, broker: str) -> None:
         subscribed = False
         async for event in session.stream_orders():
             if event is not None:
@@ -119,6 +124,7 @@ class AccountStream:
             if not subscribed:
                 subscribed = True
                 await _in_database(lambda: _mark_up(self._account_id, self._pulse.number))
+                tell_circuits(broker)
                 logger.info("order stream subscribed", extra={"account": self._account_id})
             elif time.monotonic() - self._alive_noted > _ALIVE_SECONDS:
                 self._alive_noted = time.monotonic()
