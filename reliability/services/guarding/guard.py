@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from reliability.core.correlation import current_correlation_id
 from reliability.core.fallback import Answer, Fallback
-from reliability.core.retry import Pacer
+from reliability.core.retry import RETRY_AFTER_LIMIT, Pacer
 from reliability.services.guarding.admission import FULL_WAIT_SECONDS, Admission
 from reliability.services.guarding.attempt import Attempt, Judgement
 from reliability.services.guarding.deadlines import current_deadline
@@ -263,17 +263,24 @@ class Guard:
         return judgement
 
     def _retry_seconds(self, attempt: Attempt, judgement: Judgement) -> float | None:
-        """Pay for a further attempt. Returns the wait before it, or None when there is none."""
-        if judgement.delay_seconds is None or self.parts.budget.try_spend(judgement.cost):
-            return judgement.delay_seconds
+        """Pay for a further attempt of this call. Returns the wait before it, or None when there is none."""
+        delay = self._inline_seconds(judgement)
+        if delay is None or self.parts.budget.try_spend(judgement.cost):
+            return delay
         _note_spent_budget(attempt)
         return None
 
     async def _retry_seconds_async(self, attempt: Attempt, judgement: Judgement) -> float | None:
-        if judgement.delay_seconds is None or await self.parts.budget.try_spend_async(judgement.cost):
-            return judgement.delay_seconds
+        delay = self._inline_seconds(judgement)
+        if delay is None or await self.parts.budget.try_spend_async(judgement.cost):
+            return delay
         _note_spent_budget(attempt)
         return None
+
+    def _inline_seconds(self, judgement: Judgement) -> float | None:
+        """Return the wait if it is short enough for waiting inside a call; a longer one was named by the other side."""
+        delay, longest = judgement.delay_seconds, self.policy.retry.delay_max + RETRY_AFTER_LIMIT
+        return None if delay is None or delay > longest.total_seconds() else delay
 
     def _judge(self, attempt: Attempt, error: BaseException) -> Judgement:
         """Say what the failure means, and settle the permit unless the failure counts against the circuit."""

@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 from reliability.core.classification import ClassifiedError
-from reliability.core.retry import RETRY_AFTER_LIMIT, is_retryable, next_delay, retry_cost
+from reliability.core.retry import is_retryable, next_delay, retry_cost
 from reliability.core.taxonomy import ErrorCategory
 from reliability.services.circuits import CircuitOpenError
 from reliability.services.guarding.attempt import Attempt, Ending, Judgement
@@ -82,8 +82,6 @@ def _may_repeat(policy: GuardPolicy, error: ClassifiedError, is_declared: bool) 
 
 def _next_delay(policy: GuardPolicy, attempt: Attempt, error: ClassifiedError, now: float, draw: float) -> float | None:
     named = max(error.retry_after_seconds or 0.0, pause_seconds(error))
-    if named > RETRY_AFTER_LIMIT.total_seconds():
-        return None  # too long to wait within a call: whoever can come back later does
     elapsed = timedelta(seconds=now - attempt.started_at)
     delay = next_delay(policy.retry, attempt.attempts, elapsed, draw, timedelta(seconds=named))
     if delay is None:

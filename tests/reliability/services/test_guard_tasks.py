@@ -100,6 +100,15 @@ def test_a_failure_that_passes_is_a_retry_of_the_task(app: Celery) -> None:
     assert bench.workshop.clock.sleeps == [], "nothing sleeps in a worker"
 
 
+def test_a_task_comes_back_after_a_wait_that_no_call_would_sit_out(app: Celery) -> None:
+    bench = Bench(app, Script(RaisedError("RATE_LIMIT_EXCEEDED", retry_after=36_000.0)))
+
+    with pytest.raises(Retry) as raised:
+        bench.run()
+
+    assert raised.value.when == 300
+
+
 def test_the_last_attempt_raises_what_happened(app: Celery) -> None:
     with pytest.raises(RaisedError, match=UNSENT):
         Bench(app, Script(RaisedError(UNSENT))).run(retries=3)
