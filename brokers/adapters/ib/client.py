@@ -42,13 +42,19 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Attempt:
-    """One call: whether its message has left."""
+    """One call: since when, and whether its message has left."""
 
     connection: GatewayConnection
+    begun_at: float
     sent: bool = False
 
     def mark_sent(self) -> None:
         self.sent = True
+
+    @property
+    def leaves_doubt(self) -> bool:
+        """Whether the connection is of no more use: a list stayed out, or nothing at all was heard meanwhile."""
+        return self.connection.has_overdue_list or self.connection.received.heard_at < self.begun_at
 
 
 class IBSession:
@@ -154,7 +160,7 @@ class IBSession:
         seconds = self._settings.call_timeout_seconds
         try:
             async with asyncio.timeout(seconds), self._connections.use() as connection:
-                attempt = _Attempt(connection)
+                attempt = _Attempt(connection, asyncio.get_running_loop().time())
                 self._require_link(connection)
                 result = await step(attempt)
                 if operation is Operation.QUERY:
@@ -163,7 +169,7 @@ class IBSession:
         except BrokerCallError as error:
             failure = self._redacted(error)
         except TimeoutError:
-            if attempt is not None and attempt.connection.has_overdue_list:
+            if attempt is not None and attempt.leaves_doubt:
                 self._connections.retire(attempt.connection)
             sent = attempt is not None and (attempt.sent or operation is Operation.QUERY)
             failure = errors.timed_out(operation, sent=sent, seconds=seconds)

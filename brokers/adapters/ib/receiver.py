@@ -81,6 +81,7 @@ class Receiver:
         self.cancels: dict[int, set[asyncio.Future[None]]] = {}
         self.listener: Listener | None = None
         self.client_id_in_use = False
+        self.heard_at = asyncio.get_running_loop().time()
         self._answers: dict[Hashable, tuple[asyncio.Future[list[Any]], list[Any]]] = {}
 
     # -- for those who wait ---------------------------------------------------------------
@@ -110,6 +111,7 @@ class Receiver:
     # -- the connection -------------------------------------------------------------------
 
     def sign_of_life(self) -> None:
+        self.heard_at = asyncio.get_running_loop().time()
         self._tell("alive", None)
 
     def unreadable(self, what: str) -> None:

@@ -29,6 +29,7 @@ class Connections:
         self.account = read_account_number(settings)
         self._settings = settings
         self._current: GatewayConnection | None = None
+        self._retired: set[GatewayConnection] = set()
         self._connecting: asyncio.Task[GatewayConnection] | None = None
         self._preferred_id = self.address.client_ids[0]
         self._under_way = 0
@@ -67,8 +68,10 @@ class Connections:
         """Give a connection up whose answers cannot be told apart any more; calls on it may still end."""
         if self._current is connection:
             self._current = None
-        loop = asyncio.get_running_loop()
-        loop.call_later(self._settings.call_timeout_seconds, connection.close)
+        if connection not in self._retired:
+            self._retired.add(connection)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._settings.call_timeout_seconds, self._close_retired, connection)
 
     def close(self) -> None:
         self._is_closed = True
@@ -78,6 +81,8 @@ class Connections:
             self._connecting.cancel()
         if self._current is not None:
             self._current.close()
+        for connection in self._retired:
+            connection.close()
 
     async def _get(self) -> GatewayConnection:
         if self._is_closed:
@@ -101,6 +106,10 @@ class Connections:
             self._current, self._preferred_id = connection, client_id
             return connection
         raise errors.not_sent("AUTH_SESSION_CONFLICT", "every client id of ours is in use at the gateway", "326")
+
+    def _close_retired(self, connection: GatewayConnection) -> None:
+        self._retired.discard(connection)
+        connection.close()
 
     def _close_idle(self) -> None:
         if self._current is not None and not self._under_way:

@@ -15,7 +15,7 @@ from brokers.adapters.errors import BrokerCallError, StreamLostError
 from brokers.adapters.ib import parsing
 from brokers.adapters.ib.address import Address, read_account_number, read_address
 from brokers.adapters.ib.connection import GatewayConnection, connect
-from brokers.adapters.ib.errors import ClientIdInUseError, GatewayError, stream_error
+from brokers.adapters.ib.errors import ClientIdInUseError, GatewayError, connect_error, stream_error
 from brokers.adapters.ib.known_orders import KnownOrder
 from brokers.adapters.ib.parsing import ParseError
 from brokers.adapters.ib.sessions import check_account
@@ -30,10 +30,7 @@ QUEUE_LIMIT = 50_000
 async def stream_orders(settings: AccountSettings) -> AsyncGenerator[StreamEvent | None, None]:
     """Log on, learn the open orders, then yield events; see ``BrokerSession.stream_orders``."""
     try:
-        async with asyncio.timeout(settings.call_timeout_seconds):
-            connection, account = await _log_on(settings)
-    except TimeoutError:
-        raise StreamLostError("TIMEOUT_READ", f"not let in within {settings.call_timeout_seconds:g} s") from None
+        connection, account = await _log_on(settings)
     except BrokerCallError as error:
         raise stream_error(error) from None
     try:
@@ -50,13 +47,15 @@ async def _log_on(settings: AccountSettings) -> tuple[GatewayConnection, str]:
     """Return a connection as the master client; whoever holds the id may be about to leave, so it is tried again."""
     address: Address = read_address(settings, settings.stream_url or settings.base_url)
     wanted = read_account_number(settings)
+    give_up_at = asyncio.get_running_loop().time() + settings.call_timeout_seconds
     while True:
         try:
             connection = await connect(address, address.master_client_id, settings.connect_timeout_seconds)
-        except ClientIdInUseError:
+            return connection, check_account(settings, connection, wanted)
+        except ClientIdInUseError as error:
+            if asyncio.get_running_loop().time() >= give_up_at:
+                raise connect_error(error) from None
             await asyncio.sleep(ID_WAIT_SECONDS)
-            continue
-        return connection, check_account(settings, connection, wanted)
 
 
 async def _learn_open_orders(connection: GatewayConnection, seconds: float) -> None:

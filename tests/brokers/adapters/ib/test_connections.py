@@ -74,6 +74,39 @@ def test_an_order_of_a_busy_session_waits_for_its_cancel_and_gets_it(gateway, te
     assert report.status is ReportedStatus.CANCELED
 
 
+def test_a_connection_on_which_nothing_is_heard_any_more_is_given_up(gateway, terms):
+    async def body():
+        async with gateway.session(call_timeout_seconds=0.4) as session:
+            await session.submit_order("st-frozen", terms)
+            gateway.counterpart.freeze()
+            try:
+                with pytest.raises(BrokerCallError) as caught:
+                    await session.find_order("st-frozen")
+                used = session._connections._current
+            finally:
+                gateway.counterpart.thaw()
+            return caught.value, used, await session.find_order("st-frozen")
+
+    error, connection, found = asyncio.run(body())
+
+    assert (error.kind, connection) == (FailureKind.TRANSIENT, None)
+    assert found.status is ReportedStatus.WORKING
+
+
+def test_a_stream_that_finds_its_id_taken_says_so_in_the_end(gateway):
+    async def body():
+        async with gateway.session() as session:
+            stream = session.stream_orders()
+            await anext(stream)
+            async with gateway.session(call_timeout_seconds=0.3) as other:
+                with pytest.raises(StreamLostError) as caught:
+                    await anext(other.stream_orders())
+            await stream.aclose()
+            return caught.value
+
+    assert asyncio.run(body()).code == "AUTH_SESSION_CONFLICT"
+
+
 def test_without_a_free_id_nothing_is_sent(gateway, terms):
     address = gateway.settings.base_url.replace(OPTIONS, NARROW)
 
