@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 FORM = 1
 GENESIS = bytes(32)
@@ -40,8 +41,7 @@ class Ledger:
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """One sealed row as its anchor sees it."""
 
     ledger: int
@@ -96,7 +96,7 @@ def seal_hash(ledger: int, row_id: int, position: int, previous: bytes, content:
 
 def make_anchor(number: int, recorded_at: datetime, previous: bytes, leaves: Iterable[Leaf]) -> Anchor:
     """Return the anchor over these seals, in any order; raises ``ValueError`` when there are none."""
-    ordered = sorted(leaves, key=lambda leaf: (leaf.ledger, leaf.row_id))
+    ordered = sorted(leaves)
     if not ordered:
         raise ValueError("an anchor covers at least one seal")
     contents = json.dumps(

@@ -4,10 +4,11 @@ It runs beside the work and never inside it: what appends rows knows nothing of 
 is therefore sealed some seconds after it was written, and later while orders wait.
 """
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
@@ -42,9 +43,13 @@ JOIN {table} p ON p.{chain} = wanted.chain AND p.{place} = wanted.place
 JOIN brokers_event_seal s ON s.ledger = %s AND s.row_id = p.id
 """
 
+# Source of the format: "Binary Format" under COPY in PostgreSQL's manual.
+_COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_COPY_END = b"\xff\xff"
+_COPIED = struct.Struct(">h iq iq iq ih ih i32s i32s")
 
-@dataclass(frozen=True, slots=True)
-class Row:
+
+class Row(NamedTuple):
     """One row to seal; ``place`` 0 where the whole table is one chain."""
 
     id: int
@@ -187,14 +192,17 @@ def _heads(ledger: Ledger, rows: Sequence[Row]) -> dict[tuple[str, int], bytes]:
 
 
 def _write(seals: Sequence[_Seal]) -> None:
+    """Copy seals in: one packed row each, because binding 7 values a row costs more than hashing it."""
+    packed = [
+        _COPIED.pack(7, 8, row_id, 8, position, 8, anchor, 2, ledger, 2, form, 32, previous, 32, digest)
+        for row_id, position, anchor, ledger, form, previous, digest in seals
+    ]
     columns = "row_id, position, anchor, ledger, form, previous, hash"
     with (
         connection.cursor() as cursor,
         cursor.copy(f"COPY brokers_event_seal ({columns}) FROM STDIN (FORMAT BINARY)") as copy,
     ):
-        copy.set_types(["int8", "int8", "int8", "int2", "int2", "bytea", "bytea"])
-        for seal in seals:
-            copy.write_row(seal)
+        copy.write(b"".join((_COPY_HEAD, *packed, _COPY_END)))
 
 
 def _keep(anchor: Anchor) -> None:
