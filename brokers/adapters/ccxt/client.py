@@ -6,10 +6,10 @@ decides by itself what a failure proves. Importing this module does not import c
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from brokers.adapters.ccxt import errors, parsing
 from brokers.adapters.ccxt.address import misconfigured, read_address
@@ -59,6 +59,7 @@ class CcxtSession:
         self._calls: ExchangeCalls | None = None
         self._edition = 0
         self._touched: OrderedDict[str, None] = OrderedDict()
+        self._held_is_known = False
         self._fills = FillReader()
 
     async def submit_order(self, client_order_id: str, terms: OrderTerms, correlation_id: str = "") -> OrderReport:
@@ -129,21 +130,25 @@ class CcxtSession:
         return await self._call(Operation.QUERY, call)
 
     async def list_fills(self, cursor: str) -> FillPage:
-        """Return the executions behind the cursor: of every symbol, or of those this session has met."""
+        """Return the executions behind the cursor.
+
+        Where trades are listed per symbol: of the symbols in the cursor, those of orders this session
+        placed or read, and those of what the account holds.
+        """
 
         async def call(calls: ExchangeCalls) -> FillPage:
-            keys = tuple(self._touched) if calls.lists_trades_per_symbol else (EVERY_SYMBOL,)
-            return await self._fills.read(cursor, keys, calls.fetch_trades)
+            if not calls.lists_trades_per_symbol:
+                return await self._fills.read(cursor, (EVERY_SYMBOL,), calls.fetch_trades)
+            if not self._held_is_known:
+                self._touch_positions(calls, parsing.parse_positions(*await self._holdings(calls)))
+            return await self._fills.read(cursor, tuple(self._touched), calls.fetch_trades)
 
         return await self._call(Operation.QUERY, call)
 
     async def list_positions(self) -> list[PositionReport]:
         async def call(calls: ExchangeCalls) -> list[PositionReport]:
-            balance = await calls.fetch_balance()
-            positions = parsing.parse_positions(balance, self._address.currency, calls.exchange.markets)
-            for position in positions:
-                if position.symbol in calls.exchange.markets:
-                    self._touch(position.symbol)
+            positions = parsing.parse_positions(*await self._holdings(calls))
+            self._touch_positions(calls, positions)
             return positions
 
         return await self._call(Operation.QUERY, call)
@@ -257,6 +262,15 @@ class CcxtSession:
             raise errors.not_sent(FailureKind.REJECTED, "VALIDATION_UNKNOWN_SYMBOL", f"{symbol} is no market here")
         self._touch(symbol)
         return symbol
+
+    async def _holdings(self, calls: ExchangeCalls) -> tuple[Any, str, Collection[str]]:
+        return await calls.fetch_balance(), self._address.currency, calls.exchange.markets
+
+    def _touch_positions(self, calls: ExchangeCalls, positions: Sequence[PositionReport]) -> None:
+        for position in positions:
+            if position.symbol in calls.exchange.markets:
+                self._touch(position.symbol)
+        self._held_is_known = True
 
     def _touch(self, symbol: str) -> None:
         self._touched[symbol] = None

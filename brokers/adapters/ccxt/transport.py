@@ -5,7 +5,7 @@ attempt is noted in the record of the call it belongs to, and the record decides
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -116,15 +116,25 @@ class OneAttemptHttp:
             trust_env=False,
         )
 
-    def __getattr__(self, name: str) -> "Callable[..., _Exchanged]":
-        """Return the function for an HTTP method in lower case, as ccxt asks for it."""
-        if name not in ("get", "post", "put", "patch", "delete"):
-            raise AttributeError(name)
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers of every request, which ccxt asks for and extends."""
+        return self.http.headers
 
-        def request(url: Any, *, data: Any = None, headers: Any = None, **_: object) -> _Exchanged:
-            return _Exchanged(self.http, name.upper(), url, data, headers)
+    def get(self, url: Any, **request: Any) -> "_Exchanged":
+        return _Exchanged(self.http, "GET", url, request)
 
-        return request
+    def post(self, url: Any, **request: Any) -> "_Exchanged":
+        return _Exchanged(self.http, "POST", url, request)
+
+    def put(self, url: Any, **request: Any) -> "_Exchanged":
+        return _Exchanged(self.http, "PUT", url, request)
+
+    def patch(self, url: Any, **request: Any) -> "_Exchanged":
+        return _Exchanged(self.http, "PATCH", url, request)
+
+    def delete(self, url: Any, **request: Any) -> "_Exchanged":
+        return _Exchanged(self.http, "DELETE", url, request)
 
     async def close(self) -> None:
         await self.http.close()
@@ -133,9 +143,9 @@ class OneAttemptHttp:
 class _Exchanged:
     """One request and its reply, entered like an aiohttp response."""
 
-    def __init__(self, http: aiohttp.ClientSession, method: str, url: Any, data: Any, headers: Any) -> None:
+    def __init__(self, http: aiohttp.ClientSession, method: str, url: Any, request: Mapping[str, Any]) -> None:
         self._http = http
-        self._request = method, url, data, headers
+        self._request = method, url, request.get("data"), request.get("headers")
         self.status = 0
         self.reason = ""
         self.headers: Any = {}

@@ -1,15 +1,17 @@
 """What the conformance suite needs of a broker it can make trouble at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, auto
+from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
 
 from brokers.adapters.interface import AccountSettings, BrokerAdapter
 from brokers.core.orders import OrderTerms
+from brokers.core.reports import FillReport
 
 
 class Trouble(Enum):
@@ -34,6 +36,12 @@ class Trouble(Enum):
     LOGIN_REFUSED = auto()
     INSUFFICIENT_FUNDS = auto()
     ECHOED_CREDENTIALS = auto()  # an error whose text repeats what was sent
+
+
+def filled_after_each(fills: Sequence[FillReport]) -> list[Decimal]:
+    """Return an order's filled quantity after each execution, added up where the broker does not tell it."""
+    told = [fill.cumulative_quantity for fill in fills if fill.cumulative_quantity is not None]
+    return told or list(accumulate(fill.quantity for fill in fills))
 
 
 class Counterpart(Protocol):

@@ -8,6 +8,7 @@ import pytest
 from brokers.adapters.errors import BrokerCallError
 from brokers.core.reports import ReportedStatus
 from reliability.core.taxonomy import FailureKind
+from tests.brokers.conformance.counterpart import filled_after_each
 
 
 def test_a_submitted_order_is_reported_with_its_terms(with_session, counterpart, client_order_id):
@@ -25,7 +26,7 @@ def test_a_submitted_order_is_reported_with_its_terms(with_session, counterpart,
 def test_an_order_is_found_by_either_id_and_among_the_open_ones(with_session, counterpart, client_order_id):
     async def body(session):
         placed = await session.submit_order(client_order_id, counterpart.resting_terms())
-        by_ours = await session.find_order(client_order_id)
+        by_ours = await session.find_order(client_order_id, counterpart.resting_terms().symbol)
         by_theirs = await session.get_order(placed.broker_order_id)
         listed = await session.list_open_orders()
         return placed, by_ours, by_theirs, listed
@@ -37,8 +38,10 @@ def test_an_order_is_found_by_either_id_and_among_the_open_ones(with_session, co
     assert client_order_id in {order.client_order_id for order in listed}
 
 
-def test_an_order_nobody_placed_is_firmly_absent(with_session, client_order_id):
-    assert with_session(lambda session: session.find_order(client_order_id)) is None
+def test_an_order_nobody_placed_is_firmly_absent(with_session, counterpart, client_order_id):
+    symbol = counterpart.resting_terms().symbol
+
+    assert with_session(lambda session: session.find_order(client_order_id, symbol)) is None
 
 
 def test_an_unknown_broker_order_id_is_refused_and_not_confused_with_an_order(with_session):
@@ -56,7 +59,7 @@ def test_a_malformed_broker_order_id_never_becomes_another_request(
         await session.submit_order(client_order_id, counterpart.resting_terms())
         with pytest.raises(BrokerCallError) as caught:
             await session.cancel_order(broker_order_id)
-        return caught.value, await session.find_order(client_order_id)
+        return caught.value, await session.find_order(client_order_id, counterpart.resting_terms().symbol)
 
     error, order = with_session(body)
 
@@ -69,7 +72,7 @@ def test_a_canceled_order_leaves_the_open_ones(with_session, counterpart, client
     async def body(session):
         placed = await session.submit_order(client_order_id, counterpart.resting_terms())
         await session.cancel_order(placed.broker_order_id)
-        return await _until(session, client_order_id, ReportedStatus.CANCELED)
+        return await _until(session, placed, ReportedStatus.CANCELED)
 
     assert with_session(body).status is ReportedStatus.CANCELED
 
@@ -78,7 +81,7 @@ def test_a_refused_order_is_refused_and_absent(with_session, counterpart, client
     async def body(session):
         with pytest.raises(BrokerCallError) as caught:
             await session.submit_order(client_order_id, counterpart.invalid_terms())
-        return caught.value, await session.find_order(client_order_id)
+        return caught.value, await session.find_order(client_order_id, counterpart.resting_terms().symbol)
 
     error, order = with_session(body)
 
@@ -113,7 +116,7 @@ def test_fills_are_listed_once_each_and_in_order_behind_the_cursor(with_session,
     first, nothing, second, placed = with_session(body)
 
     assert [fill.quantity for fill in first.fills] == [1, Decimal("1.5")]
-    assert [fill.cumulative_quantity for fill in first.fills] == [1, Decimal("2.5")]
+    assert filled_after_each(first.fills) == [1, Decimal("2.5")]
     assert (nothing.fills, nothing.cursor) == ((), first.cursor)
     assert [fill.quantity for fill in second.fills] == [Decimal("1.5")]
     fills = first.fills + second.fills
@@ -131,7 +134,7 @@ def test_many_pages_of_fills_are_complete(with_session, counterpart, client_orde
 
     page = with_session(body)
 
-    assert [fill.cumulative_quantity for fill in page.fills] == [Decimal(n) / 100 for n in range(1, 206)]
+    assert filled_after_each(page.fills) == [Decimal(n) / 100 for n in range(1, 206)]
 
 
 def test_many_pages_of_open_orders_are_complete(with_session, counterpart, client_order_id):
@@ -154,7 +157,7 @@ def test_positions_and_balances_follow_a_fill(with_session, counterpart, client_
         placed = await session.submit_order(client_order_id, counterpart.resting_terms())
         counterpart.fill(placed.broker_order_id, Decimal(2))
         after = {position.symbol: position.quantity for position in await session.list_positions()}
-        return before.get("AAPL", 0), after["AAPL"], cash - (await session.get_account()).cash
+        return before.get(placed.symbol, 0), after[placed.symbol], cash - (await session.get_account()).cash
 
     before, after, spent = with_session(body)
 
@@ -183,10 +186,10 @@ def test_two_hundred_submissions_at_once_stay_apart(with_session, counterpart, c
     assert {counterpart.count_submissions(name) for name in ids[::20]} == {1}
 
 
-async def _until(session, client_order_id, status):
+async def _until(session, order, status):
     async with asyncio.timeout(5):
         while True:
-            report = await session.find_order(client_order_id)
+            report = await session.find_order(order.client_order_id, order.symbol)
             if report.status is status:
                 return report
             await asyncio.sleep(0.02)

@@ -37,7 +37,7 @@ CERTAIN = {
     Trouble.INSUFFICIENT_FUNDS: FailureKind.REJECTED,
 }
 QUERIES = {
-    "find_order": lambda session, order: session.find_order(order.client_order_id),
+    "find_order": lambda session, order: session.find_order(order.client_order_id, order.symbol),
     "get_order": lambda session, order: session.get_order(order.broker_order_id),
     "list_open_orders": lambda session, order: session.list_open_orders(),
     "list_fills": lambda session, order: session.list_fills(""),
@@ -168,7 +168,7 @@ def test_a_canceled_call_stays_canceled_and_leaves_the_session_usable(with_sessi
         with pytest.raises(asyncio.CancelledError):
             await call
         counterpart.clear_trouble()
-        return await session.find_order(client_order_id)
+        return await session.find_order(client_order_id, counterpart.resting_terms().symbol)
 
     assert with_session(body).status is ReportedStatus.WORKING
     assert counterpart.count_submissions(client_order_id) == 1

@@ -82,7 +82,7 @@ def test_what_a_living_stream_loses_is_still_found_by_asking(with_session, count
         counterpart.fill(placed.broker_order_id, Decimal(4))
         seen = [await anext(stream) for _ in range(3)]
         await stream.aclose()
-        return seen, await session.find_order(client_order_id)
+        return seen, await session.find_order(client_order_id, placed.symbol)
 
     seen, order = with_session(body)
 
