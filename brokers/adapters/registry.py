@@ -1,6 +1,7 @@
 """Which adapter speaks for which kind of broker."""
 
 from importlib import import_module
+from importlib.util import find_spec
 
 from brokers.adapters.alpaca.client import ALPACA
 from brokers.adapters.ccxt.client import CcxtAdapter
@@ -9,8 +10,8 @@ from brokers.adapters.errors import BrokersError
 from brokers.adapters.interface import BrokerAdapter
 
 _ADAPTERS: dict[str, BrokerAdapter] = {ALPACA.name: ALPACA}
-# Imported at the first use, because their client libraries are optional: module and name of the adapter.
-_ON_DEMAND: dict[str, tuple[str, str]] = {"ib": ("brokers.adapters.ib.client", "IB")}
+# Imported at the first use, because their client libraries are optional: library, module and name of the adapter.
+_ON_DEMAND: dict[str, tuple[str, str, str]] = {"ib": ("ib_async", "brokers.adapters.ib.client", "IB")}
 _CCXT = "ccxt:"  # followed by ccxt's name of an exchange
 
 
@@ -19,14 +20,16 @@ class UnknownAdapterError(BrokersError):
 
 
 def adapter_names() -> tuple[str, ...]:
+    """Return the adapters that can be used here: those whose client library is installed, or that need none."""
     exchanges = (f"{_CCXT}{exchange_id}" for exchange_id in installed_exchanges())
-    return tuple(dict.fromkeys((*_ADAPTERS, *_ON_DEMAND, *exchanges)))
+    on_demand = (name for name, (library, _, _) in _ON_DEMAND.items() if find_spec(library) is not None)
+    return tuple(dict.fromkeys((*_ADAPTERS, *on_demand, *exchanges)))
 
 
 def get_adapter(name: str) -> BrokerAdapter:
     """Return the adapter called ``name``; raises ``UnknownAdapterError``, also where its library is not installed."""
     if name not in _ADAPTERS and name in _ON_DEMAND:
-        module, attribute = _ON_DEMAND[name]
+        _, module, attribute = _ON_DEMAND[name]
         try:
             _ADAPTERS[name] = getattr(import_module(module), attribute)
         except ImportError as error:
