@@ -130,6 +130,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _error_page(404)
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        return error_response(ReliabilityError("VALIDATION_REQUEST_TURNED_AWAY"))
+    return HttpResponse("Bad request", content_type="text/plain", status=400)
+
+
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path.startswith("/api/"):
         return error_response(ReliabilityError("AUTH_PERMISSION_DENIED"))

@@ -80,4 +80,10 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         http_status=409,
         manual_steps="Read the thing again with its history, then decide on its present state.",
     ),
+    ErrorDefinition(
+        "VALIDATION_REQUEST_TURNED_AWAY", Cat.VALIDATION, Sev.LOW, Do.MANUAL,
+        "The request was turned away before it was looked at: its host name, headers or form are not acceptable.",
+        "Use a host name from STANCHION_ALLOWED_HOSTS and an unmodified client.", http_status=400,
+        manual_steps="Read the reason in the log under the correlation id; add the host name if it is ours.",
+    ),
 )  # fmt: skip

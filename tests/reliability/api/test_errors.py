@@ -16,8 +16,11 @@ from django.utils import timezone
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from knox.models import AuthToken
+from rest_framework.exceptions import Throttled
 
 from reliability.core.catalog import CATALOG
+from reliability.core.errors import ReliabilityError
+from reliability.core.presentation import definition_facts
 from tests.factories import make_dead_letter, make_user
 
 pytestmark = pytest.mark.django_db
@@ -110,6 +113,9 @@ def require_error(answer: Any, status: int, code: str) -> dict[str, Any]:
     )
     assert error["retryable"] is definition.retryable
     assert recovery["strategy"] == definition.strategy.value
+    assert recovery.get("manual", "") == definition.manual_steps
+    assert recovery.get("fallback", "") == definition.fallback
+    assert recovery.get("retryAfter") == (int(answer["Retry-After"]) if "Retry-After" in answer else None)
     assert error["message"]
     assert isinstance(error["details"], dict)
     assert error["timestamp"].endswith("Z")
@@ -339,7 +345,74 @@ def test_a_database_that_is_gone_is_a_reason_to_come_again(client: Client, broke
     assert "nothing was" not in document["error"]["message"], "a commit may have been under way"
 
 
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (Throttled(wait=2.2), 3),
+        (ReliabilityError("SYSTEM_CIRCUIT_OPEN", retry_after_seconds=17), 17),
+        (ReliabilityError("RATE_LIMIT_API", retry_after_seconds=0), 0),
+        (ReliabilityError("BROKER_UNAVAILABLE"), None),
+    ],
+)
+def test_a_wait_is_told_in_the_body_and_as_a_header(
+    client: Client, broken_view: list[Exception], error: Exception, seconds: int | None
+) -> None:
+    broken_view.append(error)
+    code = error.code if isinstance(error, ReliabilityError) else "RATE_LIMIT_API"
+    document = require_error(client.get("/api/v1/lanes"), CATALOG[code].http_status, code)
+    assert document["recovery"].get("retryAfter") == seconds
+
+
+def test_every_code_of_the_catalogue_can_be_answered(client: Client, broken_view: list[Exception]) -> None:
+    for code, definition in CATALOG.items():
+        broken_view[:] = [ReliabilityError(code, details={"order": ORDER})]
+        document = require_error(client.get("/api/v1/lanes"), definition.http_status, code)
+        assert document["error"]["details"] == {"order": ORDER}
+
+
+def test_a_host_that_is_not_ours_is_refused_in_the_same_format(client: Client) -> None:
+    answer = client.get("/api/v1/lanes", headers={"Host": "elsewhere.example"})
+    require_error(answer, 400, "VALIDATION_REQUEST_TURNED_AWAY")
+
+
+def test_the_catalogue_is_answered_with_all_its_fields(client: Client) -> None:
+    entries = {entry["code"]: entry for entry in client.get("/api/v1/errors/catalog").json()["results"]}
+    assert list(entries) == list(CATALOG)
+    assert entries["NETWORK_TLS_FAILED"] == definition_facts(CATALOG["NETWORK_TLS_FAILED"])
+    assert entries["NETWORK_TLS_FAILED"]["runbook"] == "docs/reference/errors.md#network_tls_failed"
+    chosen = client.get("/api/v1/errors/catalog", {"category": "timeout"}).json()["results"]
+    assert {entry["category"] for entry in chosen} == {"timeout"}
+
+
 # -- correlation -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/api/nothing", None, 404),
+        ("PUT", "/api/v1/lanes", None, 405),
+        ("POST", "/api/v1/dead-letters/replay", b"{", 400),
+        ("POST", "/api/v1/dead-letters/replay", b" " * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1), 413),
+        ("POST", "/api/v1/dead-letters/replay", {"ids": [1]}, 422),
+        ("GET", f"/api/v1/orders/{ORDER}", None, 404),
+    ],
+)
+def test_an_error_carries_the_callers_correlation_id(
+    client: Client, method: str, path: str, body: Any, status: int
+) -> None:
+    for sender in (client, Client()) if status == 404 and path == "/api/nothing" else (client,):
+        answer = send(sender, method, path, body, headers={"X-Correlation-ID": "desk-42"})
+        assert (answer.status_code, answer["X-Correlation-ID"]) == (status, "desk-42")
+        assert answer.json()["error"]["correlationId"] == "desk-42"
+
+
+def test_a_refused_caller_and_a_crash_carry_it_too(client: Client, broken_view: list[Exception]) -> None:
+    broken_view.append(RuntimeError("x"))
+    for sender, status in ((Client(), 401), (client, 500)):
+        answer = sender.get("/api/v1/lanes", headers={"X-Correlation-ID": "desk-42"})
+        assert (answer.status_code, answer["X-Correlation-ID"]) == (status, "desk-42")
+        assert answer.json()["error"]["correlationId"] == "desk-42"
 
 
 def test_a_callers_correlation_id_comes_back(client: Client) -> None:
