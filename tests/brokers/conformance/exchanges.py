@@ -23,7 +23,7 @@ from tests.brokers.conformance.simulated import (
     run_simulator,
 )
 
-CCXT_BINANCE = get_adapter("ccxt:binance")
+CCXT_ALPACA, CCXT_BINANCE = get_adapter("ccxt:alpaca"), get_adapter("ccxt:binance")
 BINANCE_FAULTS: dict[Trouble, dict[str, Any]] = {
     **FAULTS,
     Trouble.ERROR_IN_SUCCESS: {"kind": "error", "status": 200, "body": {"code": -2013, "msg": "Order does not exist."}},
@@ -47,7 +47,6 @@ class ExchangeCounterpart(SimulatedCounterpart):
     def __init__(self, process: subprocess.Popen[str], url: str) -> None:
         super().__init__(process, url)
         self.settings = replace(self.settings, base_url=f"{url}?currency=USD")
-        self._order_ids: list[str] = []
 
     def resting_terms(self) -> OrderTerms:
         return replace(super().resting_terms(), symbol="BTC/USD")
@@ -56,6 +55,13 @@ class ExchangeCounterpart(SimulatedCounterpart):
         """Return terms that pass every check on this side: the account cannot pay them."""
         size, price = Decimal(1000), Decimal("90000.00")
         return OrderTerms("BTC/USD", Side.BUY, OrderType.LIMIT, TimeInForce.GTC, quantity=size, limit_price=price)
+
+    def fill(self, broker_order_id: str, quantity: Decimal) -> None:
+        super().fill(self.ledger_id(broker_order_id.rpartition(":")[2]), quantity)
+
+    def ledger_id(self, exchange_order_id: str) -> str:
+        """Return the simulated broker's own id of an order."""
+        return exchange_order_id
 
     def warm_up(self, adapter: BrokerAdapter) -> None:
         """Let this process learn the markets, as it does long before there is trouble."""
@@ -72,19 +78,27 @@ class BinanceCounterpart(ExchangeCounterpart):
     def __init__(self, process: subprocess.Popen[str], url: str) -> None:
         super().__init__(process, url)
         self.settings = replace(self.settings, stream_url=url.replace("http", "ws") + "/ws-api/v3")
+        self._order_ids: list[str] = []
 
     def make_trouble(self, trouble: Trouble) -> None:
         self.control("POST", "/sim/faults", {**BINANCE_FAULTS[trouble], "operation": "any"})
 
-    def fill(self, broker_order_id: str, quantity: Decimal) -> None:
-        super().fill(self._ledger_id(int(broker_order_id.rpartition(":")[2])), quantity)
-
-    def _ledger_id(self, number: int) -> str:
-        """Return the simulated broker's own id of an order that Binance's dialect counts."""
+    def ledger_id(self, exchange_order_id: str) -> str:
+        """Binance's dialect counts the orders that the ledger accepted."""
+        number = int(exchange_order_id)
         if number > len(self._order_ids):
             rows = map(json.loads, self.control("GET", "/sim/ledger").splitlines())
             self._order_ids = [row["order"]["id"] for row in rows if row["kind"] == "accepted"]
         return self._order_ids[number - 1]
+
+
+@contextmanager
+def launch_alpaca(directory: Path) -> Iterator[ExchangeCounterpart]:
+    """Run a simulated Alpaca for pairs on a free port until the block ends."""
+    with run_simulator(directory) as process:
+        counterpart = ExchangeCounterpart(process, read_address(process))
+        counterpart.warm_up(CCXT_ALPACA)
+        yield counterpart
 
 
 @contextmanager

@@ -4,11 +4,12 @@ from brokers.adapters.alpaca.client import ALPACA
 from brokers.adapters.ib.client import IB
 from tests.brokers.conformance import ib_gateway
 from tests.brokers.conformance.counterpart import ConformanceTarget
-from tests.brokers.conformance.exchanges import CCXT_BINANCE, launch_binance
+from tests.brokers.conformance.exchanges import CCXT_ALPACA, CCXT_BINANCE, launch_alpaca, launch_binance
 from tests.brokers.conformance.simulated import launch_simulated
 
 TARGETS = [
     ConformanceTarget("alpaca-simulated", ALPACA, launch_simulated),
+    ConformanceTarget("ccxt-alpaca", CCXT_ALPACA, launch_alpaca),
     ConformanceTarget("ccxt-binance", CCXT_BINANCE, launch_binance),
     ConformanceTarget(
         "ib-gateway",
