@@ -7,10 +7,32 @@ from typing import Any
 from reliability.core.taxonomy import ErrorDefinition
 
 _TONES = {
-    "good": ("filled", "up", "alive", "succeeded", "running", "leads", "enabled"),
-    "busy": ("accepted", "sending", "working", "partially_filled", "ready", "connecting", "recovering", "replayed"),
-    "warn": ("paused", "silent", "cancel pending", "snoozed", "late", "lost", "failed", "standby"),
-    "bad": ("unknown", "dead", "died", "down", "refused", "rejected"),
+    "good": ("filled", "up", "alive", "succeeded", "running", "leads", "enabled", "closed", "normal", "confirmed"),
+    "busy": (
+        "accepted",
+        "sending",
+        "working",
+        "partially_filled",
+        "ready",
+        "connecting",
+        "recovering",
+        "replayed",
+        "half_open",
+    ),
+    "warn": (
+        "paused",
+        "silent",
+        "cancel pending",
+        "snoozed",
+        "late",
+        "lost",
+        "failed",
+        "standby",
+        "degraded",
+        "disabled",
+        "metrics_only",
+    ),
+    "bad": ("unknown", "dead", "died", "down", "refused", "rejected", "open", "forced_open"),
 }
 _BY_STATE = {state: tone for tone, states in _TONES.items() for state in states}
 
