@@ -34,7 +34,7 @@ class HistoryAnchorAdmin(RecordAdmin):
 
 def order_known_view(admin_site: admin.AdminSite, request: HttpRequest, order_id: UUID) -> HttpResponse:
     """Show an order as it was known at ``?at=``, now without it."""
-    if not request.user.has_perm("brokers.view_order"):  # type: ignore[union-attr]
+    if not request.user.has_perm("brokers.view_order"):
         raise PermissionDenied
     asked = request.GET.get("at", "").strip()
     at = _instant(asked)

@@ -48,5 +48,14 @@ JOB_ATTEMPTS = Ledger(
         "recorded_at",
     ),
 )  # fmt: skip
+CIRCUIT_CHANGES = Ledger(
+    6,
+    "circuit change",
+    "reliability_circuittransition",
+    (
+        "id", "circuit", "generation", "version", "from_state", "to_state", "cause", "reason", "counts", "process",
+        "is_local", "at", "recorded_at",
+    ),
+)  # fmt: skip
 
-LEDGERS = (ORDER_EVENTS, FILLS, POSITION_EVENTS, AUDIT_ENTRIES, JOB_ATTEMPTS)
+LEDGERS = (ORDER_EVENTS, FILLS, POSITION_EVENTS, AUDIT_ENTRIES, JOB_ATTEMPTS, CIRCUIT_CHANGES)

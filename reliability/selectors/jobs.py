@@ -67,8 +67,8 @@ def is_lane_behind(lane: str, by: timedelta) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM reliability_job WHERE state = 'ready' AND lane = %s "
-            "AND run_at < clock_timestamp() - %s)",
-            [lane, by],
+            "AND run_at < clock_timestamp() - make_interval(secs => %s))",
+            [lane, by.total_seconds()],
         )
         return bool(cursor.fetchone()[0])
 

@@ -112,6 +112,13 @@ def test_no_session_changes_what_was_appended(orders: list[UUID], table: str, ro
                 "(job_id, attempt, fence, outcome, error_code, error_message, detail, actor) "
                 "SELECT id, 1, 1, 'failed', '', '', '{}', '' FROM reliability_job LIMIT 1"
             )
+    if table == "reliability_circuittransition":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO reliability_circuittransition (circuit, generation, version, from_state, to_state, cause, "
+                "reason, counts, process, is_local, at) "
+                "VALUES ('x', 'g', 1, 'closed', 'open', 'failures', '', '{}', 'p', false, now())"
+            )
     for sql in (f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"):
         with connection.cursor() as cursor, transaction.atomic():
             cursor.execute(f"SET session_replication_role = {role}")
