@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 from brokers.adapters.ccxt import errors, parsing
 from brokers.adapters.ccxt.address import misconfigured, read_address
+from brokers.adapters.ccxt.binance_stream import StreamLogin, stream_user_data
 from brokers.adapters.ccxt.calls import ExchangeCalls, calls_of
 from brokers.adapters.ccxt.exchange import clock_can_be_set, load_library, make_exchange, use_clock
 from brokers.adapters.ccxt.fills import EVERY_SYMBOL, FillReader
-from brokers.adapters.ccxt.profiles import ExchangeProfile, profile_of
+from brokers.adapters.ccxt.profiles import Dialect, ExchangeProfile, profile_of
 from brokers.adapters.ccxt.shared import Venue, venue_of
 from brokers.adapters.ccxt.terms import placing
 from brokers.adapters.ccxt.transport import CallRecord, OneAttemptHttp, current_call
@@ -173,8 +174,17 @@ class CcxtSession:
         return await self._call(Operation.QUERY, call)
 
     async def stream_orders(self) -> AsyncGenerator[StreamEvent | None, None]:
-        raise StreamLostError("BROKER_STREAM_REFUSED", f"{self._exchange_id} has no order stream here: it is polled")
-        yield None
+        """Yield the order events of Binance; any other exchange has no stream here and says so at once."""
+        if self._profile.dialect is not Dialect.BINANCE:
+            message = f"{self._exchange_id} has no order stream here: it is asked instead"
+            raise StreamLostError("BROKER_STREAM_REFUSED", message)
+        try:
+            exchange = (await self._ready()).exchange
+        except BrokerCallError as error:
+            raise StreamLostError(error.code, error.message) from None
+        login = StreamLogin(exchange.apiKey, exchange.secret, exchange.nonce, lambda name: _symbol_of(exchange, name))
+        async for event in stream_user_data(self._http.http, self._settings, login):
+            yield event
 
     async def close(self) -> None:
         await self._http.close()
@@ -286,6 +296,13 @@ class CcxtSession:
         for secret in self._secrets:
             message = message.replace(secret, "[secret]")
         return BrokerCallError(failure.kind, failure.code, message, failure.raw_code, failure.retry_after_seconds)
+
+
+def _symbol_of(exchange: Any, market_id: str) -> str:
+    markets = [market for market in exchange.markets_by_id.get(market_id, ()) if market.get("spot")]
+    if not markets:
+        raise errors.ParseError(f"an event of a market that is not known: {market_id[:40]!r}")
+    return str(markets[0]["symbol"])
 
 
 def _split(broker_order_id: str) -> tuple[str, str]:

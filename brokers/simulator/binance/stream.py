@@ -77,7 +77,7 @@ def execution_report(event: Event, trade_id: int) -> Json:
     return {
         "e": "executionReport",
         "E": server_time(),
-        **_order_fields(order),
+        **_order_fields(order, is_cancel=EXECUTION_TYPES[event.name] == "CANCELED"),
         "x": EXECUTION_TYPES[event.name],
         "X": status_of(order),
         "r": "NONE",
@@ -99,10 +99,11 @@ def execution_report(event: Event, trade_id: int) -> Json:
     }
 
 
-def _order_fields(order: Order) -> Json:
+def _order_fields(order: Order, *, is_cancel: bool) -> Json:
+    """Return the terms; a cancel comes under an id of its own, with the order's beside it."""
     return {
         "s": symbol_of(order.symbol),
-        "c": order.client_order_id,
+        "c": f"cancel-{order_id(order)}" if is_cancel else order.client_order_id,
         "S": order.side.upper(),
         "o": TYPES[order.type],
         "f": time_in_force_of(order),
@@ -111,7 +112,7 @@ def _order_fields(order: Order) -> Json:
         "P": number(order.stop_price),
         "F": number(None),
         "g": -1,
-        "C": "",
+        "C": order.client_order_id if is_cancel else "",
         "i": order_id(order),
     }
 
