@@ -11,7 +11,8 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
   fmt          format the code and apply safe fixes
   lock         resolve the lock files again from pyproject.toml
   setup        make .venv ready for the commands above and stop there
-  bench-NAME   run benchmarks/NAME.py (dashes become underscores)
+  bench-NAME   run benchmarks/bench_NAME.py (dashes become underscores)
+  mutate       change the core in small places and show which changes its tests do not notice
 """
 
 from __future__ import annotations
@@ -66,6 +67,9 @@ def run(command: str, rest: list[str]) -> int:
             raise SetupError(f"there is no benchmark called {command!r}")
         ensure_environment("dev.lock")
         replace_process([str(PYTHON), "-m", module, *rest])
+    if command == "mutate":
+        ensure_environment("dev.lock")
+        replace_process([str(PYTHON), "-m", "benchmarks.mutate", *rest])
     if command in STACK_COMMANDS:
         ensure_environment("run.lock")
         replace_process([str(PYTHON), "-m", "config.stack", command, *rest])

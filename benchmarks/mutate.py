@@ -1,0 +1,237 @@
+"""How well the tests of the core bite: ``python -m benchmarks.mutate [MODULE ...]``.
+
+mutmut changes the code of ``reliability/core`` in one small place at a time, in a copy of the tree in a
+scratch folder, and runs the core's own tests against each change. A change that no test notices survived.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.evidence import write_evidence
+from benchmarks.services import REPOSITORY, stop_tree
+from benchmarks.turns import end_orderly_on_sigterm
+from config.stack.launch import Account, child_setup
+
+MODULES = (
+    "breaker",
+    "breaker_settings",
+    "retry",
+    "budget",
+    "rate_limit",
+    "bulkhead",
+    "fallback",
+    "classification",
+    "classifier",
+    "guess",
+    "jobs",
+    "correlation",
+    "text",
+)
+_PACKAGE = "reliability.core"
+_TESTS = Path("tests") / "reliability" / "core"
+_COPIED = ("reliability", "brokers", "config", "docs")
+_STATUS = {1: "killed", 3: "killed", 0: "survived", 5: "untested", 33: "untested", 36: "timeout", -24: "timeout"}
+_KILLED = ("killed", "timeout")
+_MUTANT = re.compile(r"^(?P<module>[\w.]+)\.(?P<function>[^.]+)__mutmut_\d+$")
+_PROJECT = """\
+[tool.pytest.ini_options]
+addopts = "-p no:django -p no:cacheprovider"
+
+[tool.mutmut]
+source_paths = ["reliability"]
+only_mutate = {files}
+also_copy = ["brokers", "config", "docs"]
+pytest_add_cli_args_test_selection = ["{tests}"]
+timeout_constant = 10.0
+"""
+# The same examples in every run, found without shrinking: a survivor is a survivor twice.
+_CONFTEST = """\
+from hypothesis import HealthCheck, Phase, settings
+
+settings.register_profile(
+    "mutation",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("mutation")
+"""
+console = Console()
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A change that no test noticed: ``diff`` is the changed lines; ``status`` untested means no test ran it."""
+
+    module: str
+    name: str
+    status: str
+    diff: str
+
+
+class MutationError(Exception):
+    """mutmut did not run to its end; the message has its last words."""
+
+
+def main() -> int:
+    arguments = _parse()
+    end_orderly_on_sigterm()
+    modules = tuple(arguments.modules) or MODULES
+    folder = Path(tempfile.mkdtemp(prefix="stanchion-mutate-"))
+    try:
+        prepare(folder, modules)
+        run(folder, arguments.processes)
+        verdicts = read_verdicts(folder)
+        survivors = list(find_survivors(folder, verdicts))
+    except MutationError as error:
+        console.print(f"[red]{error}[/]")
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    results = count(modules, verdicts)
+    show(results, survivors)
+    if arguments.save:
+        write_evidence(
+            Path(arguments.save), "mutation", {"survivors": [asdict(survivor) for survivor in survivors]}, results
+        )
+        console.print(f"written: {arguments.save}")
+    return 0
+
+
+def prepare(folder: Path, modules: Sequence[str]) -> None:
+    """Lay out a project of its own: the code, the tests of the core, and nothing that starts servers."""
+    skipped = shutil.ignore_patterns("__pycache__", "*.pyc", "evidence")
+    for name in _COPIED:
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=skipped)
+    for package in (_TESTS.parent.parent, _TESTS.parent):
+        (folder / package).mkdir(parents=True)
+        (folder / package / "__init__.py").touch()
+    shutil.copytree(REPOSITORY / _TESTS, folder / _TESTS, ignore=skipped)
+    (folder / "tests" / "conftest.py").write_text(_CONFTEST)
+    files = json.dumps([f"{_PACKAGE.replace('.', '/')}/{module}.py" for module in modules])
+    (folder / "pyproject.toml").write_text(_PROJECT.format(files=files, tests=_TESTS))
+
+
+def run(folder: Path, processes: int) -> None:
+    """Run every change; what mutmut prints goes through.
+
+    Raises:
+        MutationError: it stopped early, for example because the tests fail without any change.
+    """
+    child = _mutmut(folder, "run", "--max-children", str(processes))
+    try:
+        code = child.wait()
+    finally:
+        stop_tree(child)
+    if code:
+        raise MutationError(f"mutmut ended with {code}; its last words are above")
+
+
+def read_verdicts(folder: Path) -> dict[str, str]:
+    """Return killed, survived, timeout, untested or another end for every change by its name."""
+    found = {}
+    for path in sorted((folder / "mutants").rglob("*.meta")):
+        codes = json.loads(path.read_text())["exit_code_by_key"]
+        found.update({name: _STATUS.get(code, f"exit {code}") for name, code in codes.items()})
+    return found
+
+
+def find_survivors(folder: Path, verdicts: dict[str, str]) -> Iterator[Survivor]:
+    """Yield each change that was not killed, with the lines it changed."""
+    for name, status in verdicts.items():
+        if status not in _KILLED:
+            shown = _mutmut(folder, "show", name, is_quiet=True)
+            text = shown.communicate()[0].decode()
+            lines = [line for line in text.splitlines() if re.match(r"^[-+](?![-+])", line)]
+            yield Survivor(_module_of(name), _function_of(name), status, "\n".join(lines))
+
+
+def count(modules: Sequence[str], verdicts: dict[str, str]) -> list[dict[str, object]]:
+    """Return per module how many changes were made, killed and not killed."""
+    results: list[dict[str, object]] = []
+    for module in modules:
+        ends = Counter(status for name, status in verdicts.items() if _module_of(name) == module)
+        killed = sum(ends[status] for status in _KILLED)
+        results.append(
+            {
+                "module": module,
+                "changes": ends.total(),
+                "killed": killed,
+                "survived": ends["survived"],
+                "untested": ends["untested"],
+                "other": ends.total() - killed - ends["survived"] - ends["untested"],
+            }
+        )
+    return results
+
+
+def show(results: Sequence[dict[str, object]], survivors: Sequence[Survivor]) -> None:
+    for survivor in survivors:
+        console.print(f"\n[yellow]{survivor.status}[/] {survivor.module}: {survivor.name}", highlight=False)
+        console.print(survivor.diff, markup=False, highlight=False)
+    table = Table(title="changes to the core and what its tests noticed")
+    columns = ("module", "changes", "killed", "survived", "untested", "other")
+    for title in columns:
+        table.add_column(title, justify="left" if title == "module" else "right")
+    for result in results:
+        table.add_row(*(str(result[title]) for title in columns))
+    totals = [sum(int(str(result[title])) for result in results) for title in columns[1:]]
+    table.add_row("all", *map(str, totals), style="bold")
+    console.print(table)
+
+
+def _mutmut(folder: Path, *arguments: str, is_quiet: bool = False) -> "subprocess.Popen[bytes]":
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "mutmut", *arguments],
+        cwd=folder,
+        env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if is_quiet else None,
+        preexec_fn=child_setup(Account.SAME, signal.SIGTERM),
+        start_new_session=True,
+    )
+
+
+def _module_of(name: str) -> str:
+    found = _MUTANT.match(name)
+    return found["module"].rpartition(".")[2] if found else name
+
+
+def _function_of(name: str) -> str:
+    """Return the function as it is written: mutmut marks methods as ``xǁClassǁmethod``."""
+    found = _MUTANT.match(name)
+    words = found["function"] if found else name
+    with contextlib.suppress(ValueError):
+        _, owner, method = words.split("ǁ")
+        return f"{owner}.{method}"
+    return words.removeprefix("x_")
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Change the core in small places and see whether its tests notice.")
+    parser.add_argument("modules", nargs="*", choices=[[], *MODULES], metavar="MODULE", help=f"of {', '.join(MODULES)}")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="tests at a time (all cores)")
+    parser.add_argument("--save", metavar="FILE", help="write counts and survivors")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
