@@ -30,6 +30,27 @@ def test_whoever_lets_other_work_in_lets_orders_in(limit: BulkheadLimit, occupie
     assert limit.admits(occupied, Priority.NORMAL) <= limit.admits(occupied, Priority.CRITICAL)
 
 
+@pytest.mark.parametrize(
+    ("concurrent", "reserve", "open_to_all"), [(10, 0.2, 8), (10, 0.25, 7), (10, 0.0, 10), (2, 0.9, 1), (1, 0.0, 1)]
+)
+def test_the_reserve_is_rounded_up_and_leaves_one_place(concurrent: int, reserve: float, open_to_all: int) -> None:
+    limit = BulkheadLimit(concurrent, reserve)
+    assert limit.open_to_all == limit.places(Priority.NORMAL) == open_to_all
+    assert limit.places(Priority.CRITICAL) == concurrent
+    assert [limit.admits(open_to_all + more, Priority.NORMAL) for more in (-1, 0)] == [True, False]
+
+
+def test_a_fifth_of_the_places_is_reserved_unless_said_otherwise() -> None:
+    assert BulkheadLimit(10).open_to_all == 8
+
+
+@given(LIMITS, st.integers(1, 100))
+def test_each_share_is_the_even_part_with_the_same_reserve(limit: BulkheadLimit, processes: int) -> None:
+    share = limit.share(processes)
+    assert share == BulkheadLimit(max(1, limit.concurrent // processes), limit.reserve)
+    assert share.concurrent >= 1
+
+
 @given(LIMITS, st.integers(1, 100))
 def test_shares_add_up_to_the_whole_or_to_one_each(limit: BulkheadLimit, processes: int) -> None:
     assert limit.share(processes).concurrent * processes <= max(limit.concurrent, processes)

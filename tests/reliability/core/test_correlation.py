@@ -1,5 +1,6 @@
 """The id that ties together what one request caused."""
 
+import contextvars
 import re
 import threading
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reliability.core.correlation import choose_correlation_id, correlated, current_correlation_id
+from reliability.core.correlation import choose_correlation_id, correlated, current_correlation_id, set_correlation_id
 
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
@@ -43,3 +44,14 @@ def test_threads_do_not_see_each_others_ids() -> None:
         thread.start()
         thread.join()
     assert seen == [""]
+
+
+def test_an_id_that_was_set_stays_for_the_rest_of_its_context_alone() -> None:
+    def rest_of_a_task() -> tuple[str, str]:
+        set_correlation_id("task")
+        with correlated("inner"):
+            inside = current_correlation_id()
+        return inside, current_correlation_id()
+
+    assert contextvars.copy_context().run(rest_of_a_task) == ("inner", "task")
+    assert current_correlation_id() == ""
