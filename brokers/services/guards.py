@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 from brokers.adapters.errors import BrokerCallError
 from brokers.services.accounts import AccountProfile, Limits
 from reliability.core.breaker import BreakerState
+from reliability.core.budget import BudgetPolicy
 from reliability.core.bulkhead import BulkheadLimit
 from reliability.core.classification import Operation
 from reliability.core.jobs import JobError, Wait
@@ -24,9 +25,10 @@ from reliability.services.guarding.errors import CallRefusedError
 from reliability.services.guarding.guard import Guard
 from reliability.services.guarding.judging import refusal_seconds
 from reliability.services.guarding.policy import GuardPolicy
-from reliability.services.limits.registry import get_budget, get_bulkhead
+from reliability.services.limits.registry import get_budget
 
 RECOVERY_PER_SECOND = 500.0
+RETRIES = BudgetPolicy(floor_per_second=10.0)
 RETRY_COST = 1
 PROBES = 3
 _LEAST_WAIT_SECONDS = 0.1
@@ -67,18 +69,25 @@ class BrokerGuard:
     """The guard of one account's calls of one class."""
 
     guard: Guard
-    bulkhead_limit: BulkheadLimit
 
     async def call(self, function: Callable[_P, Awaitable[_R]], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """Make one call; a call that was not begun raises ``BrokerCallError`` like one that failed without effect."""
+        """Make one call.
+
+        One that was not begun raises ``BrokerCallError`` like one that failed without effect, with
+        the circuit's name as its raw code.
+        """
         policy = self.guard.policy
         get_budget(policy.name, policy.budget).deposit()
         try:
             return await self.guard.call_async(function, *args, **kwargs)
         except (CallRefusedError, CircuitOpenError) as refusal:
             wait = self.pace(refusal_seconds(refusal)).total_seconds()
-            error = BrokerCallError(FailureKind.TRANSIENT, refusal.code, str(refusal), "", wait)
+            error = BrokerCallError(FailureKind.TRANSIENT, refusal.code, str(refusal), self.circuit, wait)
         raise error
+
+    @property
+    def circuit(self) -> str:
+        return self.guard.policy.circuit_name
 
     def wait_seconds(self) -> float:
         """Return about how long a call would be refused from now, 0 when it may be tried."""
@@ -89,9 +98,7 @@ class BrokerGuard:
         policy = self.guard.policy
         if get_circuit(policy.circuit_name).state is BreakerState.HALF_OPEN:
             return PROBES
-        limit = self.bulkhead_limit
-        places = limit.concurrent if policy.priority is Priority.CRITICAL else limit.open_to_all
-        return max(0, places - get_bulkhead(policy.name, limit).occupied)
+        return self.guard.room()
 
     def may_retry(self) -> bool:
         """Take one retry from the broker's budget; False when retries have had their share of its calls."""
@@ -114,7 +121,6 @@ def get_guard(profile: AccountProfile, call_class: CallClass) -> BrokerGuard:
 
 @lru_cache(maxsize=4096)
 def _make_guard(broker: str, account: str, call_class: CallClass, limits: Limits, adapter: str) -> BrokerGuard:
-    bulkhead = BulkheadLimit(limits.max_concurrent_calls)
     policy = GuardPolicy(
         name=broker,
         operation=_OPERATIONS[call_class],
@@ -123,10 +129,11 @@ def _make_guard(broker: str, account: str, call_class: CallClass, limits: Limits
         source=adapter,
         priority=Priority.CRITICAL if call_class in _CRITICAL else Priority.NORMAL,
         rate_limit=RateLimit(limits.calls_per_minute, 60.0) if limits.calls_per_minute else None,
-        bulkhead=bulkhead,
+        budget=RETRIES,
+        bulkhead=BulkheadLimit(limits.max_concurrent_calls),
         recovery_per_second=RECOVERY_PER_SECOND,
     )
-    return BrokerGuard(Guard(policy), bulkhead)
+    return BrokerGuard(Guard(policy))
 
 
 def waiting(profile: AccountProfile, call_class: CallClass) -> Wait | None:
@@ -136,13 +143,13 @@ def waiting(profile: AccountProfile, call_class: CallClass) -> Wait | None:
     if seconds <= 0:
         return None
     what = call_class.value.replace("_", "-")
-    return Wait(guard.pace(seconds), JobError("BROKER_ACCOUNT_UNAVAILABLE", f"{profile.broker} takes no {what} now."))
+    error = JobError("BROKER_ACCOUNT_UNAVAILABLE", f"{profile.broker} takes no {what} now.")
+    return Wait(guard.pace(seconds), error, guard.circuit)
 
 
 def refused_here(error: BaseException | None) -> Wait | None:
     """Return the wait of a job whose call our own side did not let begin, or None for any other outcome."""
     if not isinstance(error, BrokerCallError) or error.code not in _REFUSED_HERE:
         return None
-    return Wait(
-        timedelta(seconds=error.retry_after_seconds or _LEAST_WAIT_SECONDS), JobError(error.code, error.message)
-    )
+    delay = timedelta(seconds=error.retry_after_seconds or _LEAST_WAIT_SECONDS)
+    return Wait(delay, JobError(error.code, error.message), error.raw_code)

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
 from brokers.core.routing import Availability, choose_account
 from brokers.services.accounts import list_profiles
 from brokers.services.guards import BrokerGuard, CallClass, get_guard
+from reliability.core.jobs import JobError, Wait
 
 SETTLE_SECONDS = 5.0
 _NO_ROOM_SECONDS = 0.1
@@ -44,11 +44,12 @@ class OrderGate:
         self.taken[account] = self.taken.get(account, 0) + 1
         return account
 
-    def wait(self, route: Sequence[int]) -> timedelta:
-        """Return how long an order waits that no account takes now: each gets a moment of its own."""
+    def wait(self, route: Sequence[int], error: JobError) -> Wait:
+        """Return the wait of an order that no account takes now: each gets a moment of its own."""
         left = self._left()
         account = min(route, key=lambda one: left[one].wait_seconds)
-        return self.guards[account].pace(left[account].wait_seconds)
+        guard = self.guards[account]
+        return Wait(guard.pace(left[account].wait_seconds), error, guard.circuit)
 
     def _left(self) -> dict[int, Availability]:
         return {account: self._after(account, one) for account, one in self.seen.items()}

@@ -47,7 +47,7 @@ from reliability.services.jobs.kinds import JobKind, Prepared
 
 _UNSENT_BACKOFF = RetryPolicy(delay_initial=timedelta(milliseconds=200), delay_max=timedelta(seconds=2))
 _EVEN_DRAW = 0.75
-_UNAVAILABLE = "BROKER_ACCOUNT_UNAVAILABLE"
+_NO_ACCOUNT = JobError("BROKER_ACCOUNT_UNAVAILABLE", "No account that may take it can take it now.")
 _DUPLICATE = "BROKER_DUPLICATE_CLIENT_ORDER_ID"
 
 
@@ -159,17 +159,17 @@ class SubmitOrderJob(JobKind):
         route = row.route or [row.account_id]
         account_id = gate.take(route, is_retry=bool(job.snoozes))
         if account_id is None:
-            return self._hold_or_refuse(batch, row, gate.wait(route))
+            return self._hold_or_refuse(batch, row, gate.wait(route, _NO_ACCOUNT))
         if account_id != row.account_id:
             batch.reroute(row, account_id, f"{get_profile(row.account_id).name} cannot take it")
         return self._send(batch, row, get_profile(account_id), job)
 
-    def _hold_or_refuse(self, batch: OrderBatch, row: OrderRow, delay: timedelta) -> Prepared:
+    def _hold_or_refuse(self, batch: OrderBatch, row: OrderRow, wait: Wait) -> Prepared:
         if row.when_unavailable == WhenUnavailable.REFUSE:
-            row.error_code, row.error_message = _UNAVAILABLE, "No account of its route can take it now."
+            row.error_code, row.error_message = _NO_ACCOUNT.code, _NO_ACCOUNT.message
             batch.move(row, OrderState.REFUSED, "refused_unavailable", "worker")
             return Done()
-        return Wait(delay, JobError(_UNAVAILABLE, "It waits until an account can take it."))
+        return wait
 
     def _prepare_absent(
         self, batch: OrderBatch, row: OrderRow, profile: AccountProfile, job: ClaimedJob, gate: OrderGate
@@ -184,7 +184,7 @@ class SubmitOrderJob(JobKind):
             text = "The broker does not know it, and would not refuse it a second time: a person decides."
             return Dead(JobError("BROKER_ORDER_NOT_FOUND", text))
         if gate.take([row.account_id], is_retry=True) is None:
-            return Wait(gate.wait([row.account_id]), JobError(_UNAVAILABLE, "It waits until its account can take it."))
+            return gate.wait([row.account_id], _NO_ACCOUNT)
         return self._send(batch, row, profile, job)
 
     def _end_absent(self, batch: OrderBatch, row: OrderRow, reason: str, source: str, actor: str) -> None:

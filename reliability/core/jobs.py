@@ -97,10 +97,12 @@ class Wait:
     """What the job needs is closed or full: it was not begun, and looks again after ``delay``.
 
     No attempt is spent and none recorded, for ten thousand jobs may wait for one broker.
+    ``circuit`` names the circuit it waits for, so that it is called back when that lets calls through.
     """
 
     delay: timedelta
     error: JobError
+    circuit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,9 @@ class Job(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     correlation_id = models.CharField(max_length=64, blank=True, default="")
+    waits_for = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="The circuit it waits for."
+    )
     error_code = models.CharField(max_length=64, blank=True, default="")
     error_message = models.CharField(max_length=1000, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
@@ -58,6 +61,11 @@ class Job(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["lane", "priority", "run_at"], condition=Q(state="ready"), name="job_due"),
+            models.Index(
+                fields=["waits_for", "priority", "id"],
+                condition=Q(state="ready") & ~Q(waits_for=""),
+                name="job_waiting",
+            ),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="job_running"),
             models.Index(fields=["-finished_at"], condition=Q(state="dead"), name="job_dead"),
             models.Index(fields=["subject"], condition=Q(state="dead"), name="job_subject"),

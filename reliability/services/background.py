@@ -27,6 +27,7 @@ class Background:
         self._duties: list[Duty] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
         os.register_at_fork(after_in_child=self._begin_anew)
 
@@ -48,11 +49,17 @@ class Background:
         if self._thread is None:
             self.start()
 
+    def hurry(self) -> None:
+        """Have the duties done at once."""
+        self.wake()
+        self._wanted.set()
+
     def stop(self) -> None:
         """Do every duty once more, then end."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._stopping.set()
+            self._wanted.set()
             thread.join(timeout=5)
             self._stopping = threading.Event()
 
@@ -64,6 +71,7 @@ class Background:
     def _begin_anew(self) -> None:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._wanted = threading.Event()
         self._thread = None
 
     def _run(self) -> None:
@@ -78,7 +86,9 @@ class Background:
             elif failed_at:
                 logger.warning("writing again", extra={"seconds": round(time.monotonic() - failed_at, 1)})
                 failed_at = 0.0
-            if stopping.wait(INTERVAL_SECONDS):
+            self._wanted.wait(INTERVAL_SECONDS)
+            self._wanted.clear()
+            if stopping.is_set():
                 break
             close_old_connections()
         self.run_once()

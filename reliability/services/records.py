@@ -5,10 +5,11 @@ from reliability.services.background import background
 from reliability.services.circuit_records import load_truth
 from reliability.services.error_guesses import counter
 from reliability.services.error_rules import follower
+from reliability.services.jobs.recall import recaller
 from reliability.services.transition_records import recorder
 
-
 _note_transition = recorder.note  # one object, so that it can be found again
+_call_back = recaller.hear
 
 
 def connect_records() -> None:
@@ -26,6 +27,8 @@ def follow_records() -> None:
 
 
 def hear_everything() -> None:
-    """Record the transitions of all processes besides: one that died may not have written its own."""
+    """Act on the transitions of all processes: record those that a process which died did not, call jobs back."""
     circuits.remove_hook(_note_transition)
     circuits.on_transition(_note_transition, heard=True)
+    circuits.on_transition(_call_back, heard=True)
+    background.add(recaller.call)

@@ -194,8 +194,8 @@ def _finish(job: ClaimedJob, disposition: Disposition) -> tuple[Finish, AttemptO
             return Finish(job.id, JobState.SUCCEEDED), None
         case Snooze(delay, error):
             return _ready(job, delay, error, refund=1, snoozed=1), AttemptOutcome.SNOOZED
-        case Wait(delay, error):
-            return _ready(job, delay, error, refund=1), None
+        case Wait(delay, error, circuit):
+            return _ready(job, delay, error, refund=1, waits_for=circuit), None
         case Retry(error) if job.attempt < job.max_attempts:
             delay = backoff_delay(get_kind(job.kind).retry, job.attempt, random.random())  # noqa: S311  # jitter
             return _ready(job, delay, error), AttemptOutcome.FAILED
@@ -204,9 +204,17 @@ def _finish(job: ClaimedJob, disposition: Disposition) -> tuple[Finish, AttemptO
             return dead, AttemptOutcome.DEAD
 
 
-def _ready(job: ClaimedJob, delay: timedelta, error: JobError | None, *, refund: int = 0, snoozed: int = 0) -> Finish:
+def _ready(
+    job: ClaimedJob,
+    delay: timedelta,
+    error: JobError | None,
+    *,
+    refund: int = 0,
+    snoozed: int = 0,
+    waits_for: str = "",
+) -> Finish:
     code, message = (error.code, error.message[:1000]) if error else ("", "")
-    return Finish(job.id, JobState.READY, delay, refund, snoozed, code, message)
+    return Finish(job.id, JobState.READY, delay, refund, snoozed, code, message, waits_for)
 
 
 def _record_late(outcomes: Sequence[Performed]) -> None:

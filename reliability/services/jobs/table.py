@@ -56,9 +56,10 @@ SET state = done.state, worker = NULL, lease_until = NULL,
     run_at = CASE WHEN done.state = 'ready' THEN clock_timestamp() + make_interval(secs => done.delay_seconds)
                   ELSE job.run_at END,
     finished_at = CASE WHEN done.state = 'ready' THEN NULL ELSE clock_timestamp() END,
-    error_code = done.error_code, error_message = done.error_message
+    error_code = done.error_code, error_message = done.error_message, waits_for = done.waits_for
 FROM json_to_recordset(%s::json)
-     AS done (id bigint, state text, delay_seconds float, refund int, snoozed int, error_code text, error_message text)
+     AS done (id bigint, state text, delay_seconds float, refund int, snoozed int, error_code text, error_message text,
+              waits_for text)
 WHERE job.id = done.id
 """
 
@@ -87,6 +88,7 @@ class Finish:
     snoozed: int = 0
     error_code: str = ""
     error_message: str = ""
+    waits_for: str = ""
 
 
 def claim_jobs(lane: str, worker: int, limit: int, *, suspects: bool = False) -> list[ClaimedJob]:
@@ -148,6 +150,7 @@ def _finish_row(finish: Finish) -> dict[str, Any]:
         "snoozed": finish.snoozed,
         "error_code": finish.error_code,
         "error_message": finish.error_message,
+        "waits_for": finish.waits_for,
     }
 
 

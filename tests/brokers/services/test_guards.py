@@ -1,6 +1,7 @@
 """Calls to a broker behind their guards, with the real circuits, budgets and limits in Valkey."""
 
 import asyncio
+import time
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -48,6 +49,14 @@ def fail(profile: AccountProfile, method: str = "list_open_orders", *args: Any, 
     return caught.value
 
 
+def opens(broker: str, call_class: str) -> bool:
+    """Wait until a circuit is seen open: on a busy machine the shared store may answer a moment late."""
+    circuit, deadline = get_circuit(f"{broker}:{call_class}"), time.monotonic() + 5
+    while circuit.state is not BreakerState.OPEN and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return circuit.state is BreakerState.OPEN
+
+
 def accept(count: int) -> None:
     owner, _ = get_user_model().objects.get_or_create(username="desk")
     body = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
@@ -58,6 +67,7 @@ def accept(count: int) -> None:
 def test_after_five_failures_calls_of_this_class_are_not_begun(broker: FakeBroker, profile: AccountProfile) -> None:
     broker.fail("open", call_error(FailureKind.TRANSIENT), times=9)
     fail(profile)
+    assert opens(profile.broker, "reads")
     refusal = fail(profile, times=1)
 
     assert broker.calls == ["open"] * 5
@@ -90,7 +100,7 @@ def test_what_a_broker_that_works_answers_opens_no_circuit(
 def test_what_a_broken_broker_does_opens_it(broker: FakeBroker, profile: AccountProfile, code: str) -> None:
     broker.fail("open", call_error(FailureKind.TRANSIENT, code), times=5)
     fail(profile)
-    assert get_circuit(f"{profile.broker}:reads").state is BreakerState.OPEN
+    assert opens(profile.broker, "reads")
 
 
 def test_orders_wait_for_an_open_circuit_without_an_attempt_or_an_event(
@@ -99,6 +109,7 @@ def test_orders_wait_for_an_open_circuit_without_an_attempt_or_an_event(
     terms = OrderTerms("AAPL", Side.BUY, OrderType.MARKET, TimeInForce.DAY, Decimal(1))
     broker.fail("submit", call_error(FailureKind.TRANSIENT), times=5)
     fail(profile, "submit_order", "st-1", terms)
+    assert opens(profile.broker, "orders")
     accept(40)
     for _ in range(3):
         make_due(lane="orders")
@@ -106,6 +117,7 @@ def test_orders_wait_for_an_open_circuit_without_an_attempt_or_an_event(
 
     assert broker.calls == ["submit"] * 5
     assert (JobAttempt.objects.count(), Job.objects.filter(state="ready", attempt=0).count()) == (0, 40)
+    assert set(Job.objects.values_list("waits_for", flat=True)) == {f"{profile.broker}:orders"}
     waits = [(job.run_at - timezone.now()).total_seconds() for job in Job.objects.order_by("run_at")]
     assert min(waits) > 20
     assert len({round(wait, 3) for wait in waits}) > 30, "they do not come back all at once"
@@ -120,6 +132,8 @@ def test_cancels_and_snapshots_wait_for_their_circuits(broker: FakeBroker, profi
     fail(profile)
     order = Order.objects.get()
     fail(profile, "cancel_order", order.broker_order_id)
+    assert opens(profile.broker, "cancels")
+    assert opens(profile.broker, "reads")
     broker.calls.clear()
     request_cancel(order.pk, actor="desk")
     want_sync({profile.id})

@@ -10,7 +10,7 @@ from brokers.services.life_signs import LifeSigns
 from reliability.core.breaker import BreakerState
 from reliability.core.taxonomy import FailureKind
 from reliability.services.circuits import get_circuit
-from tests.brokers.services.test_guards import fail
+from tests.brokers.services.test_guards import fail, opens
 from tests.fakes import FakeBroker, call_error
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +41,7 @@ def look_once(profile: AccountProfile) -> list[str]:
 def open_circuit(broker: FakeBroker, profile: AccountProfile) -> None:
     broker.fail("open", call_error(FailureKind.TRANSIENT), times=5)
     fail(profile)
+    assert opens(profile.broker, "reads")
 
 
 def test_nobody_asks_while_all_circuits_are_closed(broker: FakeBroker, profile: AccountProfile) -> None:

@@ -34,6 +34,7 @@ class StandIn:
     wait: float = 0.0
     left: int = 1000
     budget: bool = True
+    circuit: str = "stand-in:orders"
 
     def wait_seconds(self) -> float:
         return self.wait
