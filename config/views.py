@@ -20,8 +20,11 @@ from reliability.api.errors import error_response
 from reliability.conf import get_conf
 from reliability.core.correlation import current_correlation_id
 from reliability.core.errors import ReliabilityError
+from reliability.selectors.errors import count_new_guesses
 from reliability.selectors.jobs import list_dead_letter_groups, list_lanes, list_newest_dead_letters
 from reliability.selectors.processes import list_processes
+from reliability.services.circuit_board import read_board
+from reliability.services.degradation import read_status
 from reliability.views.fragments import fragment_response
 
 DEAD_LETTERS_SHOWN = 10
@@ -90,8 +93,10 @@ def _screen(request: HttpRequest) -> dict[str, Any]:
     orders = _orders_part() if may("brokers.view_order") else {}
     jobs = _jobs_part() if may("reliability.view_job") else {}
     processes = list_processes() if may("reliability.view_heartbeat") else []
+    circuits = _circuits_part() if may("reliability.view_circuit") else {}
+    guesses = {"new_guesses": count_new_guesses()} if may("reliability.view_errorguess") else {}
     missing = [process for process in processes if process.state in ("silent", "died")]
-    screen = {**orders, **jobs, "processes": processes, "missing": missing}
+    screen = {**orders, **jobs, **circuits, **guesses, "processes": processes, "missing": missing}
     return {**screen, "critical": _critical(screen)}
 
 
@@ -117,11 +122,22 @@ def _jobs_part() -> dict[str, Any]:
     }
 
 
+def _circuits_part() -> dict[str, Any]:
+    """Read the shared store once for the banner and the panel."""
+    board = read_board()
+    return {
+        "board": board,
+        "status": read_status(board),
+        "refusing": [one for one in board.circuits if one.is_refusing],
+    }
+
+
 def _critical(screen: dict[str, Any]) -> int:
     """Return how many things want a person now; the page's title carries the number."""
     streams_down = sum(account.stream_state != "up" for account in screen.get("accounts", []))
     unknown = screen["in_flight"].unknown if "in_flight" in screen else 0
-    return streams_down + unknown + screen.get("dead_letter_count", 0) + len(screen["missing"])
+    refusing = len(screen.get("refusing", []))
+    return refusing + streams_down + unknown + screen.get("dead_letter_count", 0) + len(screen["missing"])
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

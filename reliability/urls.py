@@ -1,10 +1,13 @@
 from django.urls import path
 
-from reliability.views import dead_letters, lanes
+from reliability.views import circuits, dead_letters, lanes
 
 urlpatterns = [
     path("lanes/<slug:name>/pause", lanes.pause, name="pause-lane"),
     path("lanes/<slug:name>/resume", lanes.resume, name="resume-lane"),
+    path("circuits/<path:name>/pin", circuits.pin, name="pin-circuit"),
+    path("circuits/<path:name>/unpin", circuits.unpin, name="unpin-circuit"),
+    path("circuits/<path:name>/reset", circuits.reset, name="reset-circuit"),
     path("dead-letters/replay", dead_letters.replay, name="replay-dead-letters"),
     path("dead-letters/discard", dead_letters.discard, name="discard-dead-letters"),
 ]

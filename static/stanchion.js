@@ -33,6 +33,9 @@
     for (const element of document.querySelectorAll("time[data-age]")) {
       setText(element, ageText(now() - Date.parse(element.dateTime)));
     }
+    for (const element of document.querySelectorAll("time[data-until]")) {
+      setText(element, ageText(Date.parse(element.dateTime) - now()));
+    }
     if (live) showFreshness();
   }
 

@@ -35,6 +35,18 @@ def age(value: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def countdown(value: datetime | None) -> SafeString | str:
+    """Return how long it is to an instant, to the second; the page's script counts it down."""
+    if value is None:
+        return "—"
+    whole = value.replace(microsecond=0)
+    text = age_text(whole - timezone.now())
+    return format_html(
+        '<time datetime="{}" title="{}" data-until>{}</time>', whole.isoformat(), instant_text(whole), text
+    )
+
+
+@register.filter
 def amount(value: Any) -> str:
     return "—" if value is None else amount_text(value)
 

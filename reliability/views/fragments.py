@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.template.loader import render_to_string
 
 # What differs between two readings of the same facts: form tokens, and ages that the page's script counts on.
-_PASSING = re.compile(r'(name="csrfmiddlewaretoken" value=")[^"]*|( data-age>)[^<]*')
+_PASSING = re.compile(r'(name="csrfmiddlewaretoken" value=")[^"]*|( data-(?:age|until)>)[^<]*')
 
 
 def fragment_response(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:

@@ -24,9 +24,11 @@ _SCHEDULES = ((SYNC_ALL_KIND, 5), (REFRESH_KIND, 3600), (SEAL_KIND, 5))
 _ROLES = {
     "viewer": ("view_order", "view_orderevent", "view_fill", "view_position", "view_positionevent", "view_account",
                "view_broker", "view_instrument", "view_streamsession", "view_job", "view_jobattempt", "view_lane",
-               "view_heartbeat", "view_auditentry", "view_historyanchor"),
+               "view_heartbeat", "view_auditentry", "view_circuit", "view_circuittransition", "view_errorguess",
+               "view_errorrule", "view_historyanchor"),
     "trader": ("submit_order",),
-    "operator": ("operate_deadletter", "pause_lane", "change_account", "submit_order"),
+    "operator": ("operate_deadletter", "pause_lane", "change_account", "submit_order", "operate_circuit",
+                 "change_circuit", "decide_errorguess", "add_errorrule", "change_errorrule"),
 }  # fmt: skip
 
 
