@@ -55,7 +55,7 @@ class StreamSupervisor:
                 except DatabaseUnavailable:
                     logger.warning("the accounts cannot be read; the known ones go on")
                 self._life_signs.look(profiles)
-                for profile in profiles:
+                for profile in (one for one in profiles if one.adapter.capabilities.streams_orders):
                     task = self._tasks.get(profile.id)
                     if task is None or task.done():
                         self._tasks[profile.id] = asyncio.create_task(AccountStream(profile.id, self._pulse).run())
