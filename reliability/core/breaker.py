@@ -125,6 +125,7 @@ class Breaker:
     successes: int = 0  # of probes
     openings: int = 0  # since it was last closed
     consecutive_failures: int = 0
+    failed_ms: int = 0  # the last failure
     window: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # bucket -> successes, failures, slow
     probes: dict[str, int] = field(default_factory=dict)  # token -> end of its lease
     failing_hosts: dict[str, int] = field(default_factory=dict)  # host -> its last failure
@@ -191,11 +192,19 @@ class Breaker:
         return Admission(True, True, self.state)
 
     def record(
-        self, now_ms: int, version: int, successes: int, failures: int, slow: int = 0, host: str = ""
+        self,
+        now_ms: int,
+        version: int,
+        successes: int,
+        failures: int,
+        slow: int = 0,
+        host: str = "",
+        success_age_ms: int = 0,
     ) -> Cause | None:
         """Count calls that were admitted while closed, successes first; open if a rule says so.
 
         ``version`` is the one under which they were admitted: of any other they count for nothing.
+        The last success was ``success_age_ms`` ago: before the last failure, it ends no row of failures.
 
         Returns:
             The rule that demands opening but lacks the quorum of hosts: the caller opens alone.
@@ -204,6 +213,8 @@ class Breaker:
         is_counting = not self.pin or self.pin.state is PinnedState.METRICS_ONLY
         if version != self.version or self.state is not BreakerState.CLOSED or not is_counting:
             return None
+        if successes and now_ms - success_age_ms >= self.failed_ms:
+            self.consecutive_failures = 0
         self._count(now_ms, successes, failures, slow, host)
         cause = self._verdict(now_ms)
         if cause is None or self.pin:
@@ -218,7 +229,8 @@ class Breaker:
         self.window = {bucket: values for bucket, values in self.window.items() if current - 10 < bucket <= current}
         before = self.window.get(current, (0, 0, 0))
         self.window[current] = (before[0] + successes, before[1] + failures, before[2] + slow)
-        self.consecutive_failures = (0 if successes else self.consecutive_failures) + failures
+        self.consecutive_failures += failures
+        self.failed_ms = now_ms if failures else self.failed_ms
         earliest = now_ms - self.settings.window_ms
         self.failing_hosts = {name: at for name, at in self.failing_hosts.items() if at > earliest}
         if failures or slow:
@@ -310,6 +322,7 @@ class Breaker:
     def settle(self, now_ms: int) -> None:
         """Do what time alone brings: a pin's end, and a clock that was set back."""
         self.opened_ms, self.proving_ms = min(self.opened_ms, now_ms), min(self.proving_ms, now_ms)
+        self.failed_ms = min(self.failed_ms, now_ms)
         if self.pin and self.pin.until_ms is not None and self.pin.until_ms <= now_ms:
             self._end_pin(now_ms, Cause.PIN_EXPIRED)
 
@@ -344,7 +357,7 @@ class Breaker:
 
     def _forget(self) -> None:
         self.window, self.probes, self.failing_hosts = {}, {}, {}
-        self.consecutive_failures = self.openings = self.successes = 0
+        self.consecutive_failures = self.failed_ms = self.openings = self.successes = 0
 
     def _changed(self, now_ms: int, before: CircuitState, cause: Cause, counts: Counts) -> None:
         self.version += 1

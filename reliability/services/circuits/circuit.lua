@@ -14,8 +14,8 @@ if ARGV[2] ~= '' then
   at_us = string.format('%.0f', now * 1000)
 end
 
-local FIELDS = {'gen', 'ver', 'state', 'opened', 'proving', 'wins', 'openings', 'streak', 'window', 'settings', 'cfg',
-  'pin', 'pin_ver', 'pin_restored'}
+local FIELDS = {'gen', 'ver', 'state', 'opened', 'proving', 'wins', 'openings', 'streak', 'failed', 'window', 'settings',
+  'cfg', 'pin', 'pin_ver', 'pin_restored'}
 local values = redis.call('HMGET', KEY, unpack(FIELDS))
 local b = {}
 for place, field in ipairs(FIELDS) do b[field] = values[place] or nil end
@@ -31,7 +31,7 @@ if operation == 'create' and not b.gen then
 end
 if not b.gen then return '{"missing":true}' end
 
-for _, field in ipairs({'ver', 'opened', 'proving', 'wins', 'openings', 'streak', 'cfg', 'pin_ver'}) do
+for _, field in ipairs({'ver', 'opened', 'proving', 'wins', 'openings', 'streak', 'failed', 'cfg', 'pin_ver'}) do
   b[field] = tonumber(b[field] or '0')
 end
 local settings = cjson.decode(b.settings)
@@ -91,7 +91,7 @@ local function changed(before, cause, before_counts, reason)
 end
 
 local function forget()
-  b.window, b.streak, b.openings, b.wins = '', 0, 0, 0
+  b.window, b.streak, b.failed, b.openings, b.wins = '', 0, 0, 0, 0
   redis.call('DEL', PROBES, HOSTS)
 end
 
@@ -118,6 +118,7 @@ end
 
 local function settle()
   b.opened, b.proving = math.min(b.opened, now), math.min(b.proving, now)
+  b.failed = math.min(b.failed, now)
   if pin and pin.until_ms and pin.until_ms <= now then end_pin('pin_expired') end
 end
 
@@ -161,7 +162,7 @@ end
 
 local function is_current(generation, version) return generation == b.gen and tonumber(version) == b.ver end
 
-local function record(generation, version, ok, bad, slow, host)
+local function record(generation, version, ok, bad, slow, host, success_age)
   if not is_current(generation, version) or b.state ~= 'closed' then return end
   if pin and pin.state ~= 'metrics_only' then return end
   ok, bad, slow = tonumber(ok), tonumber(bad), tonumber(slow)
@@ -177,7 +178,9 @@ local function record(generation, version, ok, bad, slow, host)
     parts[#parts + 1] = string.format('%.0f,%.0f,%.0f,%.0f;', bucket[1], bucket[2], bucket[3], bucket[4])
   end
   b.window = table.concat(parts)
-  b.streak = (ok > 0 and 0 or b.streak) + bad
+  if ok > 0 and now - tonumber(success_age or '0') >= b.failed then b.streak = 0 end
+  b.streak = b.streak + bad
+  if bad > 0 then b.failed = now end
   redis.call('ZREMRANGEBYSCORE', HOSTS, '-inf', now - settings.bucket_ms * 10)
   if bad > 0 or slow > 0 then redis.call('ZADD', HOSTS, now, host) end
   local cause = verdict()
@@ -237,6 +240,13 @@ local function set_pin(version, state, lasts_ms, author, reason)
   changed(before, 'pinned', counts(), reason)
 end
 
+-- A pin that a process had seen before the store lost it; a later decision stands.
+local function keep_pin(state, lasts_ms, author, reason)
+  if pin or b.pin_ver > 0 then return end
+  set_pin('', state, lasts_ms, author, reason)
+  b.pin_ver, b.pin_restored = 0, '1'
+end
+
 local function configure(version, text)
   if tonumber(version) <= b.cfg then return end
   local bucket_ms = settings.bucket_ms
@@ -252,13 +262,16 @@ local function restore_opening(generation, left, reason)
 end
 
 local operations = {
-  create = function() end,
+  create = function() restore_opening(argument(1), argument(8) or '0', '') end,
   read = function() end,
   admit = function() admit(argument(1)) end,
-  record = function() record(argument(1), argument(2), argument(3), argument(4), argument(5), argument(6)) end,
+  record = function()
+    record(argument(1), argument(2), argument(3), argument(4), argument(5), argument(6), argument(7))
+  end,
   report = function() report(argument(1), argument(2), argument(3), argument(4)) end,
   life = hear_life,
   pin = function() set_pin(argument(1), argument(2), argument(3), argument(4), argument(5)) end,
+  keep = function() keep_pin(argument(1), argument(2), argument(3), argument(4)) end,
   unpin = function()
     if pin and takes_pin(argument(1)) then end_pin('unpinned', argument(2)) end
   end,

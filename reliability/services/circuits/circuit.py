@@ -205,9 +205,9 @@ class Circuit:
 
     def _record(self, permit: CountingPermit, failures: int, slow: int) -> Step:
         with self._lock:
-            successes, slow_successes = permit.take_successes()
+            successes, slow_successes, age_ms = permit.take_successes()
         counts = (successes, failures, slow + slow_successes)
-        arguments = (permit.generation, permit.version, *counts, self._runtime.host)
+        arguments = (permit.generation, permit.version, *counts, self._runtime.host, age_ms)
         return Step(self.name, "record", arguments, self.settings_version)
 
     def _report(self, permit: ProbePermit, outcome: Outcome) -> Step:
@@ -286,9 +286,12 @@ class Circuit:
                 return None
             remaining = self._view[1] - monotonic()
             is_lost = self.generation and not is_same and self.state is BreakerState.OPEN and remaining > 0
+            lost_pin = self._lost_pin(answer)
             is_new = not self._is_current(answer.generation, answer.version) or self._is_local
             self.generation, self.version, self._pin = answer.generation, answer.version, answer.pin
             self._is_local = self._is_alone = False
+            if lost_pin:
+                return lost_pin
             if is_lost and answer.state is BreakerState.CLOSED:
                 return Step(self.name, "restore", (answer.generation, int(remaining * 1000), ""), self.settings_version)
             self._see(answer.state, answer.wait_ms)
@@ -296,6 +299,12 @@ class Circuit:
                 self._make_ready()
                 self._local.start_from(answer.state, answer.wait_ms)
             return None
+
+    def _lost_pin(self, answer: Answer) -> Step | None:
+        """Return the step that puts the pin in force into a store that has lost it, None if there is no need."""
+        kept = self._kept_pin()
+        is_lost = self.generation and answer.generation != self.generation and answer.pin is None
+        return Step(self.name, "keep", kept, self.settings_version) if is_lost and kept[0] else None
 
     def open_alone(self, cause: Cause) -> None:
         """Open in this process only: a rule demands it, but too few hosts see the failures."""
@@ -319,12 +328,19 @@ class Circuit:
                 self._is_local = True
 
     def creation(self) -> tuple[str | int, ...]:
-        """Return the arguments that make the circuit anew in an empty store, with the pin as last seen."""
-        pin = self._pin or {}
+        """Return the arguments that make the circuit anew in an empty store: as it was last seen here."""
+        with self._lock:
+            left = self._view[1] - monotonic() if self.state is BreakerState.OPEN else 0
+            kept = (*self._kept_pin(), max(0, int(left * 1000)))
+            return encode_settings(self.settings), max(0, self.settings_version), *kept
+
+    def _kept_pin(self) -> tuple[str | int, ...]:
+        """Return state, rest of its time in ms, author and reason of the pin in force; blanks without one."""
         left = self._view[1] - monotonic()
-        lasts = "" if not pin or left == _FOREVER else max(1, int(left * 1000))
-        kept = (pin.get("state", ""), lasts, pin.get("author", ""), pin.get("reason", ""))
-        return encode_settings(self.settings), max(0, self.settings_version), *kept
+        if self._pin is None or left <= 0:
+            return "", "", "", ""
+        lasts = "" if left == _FOREVER else max(1, int(left * 1000))
+        return self._pin["state"], lasts, self._pin.get("author", ""), self._pin.get("reason", "")
 
     # What is in force; the caller holds the lock
 

@@ -251,6 +251,7 @@ def merge(batch: Sequence[tuple[Step, Done | None]]) -> list[tuple[Step, list[Do
             continue
         first, others = merged[place]
         sums = tuple(int(one) + int(two) for one, two in zip(first.arguments[2:5], step.arguments[2:5], strict=True))
-        arguments = (*first.arguments[:2], *sums, first.arguments[5])
+        age_ms = min(int(one.arguments[6]) for one in (first, step) if int(one.arguments[2]) or one is step)
+        arguments = (*first.arguments[:2], *sums, first.arguments[5], age_ms)
         merged[place] = (replace(first, arguments=arguments), others + waiting)
     return merged

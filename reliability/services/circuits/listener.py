@@ -29,9 +29,8 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
+        """End the thread within a second; nobody waits for it."""
         self._is_stopping = True
-        if self._thread.is_alive():
-            self._thread.join(timeout=_WAIT_SECONDS + 1)
 
     def _run(self) -> None:
         while not self._is_stopping:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from reliability.core.breaker import Outcome
@@ -34,18 +35,30 @@ class Permit:
 class CountingPermit(Permit):
     """One for all calls of one version of a circuit that is closed: it only counts."""
 
-    __slots__ = ("_circuit", "_count", "_count_slow", "_seen", "_seen_slow", "generation", "slow_seconds", "version")
+    __slots__ = (
+        "_circuit",
+        "_count",
+        "_count_slow",
+        "_seen",
+        "_seen_slow",
+        "_succeeded_at",
+        "generation",
+        "slow_seconds",
+        "version",
+    )
 
     def __init__(self, circuit: Circuit, generation: str, version: int, slow_seconds: float) -> None:
         self._circuit = circuit
         self.generation, self.version, self.slow_seconds = generation, version, slow_seconds
         self._count, self._count_slow = count().__next__, count().__next__  # atomic without a lock
         self._seen = self._seen_slow = 0
+        self._succeeded_at = 0.0
 
     def succeed(self, duration_seconds: float = 0.0) -> None:
         if duration_seconds >= self.slow_seconds:
             self._count_slow()
         self._count()
+        self._succeeded_at = monotonic()
 
     def fail(self, duration_seconds: float = 0.0) -> None:
         self._circuit.count_failure(self, int(duration_seconds >= self.slow_seconds))
@@ -53,10 +66,14 @@ class CountingPermit(Permit):
     async def fail_async(self, duration_seconds: float = 0.0) -> None:
         await self._circuit.count_failure_async(self, int(duration_seconds >= self.slow_seconds))
 
-    def take_successes(self) -> tuple[int, int]:
-        """Return the successes since the last time and how many of them were slow. The caller holds the lock."""
+    def take_successes(self) -> tuple[int, int, int]:
+        """Return the successes since the last time, how many of them were slow, and the age of the last in ms.
+
+        The caller holds the lock.
+        """
         slow, successes = self._count_slow(), self._count()  # reading a counter takes one number from it
-        taken = (successes - self._seen, slow - self._seen_slow)
+        age_ms = int((monotonic() - self._succeeded_at) * 1000)
+        taken = (successes - self._seen, slow - self._seen_slow, age_ms)
         self._seen, self._seen_slow = successes + 1, slow + 1
         return taken
 

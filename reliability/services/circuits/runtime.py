@@ -47,6 +47,7 @@ class Runtime:
         self._listener: Listener | None = None
         self._hooks = HookRunner(self.process)
         self._loading: set[str] = set()
+        self._loaded: set[str] = set()
         for circuit in self.circuits.values():
             circuit.restart()
 
@@ -141,6 +142,8 @@ class Runtime:
         if versions is None:
             for circuit in circuits:
                 circuit.expire_locally()
+                if circuit.version < 0 and circuit.name not in self._loaded:
+                    self.load(circuit.name)
             return
         if not was_up:
             for circuit in circuits:
@@ -173,6 +176,7 @@ class Runtime:
             self._loading.discard(name)
             with suppress(Exception):
                 connections.close_all()
+        self._loaded.add(name)
         if truth is not None:
             self._apply(name, truth)
 

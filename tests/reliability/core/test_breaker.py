@@ -62,6 +62,16 @@ def test_a_success_between_starts_the_row_anew() -> None:
     assert breaker.state is BreakerState.CLOSED
 
 
+def test_late_news_of_a_success_before_the_last_failure_ends_no_row() -> None:
+    breaker = Breaker()
+    breaker.record(START, 0, 0, 4)
+    breaker.record(START + 60, 0, 3, 0, success_age_ms=61)
+    assert breaker.consecutive_failures == 4
+
+    breaker.record(START + 60, 0, 3, 0, success_age_ms=60)
+    assert breaker.consecutive_failures == 0
+
+
 def test_half_of_ten_calls_failing_opens_it_without_any_row() -> None:
     breaker = Breaker()
     for _ in range(4):

@@ -1,13 +1,20 @@
 """Processes that share circuits: each is a runtime of its own, on the Valkey of the tests."""
 
+import shutil
+import signal
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import redis
 
+from config.stack.launch import Account, child_setup
+from config.stack.valkey import program
 from reliability.conf import get_conf
 from reliability.services.circuits.circuit import Circuit
 from reliability.services.circuits.runtime import Loader, Runtime
@@ -69,3 +76,45 @@ def process() -> Iterator[Callable[..., Runtime]]:
     yield start
     for runtime in running:
         runtime.stop()
+
+
+class Server:
+    """A Valkey of this test alone, which can be killed, frozen and started again empty."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = folder / "v.sock"
+        self.url = f"unix://{self._socket}"
+        self.start()
+
+    def start(self) -> None:
+        argv = [str(program()), "--port", "0", "--unixsocket", str(self._socket), "--save", "", "--loglevel", "warning"]
+        setup = child_setup(Account.SAME, signal.SIGKILL)
+        self._child = subprocess.Popen(argv, cwd=self._socket.parent, preexec_fn=setup, start_new_session=True)
+        with connect(self.url, 5.0) as client:
+            assert eventually(lambda: self._answers(client)), "the server did not start"
+
+    @staticmethod
+    def _answers(client: "redis.Redis") -> bool:
+        try:
+            return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+    def kill(self) -> None:
+        self._child.kill()
+        self._child.wait()
+
+    def freeze(self) -> None:
+        self._child.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._child.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    folder = Path(tempfile.mkdtemp(prefix="stanchion-circuits-"))  # a socket's path must be short
+    running = Server(folder)
+    yield running
+    running.kill()
+    shutil.rmtree(folder)

@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -78,12 +79,13 @@ class ScriptAgainstMachine(RuleBasedStateMachine):
         slow=st.integers(0, 3),
         host=st.sampled_from("ab"),
         old=st.booleans(),
+        age=st.sampled_from([0, 1, 500]),
     )
-    def count(self, successes: int, failures: int, slow: int, host: str, old: bool) -> None:
+    def count(self, successes: int, failures: int, slow: int, host: str, old: bool, age: int = 0) -> None:
         version = self.machine.version - (1 if old else 0)
         slow = min(slow, successes + failures)
-        alone = self.machine.record(self.now, version, successes, failures, slow, host)
-        answer = self.step("record", self.generation, version, successes, failures, slow, host)
+        alone = self.machine.record(self.now, version, successes, failures, slow, host, age)
+        answer = self.step("record", self.generation, version, successes, failures, slow, host, age)
         assert answer.alone == (alone or "")
 
     @rule()
@@ -94,9 +96,12 @@ class ScriptAgainstMachine(RuleBasedStateMachine):
     @rule(outcome=st.sampled_from(list(Outcome)), data=st.data())
     def conclude(self, outcome: Outcome, data: st.DataObject) -> None:
         if self.probes:
-            token, version = data.draw(st.sampled_from(self.probes))
-            self.machine.report(self.now, version, token, outcome)
-            self.step("report", self.generation, version, token, outcome.value)
+            self.conclude_one(data.draw(st.integers(0, len(self.probes) - 1)), outcome)
+
+    def conclude_one(self, number: int, outcome: Outcome) -> None:
+        token, version = self.probes[number]
+        self.machine.report(self.now, version, token, outcome)
+        self.step("report", self.generation, version, token, outcome.value)
 
     @rule()
     def hear_life(self) -> None:
@@ -157,3 +162,35 @@ class ScriptAgainstMachine(RuleBasedStateMachine):
 
 TestScriptAgainstMachine = ScriptAgainstMachine.TestCase
 TestScriptAgainstMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+SUCCESS, FAILURE = Outcome.SUCCESS, Outcome.FAILURE
+HALF_OPEN = ("fail", "fail", "fail", 2000, "ask")  # under the first limits: its first probe is out
+STORIES = {
+    "a cooldown that ends now": ("fail", "fail", "fail", 1999, "ask", 1, "ask"),
+    "a lease that ends now": (*HALF_OPEN, "ask", 5000, (0, SUCCESS), "ask"),
+    "a lease that ends next": (*HALF_OPEN, "ask", 1000, (1, SUCCESS), 3999, (0, SUCCESS), "ask"),
+    "the limit of half-open, now": (*HALF_OPEN, 4000, "ask"),
+    "the limit of half-open, next": (*HALF_OPEN, 3999, "ask"),
+    "the limit after a success, one probe out": (*HALF_OPEN, "ask", (0, SUCCESS), 4000, "ask"),
+    "the limit after a success, none out": (*HALF_OPEN, (0, SUCCESS), 9000, "ask", "ask", (1, SUCCESS)),
+    "a second opening lasts longer": (*HALF_OPEN, (0, FAILURE), 2000, "ask", 1399, "ask", 1, "ask"),
+    "a recovery forgets": (*HALF_OPEN, "ask", (0, SUCCESS), (1, SUCCESS), "fail", "fail", 500, "fail", 2000, "ask"),
+}
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_on_the_last_millisecond_they_agree_too(story: str) -> None:
+    pair = ScriptAgainstMachine()
+    pair.create(VARIANTS[0])
+    for event in STORIES[story]:
+        if isinstance(event, int):
+            pair.wait(event, back=False)
+        elif isinstance(event, tuple):
+            pair.conclude_one(*event)
+        elif event == "ask":
+            pair.ask()
+        else:
+            pair.count(0, 1, 0, "a", old=False)
+        pair.they_agree()
+    pair.teardown()
