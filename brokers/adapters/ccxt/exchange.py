@@ -38,6 +38,7 @@ def make_exchange(
             "options": {
                 **profile.options,
                 **address.options,
+                "warnOnFetchOpenOrdersWithoutSymbol": False,
                 "maxRetriesOnFailure": 0,
                 "adjustForTimeDifference": False,
             },

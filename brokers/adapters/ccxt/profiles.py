@@ -73,7 +73,6 @@ _BINANCE = ExchangeProfile(
         {
             "fetchMarkets": {"types": ["spot"]},
             "fetchMargins": False,
-            "warnOnFetchOpenOrdersWithoutSymbol": False,
             "newOrderRespType": {"market": "FULL", "limit": "FULL"},
             "recvWindow": 5000,
         }
