@@ -57,7 +57,8 @@ source_paths = ["reliability"]
 only_mutate = {files}
 also_copy = ["brokers", "config", "docs"]
 pytest_add_cli_args_test_selection = ["{tests}"]
-timeout_constant = 10.0
+timeout_constant = 2.0
+timeout_multiplier = 4.0
 """
 # The same examples in every run, found without shrinking: a survivor is a survivor twice.
 _CONFTEST = """\
