@@ -32,7 +32,6 @@ def make_exchange(
     exchange = getattr(library, exchange_id)(
         {
             **credentials,
-            "session": http,
             "enableRateLimit": False,
             "timeout": int(settings.call_timeout_seconds * 1000),
             "options": {
@@ -51,6 +50,7 @@ def make_exchange(
     if missing:
         raise misconfigured(settings, f"the credentials {', '.join(missing)} are missing")
     direct(exchange, address, settings)
+    exchange.own_session, exchange.session = False, http  # last: an exchange with a session asks to be closed
     return exchange
 
 
