@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -15,7 +16,7 @@ from reliability.admin.deciding import ReasonForm, decide
 from reliability.admin.records import PlainAdmin, RecordAdmin, link_to_list
 from reliability.core.breaker import BreakerSettings, PinnedState
 from reliability.core.errors import ReliabilityError
-from reliability.core.presentation import instant_text
+from reliability.core.presentation import age_text, instant_text
 from reliability.models import Circuit, CircuitTransition
 from reliability.models.circuits import SETTING_NAMES
 from reliability.services.circuit_board import CircuitView, read_board
@@ -125,7 +126,7 @@ class CircuitAdmin(PlainAdmin):
     @admin.display(description="for another")
     def remaining(self, row: Circuit) -> str:
         view = self._view(row)
-        return f"{view.remaining_seconds:.0f} s" if view and view.remaining_seconds else "—"
+        return age_text(timedelta(seconds=view.remaining_seconds)) if view and view.remaining_seconds else "—"
 
     @admin.display(description="failed calls in the window")
     def failures(self, row: Circuit) -> str:

@@ -56,19 +56,8 @@ class SwitchForm(ReasonForm):
 class ErrorGuessAdmin(RecordAdmin):
     """Kinds of failures no rule knew, those to review first."""
 
-    list_display = (
-        "last_seen_at",
-        "count",
-        "source",
-        "operation",
-        "raw_code",
-        "message",
-        "code",
-        "sure",
-        "risk",
-        "state",
-    )
-    list_filter = ("state", "source", "operation", "code")
+    list_display = ("message", "raw_code", "where", "count", "last_seen_at", "code", "sure", "risk", "state")
+    list_filter = ("state", "source")
     show_facets = admin.ShowFacets.ALWAYS
     search_fields = ("message", "=raw_code", "=source")
     search_help_text = "Words of the message, a raw code, or a source"
@@ -78,6 +67,10 @@ class ErrorGuessAdmin(RecordAdmin):
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("reliability.decide_errorguess")
+
+    @admin.display(description="met", ordering="source")
+    def where(self, row: ErrorGuess) -> str:
+        return f"{row.source} {row.operation}"
 
     @admin.display(description="confidence", ordering="confidence")
     def sure(self, row: ErrorGuess) -> str:
@@ -171,11 +164,13 @@ class ErrorRuleAdmin(PlainAdmin):
     search_help_text = "Words, a raw code, a source, or a code of the catalogue"
     ordering = ("-changed_at",)
     actions = ("take_into_use", "take_out_of_use")
-    fields = (
-        *("source", "operations", "raw_code", "message", "code", "proof"),
-        *("accepts_doubling", "why", "danger", "is_active", "author", "reason", "changed_at"),
-    )
+    fields = ("source", "operations", "raw_code", "message", "code", "proof", "accepts_doubling", "why")
     readonly_fields = ("danger", "is_active", "author", "reason", "changed_at")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Show what was decided before, where there is something."""
+        known = [self._shown(name) for name in self.readonly_fields] if obj else []
+        return [*known, *super().get_fields(request, obj)]
 
     @admin.display(description="if it is wrong")
     def danger(self, row: ErrorRule) -> SafeString | str:

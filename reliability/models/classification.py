@@ -86,4 +86,5 @@ class ErrorGuess(models.Model):
         indexes = [models.Index(fields=["state", "-last_seen_at"], name="error_guess_state")]
 
     def __str__(self) -> str:
-        return f"{self.source} {self.operation}: {self.raw_code or self.message}"
+        words = " ".join(part for part in (self.raw_code, self.message) if part)
+        return f"{self.source} {self.operation}: {words} ({self.count} times, guessed {self.code}, {self.proof})"

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from reliability.conf import get_conf
+from reliability.services.circuits.store import INDEX, connect
 from tests.factories import (
     TEST_PASSWORD,
     make_account,
@@ -88,7 +90,9 @@ def page(chromium: "playwright.Browser", watch: Watch) -> Iterator["playwright.P
 
 @pytest.fixture
 def desk(live_server: Any) -> dict[str, Any]:
-    """Rows that need attention, and a person who may act on them."""
+    """Rows that need attention, and a person who may act on them; circuits of earlier tests are gone."""
+    with connect(get_conf().redis_url, 1.0) as client:
+        client.delete(INDEX)
     make_lanes()
     person = make_user(name="night")
     type(person).objects.filter(pk=person.pk).update(is_superuser=True)

@@ -17,6 +17,9 @@ PAGES = (
     "/nowhere",
     "/admin/",
     "/admin/reliability/deadletter/",
+    "/admin/reliability/circuit/",
+    "/admin/reliability/errorguess/",
+    "/admin/reliability/errorrule/add/",
     "/admin/brokers/order/{order}/change/",
 )
 

@@ -21,7 +21,6 @@ NAMES = ("sim-a:orders", "sim-a:reads", "sim-b:orders", "sim-b:reads")
 def broken(desk: dict[str, Any]) -> None:
     """One circuit that opened, one that a person pinned, two that are well."""
     with connect(get_conf().redis_url, 1.0) as client:
-        client.delete(INDEX)
         client.sadd(INDEX, *NAMES)
     declare("new orders", "orders", "accepted and queued until the circuit closes")
     for name in NAMES:
