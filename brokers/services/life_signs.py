@@ -28,8 +28,10 @@ def tell_circuits(broker: str) -> None:
 
 
 def has_open_circuit(broker: str) -> bool:
+    """Return whether one is, as far as this process knows; asking makes it follow them from now on."""
     circuits = [get_circuit(circuit_name(broker, call_class)) for call_class in CallClass]
-    return any(circuit.state is BreakerState.OPEN for circuit in circuits)
+    waits = [circuit.wait_seconds() for circuit in circuits]
+    return any(wait > 0 and circuit.state is BreakerState.OPEN for wait, circuit in zip(waits, circuits, strict=True))
 
 
 @dataclass

@@ -1,15 +1,18 @@
 """A broker whose circuit is open is asked for a sign of life, and only then."""
 
 import asyncio
+import time
 
 import pytest
 
 from brokers.models import Account
 from brokers.services.accounts import AccountProfile, get_profile
 from brokers.services.life_signs import LifeSigns
+from reliability.conf import get_conf
 from reliability.core.breaker import BreakerState
 from reliability.core.taxonomy import FailureKind
 from reliability.services.circuits import get_circuit
+from reliability.services.circuits.runtime import Runtime
 from tests.brokers.services.test_guards import fail, opens
 from tests.fakes import FakeBroker, call_error
 
@@ -47,6 +50,19 @@ def open_circuit(broker: FakeBroker, profile: AccountProfile) -> None:
 def test_nobody_asks_while_all_circuits_are_closed(broker: FakeBroker, profile: AccountProfile) -> None:
     get_circuit(f"{profile.broker}:reads").admit().succeed()
     assert look_once(profile) == []
+
+
+def test_circuits_that_other_processes_opened_are_followed(broker: FakeBroker, profile: AccountProfile) -> None:
+    other = Runtime(get_conf().redis_url, lambda: None, "elsewhere")
+    try:
+        for _ in range(5):
+            other.get(f"{profile.broker}:orders").admit().fail(0.01)
+    finally:
+        other.stop()
+    deadline = time.monotonic() + 5
+    while not (asked := look_once(profile)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert asked == ["account"]
 
 
 def test_an_answer_reaches_every_open_circuit(
