@@ -19,7 +19,7 @@ from reliability.services.error_rules import confirm_guess, reject_guess, rule_f
 
 class GuessQuerySerializer(serializers.Serializer[object]):
     state = serializers.ChoiceField([state.value for state in GuessState], required=False, default="")
-    speaker = serializers.CharField(required=False, default="", max_length=64, help_text="The source of the failure.")
+    source = serializers.CharField(required=False, default="", max_length=64)  # type: ignore[assignment]  # the field's name
     after = serializers.IntegerField(required=False, default=None, min_value=1, max_value=2**63 - 1, allow_null=True)
     limit = serializers.IntegerField(required=False, default=100, min_value=1, max_value=500)
 
@@ -52,7 +52,7 @@ class GuessListView(APIView):
     def get(self, request: Request) -> Response:
         query = checked(GuessQuerySerializer, request.query_params)
         guesses = list_guesses(
-            state=query["state"], source=query["speaker"], after_id=query["after"], limit=query["limit"]
+            state=query["state"], source=query["source"], after_id=query["after"], limit=query["limit"]
         )
         more = guesses[-1].pk if len(guesses) == query["limit"] else None
         return Response({"results": [guess_facts(guess) for guess in guesses], "next_after": more})
