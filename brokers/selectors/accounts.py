@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, Q
 
 from brokers.core.orders import OrderState
 from brokers.models import Account, Order, StreamSession
+
+_WITH_STREAM_SECONDS = 15.0
+_POLLED_SECONDS = 75.0  # an account at rest is polled once a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,34 @@ class AccountStatus:
     synced_at: datetime | None
     open_orders: int
     unknown_orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """When an account's recorded state was last known to be the broker's, and how long that is believed."""
+
+    at: datetime | None
+    believed_seconds: float
+
+    def freshness(self, now: datetime) -> dict[str, Any]:
+        """Return how old the recorded values are, and whether they may have changed unseen since."""
+        age = None if self.at is None else max(0.0, (now - self.at).total_seconds())
+        return {"as_of": self.at, "age_seconds": age, "stale": age is None or age > self.believed_seconds}
+
+
+def list_known() -> dict[int, Known]:
+    """Return what each account's recorded state is worth.
+
+    It is known as of the last synchronization, or of the last sign of life of a stream that is up.
+    """
+    streams = {session.account_id: session for session in StreamSession.objects.all()}
+    known = {}
+    for account, synced_at in Account.objects.values_list("pk", "synced_at"):
+        stream = streams.get(account)
+        alive_at = stream.last_alive_at if stream is not None and stream.state == "up" else None
+        at = max((moment for moment in (synced_at, alive_at) if moment is not None), default=None)
+        known[account] = Known(at, _WITH_STREAM_SECONDS if stream is not None else _POLLED_SECONDS)
+    return known
 
 
 def list_accounts() -> list[AccountStatus]:

@@ -8,9 +8,11 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db.models import Case, Count, Min, Q, When
+from django.utils import timezone
 
 from brokers.core.orders import FINAL_STATES, OrderState
 from brokers.models import Account, Fill, Order, OrderEvent, Position
+from brokers.selectors.accounts import list_known
 
 # Written as the condition of the index of open orders is, so that PostgreSQL uses it.
 IN_FLIGHT = Q(finished_at=None)
@@ -111,7 +113,8 @@ def list_fills(order_id: UUID) -> list[dict[str, Any]]:
 
 
 def list_positions(account: str = "") -> list[dict[str, Any]]:
-    """Return what each account holds."""
+    """Return what each account holds, and how old that knowledge is: ``stale`` when it may have changed unseen."""
+    known, now = list_known(), timezone.now()
     rows = Position.objects.select_related("account").order_by("account__name", "symbol")
     if account:
         rows = rows.filter(account__name=account)
@@ -123,6 +126,7 @@ def list_positions(account: str = "") -> list[dict[str, Any]]:
             "average_price": plain(row.average_price),
             "realized_profit": plain(row.realized_profit),
             "changed_at": row.changed_at,
+            **known[row.account_id].freshness(now),
         }
         for row in rows
     ]

@@ -1,12 +1,14 @@
 """Orders over HTTP: 202 only for what is durable, one clear error for what is not."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from brokers.models import Account, Order
+from brokers.models import Account, Order, Position, StreamSession
 from brokers.services.accounts import forget_accounts
 from reliability.models import Job
 from tests.factories import make_user
@@ -223,3 +225,32 @@ def test_accounts_and_positions_are_plain(broker: FakeBroker, client: Client) ->
     assert (account["name"], account["is_default"], account["open_orders"]) == ("desk", True, 0)
     assert "credentials" not in json.dumps(account)
     assert client.get("/api/v1/positions").json() == {"results": []}
+
+
+@pytest.mark.parametrize(
+    ("stream", "alive_ago", "synced_ago", "stale"),
+    [
+        ("up", 1, None, False),
+        ("up", 40, 5, False),
+        ("up", 40, 50, True),
+        ("down", 1, 50, True),
+        ("down", 1, None, True),
+        ("", None, 50, False),
+        ("", None, 90, True),
+    ],
+)
+def test_recorded_positions_say_how_old_they_are(
+    broker: FakeBroker, client: Client, stream: str, alive_ago: int | None, synced_ago: int | None, stale: bool
+) -> None:
+    def ago(seconds: int | None) -> datetime | None:
+        return None if seconds is None else timezone.now() - timedelta(seconds=seconds)
+
+    account = Account.objects.get()
+    Position.objects.create(account=account, symbol="AAPL", quantity=5)
+    Account.objects.update(synced_at=ago(synced_ago))
+    if stream:
+        StreamSession.objects.create(account=account, state=stream, last_alive_at=ago(alive_ago))
+
+    (row,) = client.get("/api/v1/positions").json()["results"]
+    assert row["stale"] is stale
+    assert (row["age_seconds"] is None) == (row["as_of"] is None)
