@@ -76,3 +76,26 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
 def test_an_unknown_key_of_the_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="halfOpen"):
         BreakerSettings.from_spec({"halfOpen": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most", "beyond"),
+    [
+        ("failure_threshold", 1, 1_000_000, 1_000_001),
+        ("quorum", 1, 1_000_000, 1_000_001),
+        ("error_threshold_percentage", 0.001, 100, 100.001),
+        ("cooldown_seconds", 0.01, 86_400, 86_400.5),
+        ("slow_call_seconds", 0.01, 86_400, 86_400.5),
+        ("cooldown_multiplier", 1, 10, 10.001),
+    ],
+)
+def test_the_ends_of_a_range_belong_to_it(name: str, least: float, most: float, beyond: float) -> None:
+    for value in (least, most):
+        assert getattr(BreakerSettings(**{name: value}), name) == value  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=f"^{name} "):
+        BreakerSettings(**{name: beyond})  # type: ignore[arg-type]
+
+
+def test_every_unknown_key_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^unknown: colour, size$"):
+        BreakerSettings.from_spec({"size": 1, "colour": 2})

@@ -90,3 +90,38 @@ def test_a_policy_without_sense_is_refused(values: dict[str, float]) -> None:
 def test_a_negative_cost_is_refused() -> None:
     with pytest.raises(ValueError):
         RetryBudget(POLICY).try_spend(0.0, -1)
+
+
+@pytest.mark.parametrize(("deposit", "floor"), [(0.0, 1.0), (0.2, 0.0), (0.5, 0.5)])
+def test_a_budget_may_live_of_calls_alone_or_of_its_floor_alone(deposit: float, floor: float) -> None:
+    policy = BudgetPolicy(deposit=deposit, floor_per_second=floor, ttl_seconds=0.5)
+    budget = RetryBudget(policy)
+    budget.deposit(0.0, 10)
+
+    assert budget.balance_units(0.0) == round((10 * deposit + 0.5 * floor) * UNIT)
+
+
+def test_a_deposit_is_one_call_unless_it_says_how_many() -> None:
+    budget = RetryBudget(POLICY)
+    budget.deposit(0.0)
+
+    assert budget.balance_units(0.0) - POLICY.floor_units == POLICY.deposit_units
+
+
+@pytest.mark.parametrize("ttl", [0.5, 10.0, 300.0])
+def test_a_deposit_lives_nine_tenths_of_the_time_and_never_longer_than_it(ttl: float) -> None:
+    policy = BudgetPolicy(floor_per_second=0.0, ttl_seconds=ttl)
+    budget = RetryBudget(policy)
+    budget.deposit(0.0, 5)
+
+    assert budget.balance_units(0.89 * ttl) == UNIT
+    assert budget.balance_units(ttl) == 0
+
+
+def test_a_clock_read_a_moment_earlier_by_another_thread_counts_into_the_newest_slot() -> None:
+    budget = RetryBudget(POLICY)
+    budget.deposit(5.0, 5)
+    budget.deposit(3.0, 5)
+
+    assert budget.balance_units(14.0) == POLICY.floor_units + 2 * UNIT
+    assert budget.balance_units(15.0) == POLICY.floor_units

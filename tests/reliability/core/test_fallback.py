@@ -49,6 +49,14 @@ def test_an_older_value_of_a_slower_thread_does_not_replace_a_newer_one() -> Non
     assert cache.answer(failed(6.0)).value == "new"
 
 
+def test_of_two_values_of_one_instant_the_later_one_stays() -> None:
+    cache = CachedAnswer(max_age=timedelta(seconds=1))
+    cache.remember((), {}, "first", 5.0)
+    cache.remember((), {}, "second", 5.0)
+
+    assert cache.answer(failed(6.0)).value == "second", "as old as allowed is not too old"
+
+
 @given(st.lists(st.integers(0, 30), max_size=200), st.integers(1, 10))
 def test_a_cache_keeps_no_more_than_its_size_and_the_newest_value(keys: list[int], size: int) -> None:
     cache = CachedAnswer(max_age=timedelta(minutes=1), size=size)
@@ -98,7 +106,7 @@ def test_a_queued_call_names_the_work_that_will_do_it() -> None:
 def test_another_function_gets_the_same_arguments() -> None:
     answer = OtherFunction(lambda symbol, depth: f"{symbol} {depth}").answer(failed(0.0, "AAPL", depth=2))
 
-    assert (answer.value, answer.source) == ("AAPL 2", AnswerSource.ALTERNATIVE)
+    assert (answer.value, answer.stale, answer.source) == ("AAPL 2", True, AnswerSource.ALTERNATIVE)
 
 
 @pytest.mark.parametrize("values", [{"max_age": timedelta(0)}, {"max_age": timedelta(1), "size": 0}])

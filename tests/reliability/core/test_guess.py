@@ -83,3 +83,31 @@ def test_any_text_gives_a_known_code_and_a_confidence(text: str, raw_code: str, 
     assert 0 < confidence <= 0.9
     if operation in EFFECTFUL_OPERATIONS:
         assert proof is not Proof.NOT_SENT, "a guess never proves that nothing was sent"
+
+
+@pytest.mark.parametrize(
+    ("text", "raw_code", "confidence"),
+    [
+        ("the gremlins ate it", "E1", 0.1),
+        ("it failed", "429", 0.4),
+        ("it failed", "TooManyRequests", 0.6),
+        ("rate limit exceeded", "E1", 0.7),
+        ("rate limit exceeded", "TooManyRequests", 0.8),
+        ("rate limit exceeded", "TooManyRequests/429", 0.9),
+        ("rate limit exceeded", "InsufficientFunds", 0.6),
+        ("rate limit exceeded", "InsufficientFunds/503", 0.5),
+        ("<html>rate limit exceeded", "E1", 0.5),
+        ("<html>it failed with 429", "E1", 0.2),
+    ],
+)
+def test_a_confidence_is_what_its_evidence_weighs(text: str, raw_code: str, confidence: float) -> None:
+    assert of(text, raw_code)[2] == confidence
+
+
+@pytest.mark.parametrize(("status", "is_open"), [("500", True), ("504", True), ("429", False), ("403", False)])
+def test_a_number_that_says_the_other_side_failed_outweighs_words_of_refusal(status: str, is_open: bool) -> None:
+    assert of("insufficient funds", status)[1] is (Proof.UNPROVEN if is_open else Proof.REFUSED)
+
+
+def test_a_number_alone_proves_nothing() -> None:
+    assert of("it failed", "503", Operation.QUERY)[:2] == ("BROKER_UNAVAILABLE", Proof.UNPROVEN)

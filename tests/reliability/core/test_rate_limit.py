@@ -201,3 +201,122 @@ def test_leases_grow_while_they_are_used_up_and_shrink_when_they_are_not() -> No
 def test_a_limit_without_sense_is_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValueError):
         RateLimit(**values)  # type: ignore[arg-type]
+
+
+def test_a_limit_says_for_itself_how_much_may_come_at_once_and_how_long_a_lease_lasts() -> None:
+    minute, second, one = RateLimit(200, 60), RateLimit(7, 1), RateLimit(1, 3600)
+
+    assert [limit.burst for limit in (minute, RateLimit(199, 60), second, one)] == [20, 19, 1, 1]
+    assert [limit.lease_seconds for limit in (minute, second, one)] == [3.0, 0.05, 3.0]
+    assert RateLimit(200, 60, lease_seconds=0.0).lease_seconds == 0.0, "no lease is a lease too"
+    assert RateLimit(200, 60, lease_seconds=0.5).lease_seconds == 0.5
+
+
+def test_the_share_of_a_process_is_the_even_part_without_leases() -> None:
+    whole = RateLimit(100, 60, burst=10)
+
+    assert whole.share(4) == RateLimit(25, 60, burst=2, lease_seconds=0.0)
+    assert whole.share(100) == RateLimit(1, 60, burst=1, lease_seconds=0.0)
+    assert whole.share(250) == RateLimit(1, 180, burst=1, lease_seconds=0.0)
+    with pytest.raises(ValueError, match="processes"):
+        whole.share(0)
+
+
+@given(limits(), st.integers(0, 50), st.integers(0, 1000), st.floats(0, 100))
+def test_a_charge_takes_exactly_what_was_taken_elsewhere(
+    limit: RateLimit, before: int, tokens: int, now: float
+) -> None:
+    bucket, granted, _ = take(limit, Bucket(), now, before, Priority.CRITICAL)
+    left = max(0, limit.burst - granted - tokens)
+
+    bucket = charge(limit, bucket, now, tokens)
+
+    assert take(limit, bucket, now, limit.burst, Priority.CRITICAL)[1] == left
+
+
+def test_a_pause_ends_at_its_instant() -> None:
+    bucket = penalize(Bucket(), 0.0, 5.0)
+
+    assert take(RateLimit(10, 1), bucket, 4.5, 1, Priority.CRITICAL)[1:] == (0, 0.5)
+    assert take(RateLimit(10, 1), bucket, 5.0, 1, Priority.CRITICAL)[1] == 1
+
+
+def test_the_wait_for_the_next_token_is_the_rest_of_its_interval() -> None:
+    limit = RateLimit(10, 1.0, burst=1, lease_seconds=0.0)
+    bucket, _, _ = take(limit, Bucket(), 0.0, 1, Priority.CRITICAL)
+
+    assert take(limit, bucket, 0.04, 1, Priority.CRITICAL)[2] == pytest.approx(limit.interval_seconds - 0.04)
+
+
+def test_no_tokens_are_there_before_any_were_leased() -> None:
+    tokens = LeasedTokens(RateLimit(calls=200, per_seconds=60))
+
+    assert tokens.wanted == 1
+    for priority in Priority:
+        assert not tokens.has(0.0, priority)
+        assert not tokens.use(0.0, priority)
+
+
+@pytest.mark.parametrize("kind", list(Priority))
+@pytest.mark.parametrize("user", list(Priority))
+def test_has_says_before_use_whether_there_is_a_token(kind: Priority, user: Priority) -> None:
+    tokens = LeasedTokens(RateLimit(calls=200, per_seconds=60))
+    tokens.add(0.0, 2, kind)
+
+    uses = []
+    for _ in range(3):
+        expected = tokens.has(0.0, user)
+        uses.append(tokens.use(0.0, user))
+        assert uses[-1] is expected
+    assert uses == ([False] * 3 if (kind, user) == (Priority.CRITICAL, Priority.NORMAL) else [True, True, False])
+
+
+def test_tokens_added_to_a_living_lease_end_with_it_and_add_up() -> None:
+    limit = RateLimit(calls=200, per_seconds=60)
+    tokens = LeasedTokens(limit)
+    tokens.add(0.0, 1, Priority.NORMAL)
+    tokens.add(1.0, 2, Priority.NORMAL)
+    tokens.add(1.0, 1, Priority.CRITICAL)
+    tokens.add(1.0, 2, Priority.CRITICAL)
+
+    assert not tokens.has(limit.lease_seconds, Priority.NORMAL), "the first of them would have ended now"
+    assert [tokens.use(1.0, Priority.NORMAL) for _ in range(4)] == [True, True, True, False]
+    assert [tokens.use(1.0, Priority.CRITICAL) for _ in range(4)] == [True, True, True, False]
+
+
+def test_an_expired_lease_leaves_nothing_to_the_next_one() -> None:
+    limit = RateLimit(calls=200, per_seconds=60)
+    tokens = LeasedTokens(limit)
+    tokens.add(0.0, 5, Priority.NORMAL)
+    tokens.add(limit.lease_seconds, 1, Priority.NORMAL)
+
+    assert [tokens.use(limit.lease_seconds, Priority.NORMAL) for _ in range(2)] == [True, False]
+    assert tokens.use(2 * limit.lease_seconds, Priority.NORMAL) is False
+    tokens.add(2 * limit.lease_seconds, 1, Priority.NORMAL)
+    assert tokens.has(2.5 * limit.lease_seconds, Priority.NORMAL), "a lease of its own, of full length"
+
+
+def test_a_lease_doubles_only_when_nothing_of_it_is_left_and_never_falls_below_one() -> None:
+    tokens = LeasedTokens(RateLimit(calls=5000, per_seconds=1))
+    tokens.add(0.0, 1, Priority.NORMAL)
+    tokens.add(0.0, 1, Priority.CRITICAL)
+    tokens.use(0.0, Priority.NORMAL)
+    assert tokens.wanted == 1
+    tokens.use(0.0, Priority.CRITICAL)
+    assert tokens.wanted == 2
+
+    for moment in (10.0, 20.0, 30.0):
+        tokens.add(moment, 1, Priority.NORMAL)
+        tokens.use(moment + 5.0, Priority.NORMAL)
+    assert tokens.wanted == 1
+
+
+def test_whoever_was_told_to_slow_down_forgets_what_it_leased() -> None:
+    tokens = LeasedTokens(RateLimit(calls=200, per_seconds=60))
+    tokens.add(0.0, 5, Priority.CRITICAL)
+    tokens.add(0.0, 5, Priority.NORMAL)
+    tokens.drop()
+
+    assert [tokens.use(0.0, priority) for priority in Priority] == [False, False]
+    tokens.add(0.0, 1, Priority.NORMAL)
+    assert [tokens.use(0.0, Priority.NORMAL) for _ in range(2)] == [True, False]

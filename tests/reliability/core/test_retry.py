@@ -44,6 +44,14 @@ def test_the_first_wait_is_a_share_of_the_initial_delay(policy: RetryPolicy, dra
     assert backoff_delay(policy, 1, draw) <= policy.delay_initial
 
 
+def test_ceilings_double_from_the_initial_delay_to_the_longest() -> None:
+    policy = RetryPolicy(delay_initial=timedelta(seconds=1), delay_max=timedelta(seconds=10), multiplier=2)
+
+    waits = [backoff_delay(policy, failures, 0.5).total_seconds() for failures in range(1, 7)]
+
+    assert waits == [0.5, 1, 2, 4, 5, 5]
+
+
 @pytest.mark.parametrize(("failures", "draw"), [(0, 0.5), (-1, 0.5), (1, 1.0), (1, -0.1), (1, float("nan"))])
 def test_counts_below_one_and_draws_outside_the_unit_interval_are_refused(failures: int, draw: float) -> None:
     with pytest.raises(ValueError):

@@ -196,3 +196,65 @@ def test_a_later_cool_down_starts_the_queue_anew() -> None:
     pacer.delay(0.0, timedelta(0), 0.0)
 
     assert pacer.delay(100.0, timedelta(seconds=5), 0.0) == timedelta(seconds=5)
+
+
+def test_without_a_named_wait_the_backoff_is_all_there_is() -> None:
+    policy = RetryPolicy(delay_initial=timedelta(seconds=1), delay_max=timedelta(seconds=8))
+
+    assert next_delay(policy, 2, timedelta(0), 0.5) == timedelta(seconds=1)
+    assert next_delay(policy, 2, timedelta(0), 0.5, timedelta(seconds=-5)) == timedelta(seconds=1)
+    assert next_delay(policy, 2, timedelta(0), 0.5, timedelta(seconds=3)) == timedelta(seconds=4)
+
+
+def test_a_wait_that_ends_with_the_time_limit_comes_too_late() -> None:
+    policy = RetryPolicy(time_limit=timedelta(seconds=10))
+
+    assert next_delay(policy, 1, timedelta(seconds=9), 0.0, timedelta(seconds=1)) is None
+    assert next_delay(policy, 1, timedelta(seconds=9), 0.0, timedelta(seconds=0.9)) == timedelta(seconds=0.9)
+
+
+@pytest.mark.parametrize("limit", [timedelta(0), timedelta(seconds=-1)])
+def test_no_time_at_all_is_refused(limit: timedelta) -> None:
+    with pytest.raises(ValueError, match="time_limit"):
+        RetryPolicy(time_limit=limit)
+
+
+def test_a_date_without_a_zone_is_in_utc_and_another_zone_is_heeded() -> None:
+    assert parse_retry_after("Mon, 02 Mar 2026 14:30:20", NOW) == timedelta(seconds=20)
+    assert parse_retry_after("Mon, 02 Mar 2026 16:30:20 +0200", NOW) == timedelta(seconds=20)
+
+
+def test_a_question_is_repeated_after_an_unknown_end_within_the_limits_of_questions() -> None:
+    policy = policy_for("TIMEOUT_READ", Operation.QUERY)
+
+    assert (policy.max_attempts, policy.time_limit) == (4, timedelta(seconds=15))
+    assert policy_for("TIMEOUT_READ", Operation.SUBMIT) == NO_RETRY
+    assert policy_for("NETWORK_CONNECT_REFUSED", Operation.SUBMIT).time_limit == timedelta(seconds=30)
+    assert policy_for("RATE_LIMIT_EXCEEDED", Operation.QUERY).delay_max == timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("per_second", [0.0, -1.0])
+def test_a_pacer_without_a_pace_is_refused(per_second: float) -> None:
+    with pytest.raises(ValueError, match="per_second"):
+        Pacer(per_second)
+
+
+def test_a_pacer_gives_one_slot_after_the_other_and_then_looks_again_within_the_spread() -> None:
+    pacer = Pacer(2.0, spread_max=timedelta(seconds=2))
+    cooldown = timedelta(seconds=10)
+
+    waits = [pacer.delay(100.0, cooldown, 0.5).total_seconds() for _ in range(7)]
+
+    assert waits == [10.25, 10.75, 11.25, 11.75, 11.0, 11.0, 11.0], "after four slots: half of the spread, by the draw"
+    assert pacer.delay(101.0, timedelta(seconds=9), 0.5) == timedelta(seconds=10), "the same queue a second later"
+
+
+@given(st.floats(2, 8), DRAWS)
+def test_of_what_lies_beyond_the_spread_each_comes_at_its_share_of_it(spread: float, draw: float) -> None:
+    longest = timedelta(seconds=spread)
+
+    assert abs(pace_delay(timedelta(0), 1000, 1.0, draw, longest) - draw * longest) <= timedelta(microseconds=1)
+
+
+def test_the_last_slot_that_fits_is_kept() -> None:
+    assert pace_delay(timedelta(0), 4, 2.0, 0.0, timedelta(seconds=2)) == timedelta(seconds=2)
