@@ -11,5 +11,5 @@ help:
 $(COMMANDS):
 	@$(PYTHON) bootstrap.py $@ $(ARGS)
 
-bench-%:
+bench-% probe-%:
 	@$(PYTHON) bootstrap.py $@ $(ARGS)

@@ -12,6 +12,7 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
   lock         resolve the lock files again from pyproject.toml
   setup        make .venv ready for the commands above and stop there
   bench-NAME   run benchmarks/bench_NAME.py (dashes become underscores)
+  probe-NAME   run benchmarks/probe_NAME.py, which fails when an aim is missed
   mutate       change the core in small places and show which changes its tests do not notice
 """
 
@@ -61,8 +62,8 @@ def main(arguments: list[str]) -> int:
 
 
 def run(command: str, rest: list[str]) -> int:
-    if command.startswith("bench-"):
-        module = "benchmarks." + command.replace("-", "_").removeprefix("bench_")
+    if command.startswith(("bench-", "probe-")):
+        module = "benchmarks." + command.replace("-", "_")
         if not (ROOT / (module.replace(".", "/") + ".py")).exists():
             raise SetupError(f"there is no benchmark called {command!r}")
         ensure_environment("dev.lock")

@@ -1,0 +1,181 @@
+"""The six probes. Each returns figures by name; times are in ms unless a name says otherwise."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from benchmarks.breaker_probes.subjects import Limits
+from benchmarks.breaker_probes.workers import LateError, Server, Worker, burn
+from benchmarks.measure import percentile
+
+PERMITS = 3
+LEASE_SECONDS = 2.0
+PATIENCE_SECONDS = 12.0
+_COOLDOWN_SECONDS = 1.0
+_SPIN_SECONDS = 5.0
+_NEVER = None
+
+
+@contextlib.contextmanager
+def workers(subject: str, url: str, count: int) -> Iterator[list[Worker]]:
+    """Start workers that know no breaker yet; they are killed at the end."""
+    started = [Worker(subject, url) for _ in range(count)]
+    try:
+        yield started
+    finally:
+        for worker in started:
+            worker.kill()
+
+
+def spread(subject: str, trials: int) -> dict[str, Any]:
+    """From the failure that trips it in one process to the first refusal in another, which calls without pause."""
+    return _spread(subject, trials, busy=0)
+
+
+def spread_busy(subject: str, trials: int) -> dict[str, Any]:
+    """The same while as many other programs as there are cores use all they can get."""
+    return _spread(subject, trials, busy=os.cpu_count() or 1)
+
+
+def _spread(subject: str, trials: int, busy: int) -> dict[str, Any]:
+    waits = []
+    burners = burn(busy)
+    try:
+        with Server() as server, workers(subject, server.url, 2) as (one, other):
+            for trial in range(trials):
+                key = f"spread{trial}"
+                for worker in (one, other):
+                    worker.do("make", key, Limits())
+                    worker.do("once", key)
+                other.begin("spin", key, _SPIN_SECONDS + 1.0)
+                time.sleep(0.03)
+                failed_at, _, _ = one.do("trip", key)
+                refused_at, _ = other.result()
+                waits.append(max(0.0, refused_at - failed_at) * 1000)
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.join()
+    return {
+        "trials": trials,
+        "p50": percentile(waits, 0.5),
+        "p99": percentile(waits, 0.99),
+        "max": max(waits),
+        "never": sum(wait >= _SPIN_SECONDS * 1000 for wait in waits),
+    }
+
+
+def cold(subject: str, trials: int) -> dict[str, Any]:
+    """Eight fresh processes meet an open breaker: how many of their first calls get through."""
+    through = []
+    with Server() as server:
+        for trial in range(trials):
+            key = f"cold{trial}"
+            with workers(subject, server.url, 9) as (first, *others):
+                first.do("make", key, Limits())
+                first.do("trip", key)
+                for worker in others:
+                    worker.do("make", key, Limits())
+                for worker in others:
+                    worker.begin("once", key)
+                through.append(sum(worker.result()[0] for worker in others))
+    return {"trials": trials, "through": max(through)}
+
+
+def probes(subject: str, trials: int) -> dict[str, Any]:
+    """Eight warm processes rush into half-open at once: how many are inside at the same time."""
+    inside = []
+    limits = Limits(cooldown=_COOLDOWN_SECONDS, permits=PERMITS, lease=15.0)
+    with Server() as server, workers(subject, server.url, 8) as all_of_them:
+        for trial in range(trials):
+            key = f"probes{trial}"
+            for worker in all_of_them:
+                worker.do("make", key, limits)
+                worker.do("once", key)
+            failed_at, _, _ = all_of_them[0].do("trip", key)
+            for worker in all_of_them[1:]:
+                worker.do("once", key)
+            begin = failed_at + _COOLDOWN_SECONDS + 0.05
+            for worker in all_of_them:
+                worker.begin("probe", key, begin, begin + 1.0, 1.5)
+            inside.append(sum(worker.result() for worker in all_of_them))
+    return {"trials": trials, "inside": max(inside), "least": min(inside)}
+
+
+def killed(subject: str, trials: int) -> dict[str, Any]:
+    """The only prober is killed with SIGKILL: seconds until another process may probe."""
+    limits = Limits(cooldown=_COOLDOWN_SECONDS, permits=1, lease=LEASE_SECONDS)
+    waits: list[float | None] = []
+    with Server() as server:
+        for trial in range(trials):
+            key = f"killed{trial}"
+            with workers(subject, server.url, 2) as (prober, other):
+                for worker in (prober, other):
+                    worker.do("make", key, limits)
+                    worker.do("once", key)
+                other.do("trip", key)
+                prober.begin("stay_for_ever", key)
+                prober.result(PATIENCE_SECONDS)
+                prober.kill()
+                died_at = time.monotonic()
+                entered_at = other.do("enter_and_stay", key, PATIENCE_SECONDS)
+                waits.append(entered_at - died_at if entered_at else _NEVER)
+    found = [wait for wait in waits if wait is not None]
+    return {"trials": trials, "seconds": max(found) if len(found) == len(waits) else None}
+
+
+def frozen(subject: str, trials: int) -> dict[str, Any]:
+    """Redis is stopped with SIGSTOP: how long one healthy call takes, and the ten failing ones after it."""
+    healthy, failing = [], []
+    for trial in range(trials):
+        with Server() as server, workers(subject, server.url, 1) as (worker,):
+            key = f"frozen{trial}"
+            worker.do("make", key, Limits())
+            worker.do("once", key)
+            time.sleep(0.2)
+            server.freeze()
+            try:
+                healthy.append(worker.do("once", key, patience_seconds=PATIENCE_SECONDS)[1])
+                failing.append(worker.do("trip", key, 10, patience_seconds=PATIENCE_SECONDS)[2] * 10)
+            except LateError:
+                (healthy if len(healthy) <= len(failing) else failing).append(PATIENCE_SECONDS)
+            finally:
+                server.thaw()
+    return {
+        "trials": trials,
+        "healthy": max(healthy) * 1000,
+        "failing": max(failing) * 1000 if failing else None,
+        "patience": PATIENCE_SECONDS * 1000,
+    }
+
+
+def dead(subject: str, trials: int) -> dict[str, Any]:
+    """Redis is dead: how many of ten failing calls reach the broker."""
+    reached, waits = [], []
+    for trial in range(trials):
+        with Server() as server, workers(subject, server.url, 1) as (worker,):
+            key = f"dead{trial}"
+            worker.do("make", key, Limits())
+            worker.do("once", key)
+            server.kill()
+            time.sleep(0.3)
+            try:
+                _, count, seconds = worker.do("trip", key, 10, patience_seconds=150.0)
+            except LateError:
+                count, seconds = 10, 15.0
+            reached.append(count)
+            waits.append(seconds * 1000)
+    return {"trials": trials, "reached": max(reached), "per_call": max(waits)}
+
+
+PROBES: dict[str, Callable[[str, int], dict[str, Any]]] = {
+    "spread": spread,
+    "spread_busy": spread_busy,
+    "cold": cold,
+    "probes": probes,
+    "killed": killed,
+    "frozen": frozen,
+    "dead": dead,
+}
