@@ -49,6 +49,17 @@ def market_buy(symbol: str, account: str = "sim-a") -> Callable[[random.Random],
     return lambda chance: dict(order)
 
 
+def routed_buy(*route: str) -> Callable[[random.Random], Order]:
+    """Return a drawer of market orders that any account of a route may take, the first one rather than the others."""
+    draw = market_buy("MSFT")
+
+    def routed(chance: random.Random) -> Order:
+        order = {name: value for name, value in draw(chance).items() if name != "account"}
+        return {**order, "route": list(route)}
+
+    return routed
+
+
 async def send_orders(
     client: ApiClient,
     *,

@@ -1,14 +1,15 @@
 """Brokers that lose replies, lose requests, refuse, limit, and go away."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import pytest
 
 from brokers.simulator.ledger import LEDGER_NAME
+from tests.acceptance.load import routed_buy
 from tests.acceptance.stack import BROKERS, Stack
 from tests.acceptance.strikes import down, fault, kill, moments
-from tests.acceptance.trial import Strike, draws, run_trial
+from tests.acceptance.trial import Strike, draws, longest_wait, run_trial
 
 _AWAY_SECONDS = 10.0
 _WAIT_NAMED_SECONDS = 1
@@ -39,6 +40,18 @@ def test_a_broker_is_down_for_ten_seconds(stack: Stack) -> None:
     (share,) = moments(draws("broker down"), 1)
     strike = Strike(share, "broker A is down for 10 s", down(stack, "simbroker-a", _AWAY_SECONDS))
     run_trial(stack, "broker down 10 s", [strike]).require_clean()
+
+
+def test_orders_with_a_route_do_not_wait_for_a_broker_that_is_down(stack: Stack) -> None:
+    """All that A does not take is done at B while A is away; what A may have stays with A."""
+    strike = Strike(0.3, "broker A is down for 20 s", down(stack, "simbroker-a", 2 * _AWAY_SECONDS))
+    trial = run_trial(stack, "route around a broker that is down", [strike], draw=routed_buy("sim-a", "sim-b"))
+    trial.require_clean()
+    by_account = Counter(order["account"] for order in trial.orders)
+    assert by_account["sim-a"] > 0, "the first account is preferred while it can"
+    assert by_account["sim-b"] > len(trial.orders) / 3
+    moved = [order for order in trial.orders if order["account"] == "sim-b"]
+    assert longest_wait(moved) < _AWAY_SECONDS
 
 
 def test_a_broker_is_killed_and_comes_back(stack: Stack) -> None:
