@@ -12,6 +12,7 @@ from brokers.adapters import registry
 from brokers.models import Account, Broker
 from brokers.services import sessions
 from brokers.services.accounts import forget_accounts
+from brokers.services.halts import forget_halts
 from reliability.services.background import background
 from reliability.services.circuits import link
 from reliability.services.circuits.registry import get_runtime
@@ -70,6 +71,14 @@ def deed(monkeypatch: pytest.MonkeyPatch) -> Deed:
     kind = Deed()
     monkeypatch.setitem(kinds._KINDS, kind.name, kind)
     return kind
+
+
+@pytest.fixture(autouse=True)
+def fresh_halts() -> Iterator[None]:
+    """No test is stopped by the kill switch of an earlier one."""
+    forget_halts()
+    yield
+    forget_halts()
 
 
 @pytest.fixture

@@ -1,14 +1,20 @@
 from brokers.models.accounts import Account, Broker, Instrument, StreamSession
+from brokers.models.baskets import Basket, BasketLeg
 from brokers.models.history import HistoryAnchor, SealCursor, SealedRow
+from brokers.models.kill_switch import KillSwitch, KillSwitchEvent
 from brokers.models.orders import Fill, Order, OrderEvent
 from brokers.models.positions import Position, PositionEvent
 
 __all__ = [
     "Account",
+    "Basket",
+    "BasketLeg",
     "Broker",
     "Fill",
     "HistoryAnchor",
     "Instrument",
+    "KillSwitch",
+    "KillSwitchEvent",
     "Order",
     "OrderEvent",
     "Position",

@@ -3,6 +3,7 @@
 from brokers.services.cancellation import CancelOrderJob
 from brokers.services.history.seal_job import SealHistoryJob
 from brokers.services.instruments import RefreshInstrumentsJob
+from brokers.services.kill_switch_job import StopOrdersJob
 from brokers.services.submit_job import SubmitOrderJob
 from brokers.services.synchronization import SyncAccountJob, SyncAllJob
 from reliability.services.jobs.kinds import register
@@ -16,5 +17,6 @@ def register_job_kinds() -> None:
         SyncAllJob(),
         RefreshInstrumentsJob(),
         SealHistoryJob(),
+        StopOrdersJob(),
     ):
         register(kind)

@@ -4,8 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from brokers.core.halts import Halt, find_halt
 from brokers.core.routing import Availability, choose_account
-from brokers.services.accounts import list_profiles
+from brokers.selectors.kill_switch import list_halts
+from brokers.services.accounts import get_profile, list_profiles
 from brokers.services.guards import BrokerGuard, CallClass, get_guard
 from reliability.core.jobs import JobError, Wait
 
@@ -21,6 +23,7 @@ class OrderGate:
     seen: dict[int, Availability]
     guards: dict[int, BrokerGuard]
     taken: dict[int, int] = field(default_factory=dict)
+    _halts: list[Halt] | None = None
 
     @classmethod
     def look(cls) -> "OrderGate":
@@ -33,12 +36,26 @@ class OrderGate:
         """Return the accounts that cannot take ``wanted`` orders at once."""
         return [account for account, one in self.seen.items() if one.wait_seconds > 0 or one.room < wanted]
 
+    def halt_of(self, account: int) -> Halt | None:
+        """Return the kill switch that stops an account.
+
+        The switches are read once, at the first question: after the orders it is asked for
+        were locked, so that an order accepted after a switch was committed never passes.
+        """
+        if self._halts is None:
+            self._halts = list_halts()
+        if not self._halts:
+            return None
+        profile = get_profile(account)
+        return find_halt(self._halts, account=profile.name, broker=profile.broker)
+
     def take(self, route: Sequence[int], *, is_retry: bool) -> int | None:
         """Return the account that takes one more order, or None.
 
         What it takes is counted, and a retry is paid for from the budget of its broker.
         """
-        account = choose_account(route, self._left(), SETTLE_SECONDS)
+        going = [one for one in route if self.halt_of(one) is None]
+        account = choose_account(going, self._left(), SETTLE_SECONDS)
         if account is None or (is_retry and not self.guards[account].may_retry()):
             return None
         self.taken[account] = self.taken.get(account, 0) + 1
@@ -47,7 +64,8 @@ class OrderGate:
     def wait(self, route: Sequence[int], error: JobError) -> Wait:
         """Return the wait of an order that no account takes now: each gets a moment of its own."""
         left = self._left()
-        account = min(route, key=lambda one: left[one].wait_seconds)
+        going = [one for one in route if self.halt_of(one) is None] or route
+        account = min(going, key=lambda one: left[one].wait_seconds)
         guard = self.guards[account]
         return Wait(guard.pace(left[account].wait_seconds), error, guard.circuit)
 

@@ -18,14 +18,15 @@ from uuid import UUID
 
 from brokers.core.orders import OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.reports import OrderReport, ReportedStatus
+from brokers.selectors.kill_switch import HALTED_ACCOUNTS
 from reliability.services.prepared import fetch_prepared
 
-_MARK_SENDING = """
+_MARK_SENDING = f"""
 WITH chosen AS MATERIALIZED (
     SELECT o.id, job.evidence FROM brokers_order o
     JOIN json_to_recordset(%s::json) AS job (id uuid, evidence jsonb) ON job.id = o.id
     WHERE o.state = 'accepted' AND o.submit_before > clock_timestamp() AND o.cancel_requested_at IS NULL
-      AND o.account_id <> ALL(%s::bigint[])
+      AND o.account_id <> ALL(%s::bigint[]) AND o.account_id <> ALL({HALTED_ACCOUNTS})
     ORDER BY o.id FOR UPDATE OF o
 ), sent AS (
     UPDATE brokers_order o
@@ -41,7 +42,7 @@ WITH chosen AS MATERIALIZED (
 SELECT id, account_id, client_order_id, correlation_id, symbol, side, order_type, time_in_force, quantity, notional,
        limit_price, stop_price, extended_hours
 FROM sent
-"""
+"""  # noqa: S608  # a constant of our own
 
 _RECORD_ACKNOWLEDGED = """
 WITH chosen AS MATERIALIZED (

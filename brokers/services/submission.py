@@ -15,7 +15,9 @@ from brokers.core.client_order_id import derive_client_order_id
 from brokers.core.identifiers import uuid7
 from brokers.core.order_requests import OrderInvalidError, OrderRequest, is_usable_idempotency_key, parse_order_request
 from brokers.core.orders import OrderTerms
+from brokers.selectors.kill_switch import HALTED_ACCOUNTS
 from brokers.services.accounts import AccountProfile, check_symbol, choose_accounts
+from brokers.services.halts import halted_error, leave_out_halted, read_halt
 from reliability.core.correlation import current_correlation_id
 from reliability.core.errors import ReliabilityError
 from reliability.services.jobs.enqueue import jobs_insert, jobs_inserted
@@ -25,6 +27,7 @@ SUBMIT_KIND = "orders.submit"
 
 # The order, its first event with all that is needed to build the row again, and the job that sends
 # it: one statement, so that an order costs one round trip and is durable as a whole or not at all.
+# Accounts that a kill switch stops take none, as of this statement's snapshot.
 _INSERT = """
 WITH accepted AS (
     INSERT INTO brokers_order (id, owner_id, account_id, idempotency_key, request_hash, client_order_id, correlation_id,
@@ -40,6 +43,7 @@ WITH accepted AS (
                  side text, order_type text, time_in_force text, quantity numeric, notional numeric,
                  limit_price numeric, stop_price numeric, extended_hours boolean, route bigint[],
                  when_unavailable text)
+    WHERE account_id <> ALL({halted})
     ON CONFLICT (owner_id, idempotency_key) DO NOTHING
     RETURNING id, owner_id, account_id, idempotency_key, request_hash, client_order_id, correlation_id, symbol, side,
         order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours, accepted_at,
@@ -158,7 +162,7 @@ def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | _Refused 
     except OrderInvalidError as error:
         return ReliabilityError("VALIDATION_INVALID_ORDER", details=dict(error.problems))
     try:
-        profiles = choose_accounts(request.route)
+        profiles = leave_out_halted(choose_accounts(request.route))
         for profile in profiles:
             check_symbol(profile, request.terms.symbol)
     except ReliabilityError as error:
@@ -177,7 +181,9 @@ def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict
         "submit_within": get_conf().submit_within,
         "orders": json.dumps([_row(candidate) for candidate in candidates]),
     }
-    rows = fetch_prepared(_INSERT.format(jobs_insert=jobs_insert(SUBMIT_KIND, "accepted")), parameters)
+    rows = fetch_prepared(
+        _INSERT.format(halted=HALTED_ACCOUNTS, jobs_insert=jobs_insert(SUBMIT_KIND, "accepted")), parameters
+    )
     inserted = {row[0]: (row[1], row[2]) for row in rows}
     jobs_inserted(SUBMIT_KIND)
     known = {
@@ -242,6 +248,8 @@ def _answer(
         return item
     if isinstance(item, _Refused) and item.key not in known:
         return item.error
+    if item.key not in known:
+        return halted_error(read_halt(candidates[item.key].profile))
     found = known[item.key]
     if found.request_hash != item.request.request_hash:
         return ReliabilityError("VALIDATION_IDEMPOTENCY_CONFLICT", details={"order_id": str(found.id)})

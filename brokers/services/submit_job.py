@@ -19,6 +19,8 @@ from brokers.core.reports import OrderReport
 from brokers.core.routing import WhenUnavailable
 from brokers.services.accounts import AccountProfile, get_profile
 from brokers.services.guards import CallClass, refused_here, waiting
+from brokers.services.halts import halt_text
+from brokers.services.kill_switch import cancel_unsent
 from brokers.services.order_batch import OrderBatch, OrderRow
 from brokers.services.order_gate import OrderGate
 from brokers.services.order_statements import (
@@ -142,6 +144,10 @@ class SubmitOrderJob(JobKind):
             if row.cancel_requested_at is not None:
                 batch.move(row, OrderState.CANCELED, "canceled_before_sending", "worker")
                 return Done()
+            halt = gate.halt_of(row.account_id)
+            if halt is not None:
+                cancel_unsent(batch, row, halt)
+                return Done()
             if _is_overdue(batch, row, job):
                 return Dead(JobError("SYSTEM_DEADLINE_PASSED", "It could not be sent in time, and never was."))
             return self._prepare_accepted(batch, row, job, gate)
@@ -175,6 +181,10 @@ class SubmitOrderJob(JobKind):
         self, batch: OrderBatch, row: OrderRow, profile: AccountProfile, job: ClaimedJob, gate: OrderGate
     ) -> Prepared:
         """The broker provably never got it: it is sent again if it is still wanted, in time, and safe to."""
+        halt = gate.halt_of(row.account_id)
+        if halt is not None:
+            self._end_absent(batch, row, f"The broker never got it. {halt_text(halt)}", "worker", "")
+            return Done()
         if row.cancel_requested_at is not None:
             self._end_absent(batch, row, "It was canceled, and the broker never got it.", "worker", "")
             return Done()

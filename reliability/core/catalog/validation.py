@@ -71,6 +71,12 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         fallback="Another account, if the order's route allows it.",
     ),
     ErrorDefinition(
+        "VALIDATION_TRADING_HALTED", Cat.VALIDATION, Sev.HIGH, Do.MANUAL,
+        "A kill switch stops trading here.", "Read in the details who stopped it, when and why.", http_status=409,
+        manual_steps="Settle what the reason names. Two persons release the switch: one asks for it, another confirms.",
+        fallback="Another account that no kill switch stops, if the order's route allows it.",
+    ),
+    ErrorDefinition(
         "VALIDATION_ORDER_FINAL", Cat.VALIDATION, Sev.LOW, Do.IGNORE,
         "The order is final; nothing can be changed.", "Read the order for its outcome.", http_status=409,
     ),

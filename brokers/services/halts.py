@@ -1,0 +1,86 @@
+"""Whether trading is stopped, asked on hot paths: read at most four times a second, and never believed alone.
+
+What is kept here answers callers early and with the reason. The statements that accept and
+send orders look by themselves, each in its own snapshot.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+
+from brokers.core.halts import Halt, find_halt
+from brokers.selectors.kill_switch import list_halts
+from brokers.services.accounts import AccountProfile
+from reliability.core.errors import ReliabilityError
+
+FRESH_SECONDS = 0.25
+
+
+class _Board:
+    """The kill switches in force, as this process last read them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read_at = float("-inf")
+        self._halts: list[Halt] = []
+
+    def halts(self) -> list[Halt]:
+        if time.monotonic() - self._read_at > FRESH_SECONDS:
+            asked_at = time.monotonic()
+            halts = list_halts()
+            with self._lock:
+                if asked_at > self._read_at:
+                    self._halts, self._read_at = halts, asked_at
+        return self._halts
+
+    def forget(self) -> None:
+        with self._lock:
+            self._read_at = float("-inf")
+
+
+_board = _Board()
+
+
+def forget_halts() -> None:
+    """Read again at the next question: after a kill switch was engaged or released here."""
+    _board.forget()
+
+
+def current_halt(profile: AccountProfile) -> Halt | None:
+    """Return the kill switch that stops an account, as of at most 250 ms ago."""
+    return find_halt(_board.halts(), account=profile.name, broker=profile.broker)
+
+
+def read_halt(profile: AccountProfile) -> Halt | None:
+    """Return the kill switch that stops an account now, read from the table."""
+    return find_halt(list_halts(), account=profile.name, broker=profile.broker)
+
+
+def leave_out_halted(profiles: Sequence[AccountProfile]) -> list[AccountProfile]:
+    """Return those accounts of a route that no kill switch stops; raises ``ReliabilityError`` when all are stopped."""
+    halts = _board.halts()
+    if not halts:
+        return list(profiles)
+    going = [one for one in profiles if find_halt(halts, account=one.name, broker=one.broker) is None]
+    if not going:
+        halt = find_halt(halts, account=profiles[0].name, broker=profiles[0].broker)
+        raise halted_error(halt)
+    return going
+
+
+def halted_error(halt: Halt | None) -> ReliabilityError:
+    """Return the refusal that names who stopped trading, when and why; None: it was released this very moment."""
+    if halt is None:
+        return ReliabilityError("VALIDATION_TRADING_HALTED", "Trading was stopped until this moment: send it again.")
+    details = {
+        "scope": str(halt.scope),
+        "reason": halt.reason,
+        "engaged_by": halt.engaged_by,
+        "engaged_at": halt.engaged_at.isoformat(),
+    }
+    return ReliabilityError("VALIDATION_TRADING_HALTED", halt_text(halt), details=details)
+
+
+def halt_text(halt: Halt) -> str:
+    """Return one sentence on a kill switch in force."""
+    return f"The kill switch {halt.scope} was engaged by {halt.engaged_by}: {halt.reason}"

@@ -1,0 +1,242 @@
+"""The kill switch: stops trading at once for an account, a broker or everything; two persons let it go on.
+
+From the commit of an engagement on no process accepts an order in its scope, and none that is
+accepted later is sent: accepting and sending look at the switches inside their own statements.
+Orders that were accepted before are canceled, by this process at once and by a durable job
+that goes on looking for as long as the switch is in force.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+
+from brokers.core.halts import Halt, Scope, ScopeKind, parse_scope
+from brokers.core.orders import OrderState
+from brokers.models import Account, Broker, KillSwitch, KillSwitchEvent, OrderEvent
+from brokers.selectors.kill_switch import STOPPED_BY, open_orders
+from brokers.services.cancellation import CANCEL_KIND
+from brokers.services.halts import forget_halts, halt_text
+from brokers.services.order_batch import OrderBatch, OrderRow
+from reliability.core.errors import ReliabilityError
+from reliability.core.text import storable
+from reliability.services.audit import record_audit
+from reliability.services.jobs.enqueue import NewJob, enqueue_job, enqueue_jobs
+
+STOP_KIND = "orders.stop"
+PRIORITY = 1
+CHUNK = 500
+RELEASE_REQUEST_LASTS = timedelta(hours=1)
+RELEASE_PERMISSION = "brokers.release_kill_switch"
+LONGEST_REASON = 500
+_CHUNKS_AT_ONCE = 10
+_ASK_AGAIN = timedelta(seconds=30)
+
+
+def engage(scope: str, *, reason: str, actor: str) -> KillSwitch:
+    """Stop trading in ``scope``: ``global``, ``broker:NAME`` or ``account:NAME``.
+
+    In force when this returns; open orders are then being canceled. Engaging a switch that is
+    in force keeps it, records that it was wanted again, and voids a pending request for its release.
+
+    Raises:
+        ReliabilityError: the scope names nothing there is, or there is no reason.
+    """
+    target, reason = _target(scope), _checked_reason(reason)
+    with transaction.atomic():
+        switch = _engage(target, reason, actor)
+        key = f"kill-switch:{switch.pk}"
+        enqueue_job(STOP_KIND, NewJob(payload={"switch": switch.pk}, unique_key=key), priority=PRIORITY)
+    forget_halts()
+    for _ in range(_CHUNKS_AT_ONCE):
+        if stop_orders(switch.pk) < CHUNK:
+            break
+    switch.refresh_from_db()
+    return switch
+
+
+def stop_orders(switch_id: int) -> int:
+    """Cancel up to 500 orders in the scope of a switch that nobody canceled yet; returns how many.
+
+    What was not sent is canceled at once. For the rest a cancel is asked for, durably: it waits
+    for its circuit, and for an unknown order to be found. A cancel that the broker refused is asked
+    for again half a minute later.
+    """
+    with transaction.atomic():
+        switch = KillSwitch.objects.select_for_update(of=("self",)).select_related("account").get(pk=switch_id)
+        if switch.released_at is not None:
+            return 0
+        batch = OrderBatch.lock(_orders_to_stop(switch))
+        known = set(
+            OrderEvent.objects.filter(
+                order__in=list(batch.rows), source=STOPPED_BY, recorded_at__gte=switch.engaged_at
+            ).values_list("order_id", flat=True)
+        )
+        halt = Halt(switch.pk, switch.scope, switch.reason, switch.engaged_by, switch.engaged_at)
+        stopped = [row for row in batch.rows.values() if _stop(batch, row, halt)]
+        batch.save()
+        cancels = [
+            NewJob(subject=row.id, unique_key=f"cancel:{row.id}", correlation_id=row.correlation_id)
+            for row in stopped
+            if row.state != OrderState.CANCELED
+        ]
+        enqueue_jobs(CANCEL_KIND, cancels, priority=PRIORITY)
+        fresh = sum(row.id not in known for row in stopped)
+        KillSwitch.objects.filter(pk=switch.pk).update(orders_stopped=F("orders_stopped") + fresh)
+        return len(stopped)
+
+
+def cancel_unsent(batch: OrderBatch, row: OrderRow, halt: Halt) -> None:
+    """Cancel an accepted order that no broker has, because a kill switch stops its account."""
+    row.error_code, row.error_message = "VALIDATION_TRADING_HALTED", halt_text(halt)[:500]
+    evidence = {"scope": str(halt.scope), "reason": halt.reason, "switch": halt.id}
+    batch.move(row, OrderState.CANCELED, "canceled_before_sending", STOPPED_BY, actor=halt.engaged_by, **evidence)
+
+
+def request_release(switch_id: int, *, by: str, reason: str) -> KillSwitch:
+    """Ask for a switch to be released; another person confirms it within the hour.
+
+    Args:
+        switch_id: The switch.
+        by: The username of an active person who may release kill switches.
+        reason: Why trading can go on.
+
+    Raises:
+        ReliabilityError: no such switch in force, no such person, or no reason.
+    """
+    reason = _checked_reason(reason)
+    with transaction.atomic():
+        person = _require_person(by)
+        switch = _lock_in_force(switch_id)
+        switch.release_wanted_by, switch.release_wanted_at = person, timezone.now()
+        switch.release_reason = reason
+        switch.save(update_fields=["release_wanted_by", "release_wanted_at", "release_reason"])
+        _record(switch, "release_wanted", person, reason)
+    return switch
+
+
+def confirm_release(switch_id: int, *, by: str) -> KillSwitch:
+    """Release a switch that another person asked to release; new orders are accepted from the commit on.
+
+    Raises:
+        ReliabilityError: no such switch in force, nobody asked within the hour, or it was the same person.
+    """
+    with transaction.atomic():
+        person = _require_person(by)
+        switch = _lock_in_force(switch_id)
+        now = timezone.now()
+        if switch.release_wanted_at is None or switch.release_wanted_at < now - RELEASE_REQUEST_LASTS:
+            raise ReliabilityError("VALIDATION_WRONG_STATE", "Nobody asked for its release within the last hour.")
+        if switch.release_wanted_by.casefold() == person.casefold():
+            raise ReliabilityError("AUTH_PERMISSION_DENIED", f"{person} asked for it: another person confirms it.")
+        _require_person(switch.release_wanted_by)
+        switch.released_by, switch.released_at = person, now
+        switch.save(update_fields=["released_by", "released_at"])
+        _record(switch, "released", person, switch.release_reason, wanted_by=switch.release_wanted_by)
+    forget_halts()
+    return switch
+
+
+# -- inside ---------------------------------------------------------------------------------
+
+
+def _target(text: str) -> dict[str, Any]:
+    try:
+        scope = parse_scope(text)
+    except ValueError as error:
+        raise ReliabilityError("VALIDATION_INVALID_REQUEST", details={"scope": [str(error)]}) from None
+    found: Any = True
+    if scope.kind is ScopeKind.ACCOUNT:
+        found = Account.objects.filter(name=scope.name).first()
+    elif scope.kind is ScopeKind.BROKER:
+        found = Broker.objects.filter(name=scope.name).first()
+    if found is None:
+        raise ReliabilityError("VALIDATION_INVALID_REQUEST", details={"scope": [f"there is no {_words(scope)}"]})
+    return {
+        "account": found if scope.kind is ScopeKind.ACCOUNT else None,
+        "broker": found if scope.kind is ScopeKind.BROKER else None,
+    }
+
+
+def _words(scope: Scope) -> str:
+    return f"{scope.kind.value} called {scope.name}"
+
+
+def _checked_reason(reason: object) -> str:
+    text = str(storable(reason)).strip() if isinstance(reason, str) else ""
+    if not text:
+        raise ReliabilityError(
+            "VALIDATION_INVALID_REQUEST", "Give a reason: it is kept with the change.", {"reason": ["required"]}
+        )
+    return text[:LONGEST_REASON]
+
+
+def _engage(target: dict[str, Any], reason: str, actor: str) -> KillSwitch:
+    try:
+        with transaction.atomic():
+            switch = KillSwitch.objects.create(**target, reason=reason, engaged_by=actor)
+    except IntegrityError:
+        present = KillSwitch.objects.select_for_update(of=("self",)).select_related("account")
+        found = present.filter(**target, released_at=None).first()
+        if found is None:
+            raise  # it was released in this very moment
+        found.release_wanted_by, found.release_wanted_at, found.release_reason = "", None, ""
+        found.save(update_fields=["release_wanted_by", "release_wanted_at", "release_reason"])
+        _record(found, "engaged_again", actor, reason)
+        return found
+    switch.refresh_from_db()
+    _record(switch, "engaged", actor, reason)
+    return switch
+
+
+def _record(switch: KillSwitch, kind: str, actor: str, reason: str, **evidence: Any) -> None:
+    KillSwitchEvent.objects.create(kill_switch=switch, kind=kind, actor=actor, reason=reason, evidence=evidence)
+    after = {"switch": switch.pk, **evidence}
+    record_audit(actor, f"kill_switch_{kind}", f"kill_switch:{switch.scope}", after=after, reason=reason)
+
+
+def _lock_in_force(switch_id: int) -> KillSwitch:
+    rows = KillSwitch.objects.select_for_update(of=("self",)).select_related("account")
+    switch = rows.filter(pk=switch_id).first()
+    if switch is None:
+        raise ReliabilityError("VALIDATION_NOT_FOUND", "There is no such kill switch.")
+    if switch.released_at is not None:
+        raise ReliabilityError("VALIDATION_WRONG_STATE", f"{switch.released_by} released it already.")
+    return switch
+
+
+def _require_person(username: str) -> str:
+    """Return the name of an active user who may release kill switches."""
+    person = get_user_model().objects.filter(username=username).first() if "\0" not in username else None
+    if person is None or not person.is_active or not person.has_perm(RELEASE_PERMISSION):
+        text = f"{username} is no active person who may release kill switches."
+        raise ReliabilityError("AUTH_PERMISSION_DENIED", text)
+    return person.get_username()
+
+
+def _orders_to_stop(switch: KillSwitch) -> Sequence[UUID]:
+    refused_lately = OrderEvent.objects.filter(
+        order=OuterRef("pk"), kind="cancel_refused", recorded_at__gt=timezone.now() - _ASK_AGAIN
+    )
+    left = open_orders(switch).filter(Q(state=OrderState.ACCEPTED) | Q(cancel_requested_at=None))
+    ids = left.exclude(Exists(refused_lately)).order_by("id").values_list("pk", flat=True)
+    return list(ids[:CHUNK])
+
+
+def _stop(batch: OrderBatch, row: OrderRow, halt: Halt) -> bool:
+    """Cancel one locked order if it still wants canceling; returns whether it did."""
+    if row.finished_at is not None:
+        return False
+    if row.state == OrderState.ACCEPTED:
+        cancel_unsent(batch, row, halt)
+        return True
+    if row.cancel_requested_at is not None:
+        return False
+    row.cancel_requested_at = batch.now
+    batch.note(row, "cancel_requested", STOPPED_BY, actor=halt.engaged_by, reason=halt.reason, switch=halt.id)
+    return True
