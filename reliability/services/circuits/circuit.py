@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Counts = Callable[[Exception], bool]
 _FOREVER = float("inf")
+_NEXT_LOOK_SECONDS = 60.0
 _UNCOUNTED = Permit()
 _PASSING = frozenset({BreakerState.CLOSED, PinnedState.DISABLED, PinnedState.METRICS_ONLY})
 
@@ -64,12 +65,21 @@ class Circuit:
         return self._view[0]
 
     def wait_seconds(self) -> float:
-        """Return how long a call would be refused now, 0 if it may be tried; takes no permit, asks nobody."""
+        """Return how long a call would be refused now, 0 if it may be tried; takes no permit, asks nobody.
+
+        Always finite: what is pinned without an end is worth another look after a minute.
+        """
         if self._ready is not None:
             return 0.0
         if self.version < 0:
             self._runtime.warm()
-        return max(0.0, self._view[1] - monotonic())
+        remaining = max(0.0, self._view[1] - monotonic())
+        return _NEXT_LOOK_SECONDS if remaining == _FOREVER else remaining
+
+    def remaining_seconds(self) -> float | None:
+        """Return until when the state holds at least, as this process knows it; None for ever."""
+        remaining = max(0.0, self._view[1] - monotonic())
+        return None if remaining == _FOREVER else remaining
 
     def admit(self) -> Permit:
         """Return leave for one call. In half-open this asks the store, at most some 50 ms.

@@ -128,14 +128,13 @@ def _status(name: str, found: Answer) -> CircuitStatus:
 
 def _believed(name: str) -> CircuitStatus:
     circuit = get_runtime().get(name)
-    wait = circuit.wait_seconds()
     return CircuitStatus(
         name=name,
         state=circuit.state,
         version=max(0, circuit.version),
         generation=circuit.generation,
         opened_at=None,
-        remaining_seconds=None if wait == float("inf") else wait,
+        remaining_seconds=circuit.remaining_seconds(),
         counts=Counts(),
         probes_in_flight=0,
         probe_successes=0,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 import redis
@@ -101,6 +102,7 @@ def test_a_circuit_can_be_pinned_before_anybody_used_it(name: str) -> None:
     with pytest.raises(CircuitOpenError) as refusal:
         circuits.get_circuit(name).admit()
     assert refusal.value.remaining_seconds is None
+    assert timedelta(seconds=circuits.get_circuit(name).wait_seconds()) == timedelta(minutes=1)
     assert status(name).remaining_seconds is None
 
 
