@@ -7,10 +7,13 @@ class BrokersConfig(AppConfig):
 
     def ready(self) -> None:
         from brokers.adapters.failure_rules import register_failure_rules
+        from brokers.services.baskets.legs import BasketSaga
         from brokers.services.degradation import declare_operations
         from brokers.services.job_kinds import register_job_kinds
         from reliability.services.classification import register
+        from reliability.services.sagas.step_job import register_saga_kind
 
         register_failure_rules(register)
         register_job_kinds()
+        register_saga_kind(BasketSaga())
         declare_operations()

@@ -3,6 +3,7 @@ from reliability.models.circuits import Circuit, CircuitTransition
 from reliability.models.classification import ErrorGuess, ErrorRule
 from reliability.models.jobs import DeadLetter, Job, JobAttempt, Lane
 from reliability.models.processes import Heartbeat
+from reliability.models.sagas import Saga, SagaEvent, SagaStep
 
 __all__ = [
     "AuditEntry",
@@ -15,4 +16,7 @@ __all__ = [
     "Job",
     "JobAttempt",
     "Lane",
+    "Saga",
+    "SagaEvent",
+    "SagaStep",
 ]

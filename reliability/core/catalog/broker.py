@@ -100,4 +100,16 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         manual_steps="Look the order up at the broker by its client order id; then review the guess in admin.",
         escalation="operator",
     ),
+    ErrorDefinition(
+        "BROKER_LEG_NOT_FILLED", Cat.BROKER, Sev.MEDIUM, Do.MANUAL,
+        "An order of a basket ended without being filled.", "Read the leg's order for why; the other legs are taken back.", http_status=409,
+        manual_steps="Read the leg's order for its end; send a new basket if it should still happen.",
+    ),
+    ErrorDefinition(
+        "BROKER_OFFSET_UNDECIDED", Cat.BROKER, Sev.HIGH, Do.MANUAL,
+        "A basket failed, and what one of its legs filled was not offset.",
+        "Decide: let it be offset by a market order, or settle it by hand and close the basket.", http_status=409,
+        manual_steps="Read the basket's legs for what filled. Consent to the offset in admin, or trade it yourself and close the basket with the reason.",
+        escalation="operator",
+    ),
 )  # fmt: skip

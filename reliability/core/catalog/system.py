@@ -258,4 +258,13 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         manual_steps="Read the traceback in the log under the correlation id; then review the guess in admin.",
         escalation="operator",
     ),
+    ErrorDefinition(
+        "SYSTEM_SAGA_CANCELED", Cat.SYSTEM, Sev.LOW, Do.IGNORE,
+        "Somebody gave the saga up; what was done is taken back.", "Read the saga for how far it is.", http_status=409,
+    ),
+    ErrorDefinition(
+        "SYSTEM_STEP_GIVEN_UP", Cat.SYSTEM, Sev.MEDIUM, Do.MANUAL,
+        "A person gave up the job of a saga's step.", "Read the reason in the saga's events.", http_status=409,
+        manual_steps="Read the saga's events for who gave the step up and why; what was done before it is taken back.",
+    ),
 )  # fmt: skip
