@@ -86,6 +86,12 @@ def _fernet_keys(text: str) -> list[str]:
     return keys
 
 
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 10_000:
+        raise ValueError("use a whole number from 1 to 10000")
+    return int(text)
+
+
 def _level(text: str) -> str:
     if text.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise ValueError("use DEBUG, INFO, WARNING or ERROR")
@@ -125,6 +131,12 @@ VARIABLES = (
     ),
     Variable(
         "STANCHION_SETTLE_SECONDS", _positive, "5", "least age of an unknown order before its absence is believed"
+    ),
+    Variable(
+        "STANCHION_CALLING_PROCESSES",
+        _count,
+        "4",
+        "processes that call brokers: they share rate limits and the pace of a recovery, also while Redis is away",
     ),
     Variable(
         "STANCHION_ANCHOR_FILE", str, "", "file that anchors of the history are appended to, outside the database"

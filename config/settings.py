@@ -184,6 +184,7 @@ RELIABILITY: dict[str, Any] = {
     "job_lease": timedelta(seconds=ENV["STANCHION_JOB_LEASE_SECONDS"]),
     "flower_url": ENV["STANCHION_FLOWER_URL"],
     "redis_url": ENV["REDIS_URL"],
+    "calling_processes": ENV["STANCHION_CALLING_PROCESSES"],
 }
 BROKERS: dict[str, Any] = {
     "encryption_keys": tuple(ENV["STANCHION_ENCRYPTION_KEY"]),
