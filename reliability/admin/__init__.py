@@ -1,3 +1,3 @@
-from reliability.admin import circuits, dead_letters, errors, jobs, lanes, processes, tokens
+from reliability.admin import circuits, dead_letters, errors, jobs, lanes, processes, sagas, tokens
 
-__all__ = ["circuits", "dead_letters", "errors", "jobs", "lanes", "processes", "tokens"]
+__all__ = ["circuits", "dead_letters", "errors", "jobs", "lanes", "processes", "sagas", "tokens"]

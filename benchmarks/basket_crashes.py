@@ -1,0 +1,202 @@
+"""Baskets under kill -9: ``make basket-crashes``, or ``python -m benchmarks.basket_crashes --crashes 6``.
+
+On a stack of its own, baskets that fill and baskets that fail are sent while worker processes die at
+random moments. The broker's own ledger is the judge: a basket is whole when every leg filled, or when
+what its legs traded was traded back to nothing. Status 1 when any basket is half, or never ends.
+"""
+
+import argparse
+import asyncio
+import random
+import secrets
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.evidence import machine_line, write_evidence
+from brokers.simulator.ledger import LedgerSummary
+from tests.acceptance.stack import ORDER_WORKERS, Stack, running_stack, wait_until
+
+SYMBOLS = ("AAPL", "MSFT", "NVDA", "KO")
+_UNREACHABLE_PRICE = "0.5"
+_SETTLE_SECONDS = 90.0
+console = Console()
+
+Body = dict[str, Any]
+
+
+@dataclass
+class CrashRun:
+    """What came of one run: kills, baskets by their end, how long they took, and every problem by name."""
+
+    crashes: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+def draw_basket(chance: random.Random) -> Body:
+    """Draw a basket of two to four legs; half of them have one leg that can never fill."""
+    size = chance.randint(2, 4)
+    fails_at = chance.randrange(size) if chance.random() < 0.5 else None
+    legs = [_leg(chance, fails=number == fails_at) for number in range(size)]
+    return {"legs": legs, "leg_order": chance.choice(("sequential", "parallel")), "offset_fills": True}
+
+
+def _leg(chance: random.Random, *, fails: bool) -> Body:
+    leg: Body = {"account": "sim-a", "symbol": chance.choice(SYMBOLS), "side": "buy", "quantity": chance.randint(1, 5)}
+    if fails:
+        return {**leg, "type": "limit", "time_in_force": "ioc", "limit_price": _UNREACHABLE_PRICE}
+    return {**leg, "type": "market", "time_in_force": "day"}
+
+
+def run_crashes(stack: Stack, crashes: int, chance: random.Random) -> CrashRun:
+    """Kill a random worker process ``crashes`` times with baskets under way, wait for their ends, and judge them."""
+    return asyncio.run(_run(stack, crashes, chance))
+
+
+async def _run(stack: Stack, crashes: int, chance: random.Random) -> CrashRun:
+    run = CrashRun()
+    headers = {"Authorization": f"Bearer {stack.instance.env['STANCHION_API_TOKEN']}"}
+    async with aiohttp.ClientSession(stack.instance.urls["web"], headers=headers) as session:
+        ids = []
+        for number in range(crashes):
+            ids += [await _submit(session, draw_basket(chance)) for _ in range(chance.randint(1, 2))]
+            await asyncio.sleep(chance.uniform(0.0, 0.7))
+            await asyncio.to_thread(_kill_one, stack, chance, run)
+            if (number + 1) % 20 == 0:
+                console.print(f"{number + 1} crashes, {len(ids)} baskets", highlight=False)
+        baskets = await _wait(session, ids)
+    ledger = stack.ledgers()["sim-a"]
+    for basket in baskets:
+        run.ends[basket["state"]] += 1
+        run.problems += judge(basket, ledger)
+        run.seconds += [_seconds(basket)] if basket["final"] else []
+    run.problems += [f"placed twice: {key}" for key in ledger.duplicated_client_order_ids]
+    return run
+
+
+async def _submit(session: aiohttp.ClientSession, body: Body) -> str:
+    """Insist under one key until the basket is accepted."""
+    headers = {"Idempotency-Key": f"crash-{secrets.token_hex(8)}"}
+    for _ in range(50):
+        async with session.post("/api/v1/baskets", json=body, headers=headers) as response:
+            answer = await response.json()
+            if response.status == 202:
+                return str(answer["id"])
+            if response.status < 500:
+                raise AssertionError(f"refused: {answer}")
+        await asyncio.sleep(0.2)
+    raise AssertionError("the API never took a basket")
+
+
+async def _wait(session: aiohttp.ClientSession, ids: list[str]) -> list[Body]:
+    """Return every basket, once all have ended or the time to settle is over."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    found: dict[str, Body] = {}
+    while True:
+        for basket_id in ids:
+            if not found.get(basket_id, {}).get("final"):
+                async with session.get(f"/api/v1/baskets/{basket_id}") as response:
+                    found[basket_id] = await response.json()
+        if all(basket["final"] for basket in found.values()) or time.monotonic() > deadline:
+            return list(found.values())
+        await asyncio.sleep(0.2)
+
+
+def _kill_one(stack: Stack, chance: random.Random, run: CrashRun) -> None:
+    """Kill a pool process, or a worker with all of them, and wait until both order workers have pools again."""
+    worker = chance.choice(ORDER_WORKERS)
+    whole = chance.random() < 0.2
+    victims = [stack.pid(worker)] if whole else stack.children(worker)
+    wait_until(lambda: victims or victims.extend(stack.children(worker)) or victims, "a victim is there")
+    stack.kill(chance.choice(victims))
+    run.crashes += 1
+    run.struck["worker" if whole else "pool process"] += 1
+    wait_until(lambda: all(_has_pool(stack, name) for name in ORDER_WORKERS), "the workers are back")
+
+
+def _has_pool(stack: Stack, name: str) -> bool:
+    pid = stack.instance.control.process(name)["pid"]
+    return isinstance(pid, int) and psutil.pid_exists(pid) and bool(stack.children(name))
+
+
+def judge(basket: Body, ledger: LedgerSummary) -> list[str]:
+    """Return what is wrong with one basket by the broker's ledger: it must be whole, or nothing."""
+    if not basket["final"]:
+        return [f"basket {basket['id']} never ended: {basket['state']}"]
+    traded = [_traded(leg, ledger) for leg in basket["legs"]]
+    filled = all(
+        ours == Decimal(leg["request"]["quantity"]) for (ours, _), leg in zip(traded, basket["legs"], strict=True)
+    )
+    offset = any(back for _, back in traded)
+    if basket["state"] == "filled":
+        return [] if filled and not offset else [f"basket {basket['id']} says filled, the ledger has {traded}"]
+    flat = all(ours == back for ours, back in traded)
+    return [] if basket["state"] == "compensated" and flat else [f"half basket {basket['id']}: {traded}"]
+
+
+def _traded(leg: Body, ledger: LedgerSummary) -> tuple[Decimal, Decimal]:
+    """Return what the broker filled for a leg, and what it filled to trade it back."""
+    ours = _filled(leg["order"], ledger) if leg["order"] else Decimal(0)
+    return ours, sum((_filled(offset, ledger) for offset in leg["offsets"]), Decimal(0))
+
+
+def _filled(order: Body, ledger: LedgerSummary) -> Decimal:
+    found = ledger.orders_by_client_order_id.get(order["client_order_id"], [])
+    return sum((entry.filled_quantity for entry in found), Decimal(0))
+
+
+def _seconds(basket: Body) -> float:
+    ended, began = (datetime.fromisoformat(basket[name]) for name in ("finished_at", "created_at"))
+    return (ended - began).total_seconds()
+
+
+def crash_table(run: CrashRun) -> Table:
+    table = Table(title=f"{run.crashes} crashes under baskets")
+    for name in ("crashes", "baskets", "ends", "p50 s", "p95 s", "max s", "problems"):
+        table.add_column(name)
+    waits = sorted(run.seconds) or [0.0]
+    places = (waits[len(waits) // 2], waits[int(len(waits) * 0.95)], waits[-1])
+    table.add_row(
+        ", ".join(f"{count} {what}" for what, count in run.struck.items()),
+        str(run.ends.total()),
+        ", ".join(f"{count} {what}" for what, count in sorted(run.ends.items())),
+        *(f"{place:.2f}" for place in places),
+        str(len(run.problems)),
+    )
+    return table
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--crashes", type=int, default=200)
+    parser.add_argument("--seed", default=secrets.token_hex(4))
+    parser.add_argument("--json", help="write the figures to this file")
+    arguments = parser.parse_args()
+    console.print(f"{machine_line()}\n{arguments.crashes} crashes, seed {arguments.seed}", highlight=False)
+    with running_stack() as stack:
+        stack.fault("a", "latency", operation="submit", ms=100, jitter_ms=100)
+        run = run_crashes(stack, arguments.crashes, random.Random(arguments.seed))
+    console.print(crash_table(run))
+    for problem in run.problems:
+        console.print(f"[red]{problem}[/]", highlight=False)
+    if arguments.json:
+        result = {"ends": dict(run.ends), "struck": dict(run.struck), "problems": run.problems, "seconds": run.seconds}
+        write_evidence(Path(arguments.json), "basket_crashes", vars(arguments) | {"json": ""}, [result])
+    return 1 if run.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
