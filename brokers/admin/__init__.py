@@ -1,3 +1,3 @@
-from brokers.admin import accounts, history, orders, positions
+from brokers.admin import accounts, baskets, history, orders, positions
 
-__all__ = ["accounts", "history", "orders", "positions"]
+__all__ = ["accounts", "baskets", "history", "orders", "positions"]
