@@ -12,6 +12,7 @@ from brokers.adapters.errors import BrokerCallError
 from brokers.adapters.interface import AccountSettings
 from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderTerms, Side
+from brokers.core.replacement import ReplaceTerms
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -62,6 +63,7 @@ class FakeBroker:
             streams_orders=True,
             lists_fills=True,
             settle_time=timedelta(seconds=5),
+            replaces_orders=True,
         )
         self.orders: dict[str, OrderReport] = {}
         self.fills: list[FillReport] = []
@@ -138,6 +140,30 @@ class FakeBroker:
         if trouble is None or trouble.carried_out:
             self.canceled.append(broker_order_id)
         self._end("cancel", trouble)
+
+    async def replace_order(self, broker_order_id: str, client_order_id: str, changes: ReplaceTerms) -> OrderReport:
+        trouble = self._begin("replace")
+        if client_order_id in self.orders:
+            raise call_error(FailureKind.AMBIGUOUS, "BROKER_DUPLICATE_CLIENT_ORDER_ID")
+        old = next(order for order in self.orders.values() if order.broker_order_id == broker_order_id)
+        if old.status not in (ReportedStatus.WORKING, ReportedStatus.PARTIALLY_FILLED):
+            raise call_error(FailureKind.REJECTED, "VALIDATION_ORDER_FINAL")
+        if trouble is None or trouble.carried_out:
+            price = changes.limit_price or old.limit_price
+            new = self.place(
+                client_order_id, symbol=old.symbol, side=old.side, quantity=changes.quantity, limit_price=price
+            )
+            self.orders[old.client_order_id] = replace(old, replace_pending=True, replaced_by=new.broker_order_id)
+        self._end("replace", trouble)
+        return self.orders[client_order_id]
+
+    def settle_replacement(self, old_id: str, new_id: str) -> None:
+        """Let the replacement take effect, or be rejected where the old order ended first."""
+        old, new = self.orders[old_id], self.orders[new_id]
+        if old.status in (ReportedStatus.WORKING, ReportedStatus.PARTIALLY_FILLED):
+            self.orders[old_id] = replace(old, status=ReportedStatus.REPLACED, replace_pending=False)
+        elif old.status is not ReportedStatus.REPLACED:
+            self.orders[new_id] = replace(new, status=ReportedStatus.REJECTED)
 
     async def get_order(self, broker_order_id: str) -> OrderReport:
         self._end("get", self._begin("get"))

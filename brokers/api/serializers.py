@@ -35,6 +35,15 @@ class OrderRequestSerializer(serializers.Serializer[object]):
     extended_hours = serializers.BooleanField(required=False, default=False)
 
 
+class ReplaceRequestSerializer(serializers.Serializer[object]):
+    quantity = serializers.DecimalField(
+        30, 9, required=False, help_text="Of the new order, whatever the old one filled; what is left if omitted."
+    )
+    limit_price = serializers.DecimalField(30, 9, required=False)
+    stop_price = serializers.DecimalField(30, 9, required=False)
+    time_in_force = serializers.ChoiceField([member.value for member in TimeInForce], required=False)
+
+
 class AcceptedOrderSerializer(serializers.Serializer[object]):
     id = serializers.UUIDField()
     client_order_id = serializers.CharField()
@@ -63,7 +72,11 @@ class OrderSerializer(AcceptedOrderSerializer):
     filled_quantity = serializers.CharField()
     reported_filled_quantity = serializers.CharField()
     average_price = serializers.CharField(allow_null=True)
+    overfilled = serializers.BooleanField(help_text="More was filled than ordered.")
     cancel_requested_at = serializers.DateTimeField(allow_null=True)
+    replaces = serializers.UUIDField(allow_null=True, help_text="The order in whose place this one was asked for.")
+    replaced_by = serializers.UUIDField(allow_null=True, help_text="The order asked for in the place of this one.")
+    replace_pending = serializers.BooleanField()
     error_code = serializers.CharField(allow_null=True)
     error_message = serializers.CharField(allow_null=True)
     sent_at = serializers.DateTimeField(allow_null=True)

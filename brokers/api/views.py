@@ -20,10 +20,12 @@ from brokers.selectors.orders import (
     list_fills,
     list_orders,
     list_positions,
+    order_summaries,
     order_summary,
     plain,
 )
 from brokers.services.cancellation import request_cancel
+from brokers.services.replacement import request_replace
 from brokers.services.submission import AcceptedOrder, OrderSubmission, accept_order, accept_orders
 from reliability.api.errors import error_body
 from reliability.api.permissions import Requires
@@ -79,11 +81,7 @@ class OrderListView(APIView):
     def post(self, request: Request) -> Response:
         """Accept an order. The answer comes after it is durable; it is then sent, once in effect."""
         submission = OrderSubmission(request.headers.get(KEY_HEADER), request.data)
-        accepted = accept_order(**_caller(request), submission=submission)
-        headers = {"Location": f"/api/v1/orders/{accepted.id}"}
-        if accepted.replayed:
-            headers["Idempotent-Replayed"] = "true"
-        return Response(accepted_body(accepted), 202, headers=headers)
+        return _accepted(accept_order(**_caller(request), submission=submission))
 
     @extend_schema(
         operation_id="list_orders",
@@ -104,7 +102,7 @@ class OrderListView(APIView):
             limit=query["limit"],
         )
         more = str(orders[-1].pk) if len(orders) == query["limit"] else None
-        return Response({"results": [order_summary(order) for order in orders], "next_before": more})
+        return Response({"results": order_summaries(orders), "next_before": more})
 
 
 class OrderBatchView(APIView):
@@ -150,11 +148,25 @@ class OrderView(APIView):
     """One order."""
 
     permission_classes = [Requires]
-    required_permissions = {"GET": "brokers.view_order"}
+    required_permissions = {"GET": "brokers.view_order", "PATCH": "brokers.submit_order"}
 
     @extend_schema(operation_id="get_order", responses={200: serializers.OrderSerializer, **ERROR_RESPONSES})
     def get(self, request: Request, order_id: UUID) -> Response:
         return Response(order_summary(_order(order_id)))
+
+    @extend_schema(
+        operation_id="replace_order",
+        parameters=[_KEY_PARAMETER],
+        request=serializers.ReplaceRequestSerializer,
+        responses={202: serializers.AcceptedOrderSerializer, **ERROR_RESPONSES},
+    )
+    def patch(self, request: Request, order_id: UUID) -> Response:
+        """Ask for a new order in the place of this one, and return the new one.
+
+        This one is replaced once the broker says so; should it fill or end first, the new one never works.
+        """
+        submission = OrderSubmission(request.headers.get(KEY_HEADER), request.data)
+        return _accepted(request_replace(order_id, **_caller(request), submission=submission))
 
 
 class OrderHistoryView(APIView):
@@ -212,6 +224,13 @@ class AccountListView(APIView):
     @extend_schema(operation_id="list_accounts", responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES})
     def get(self, request: Request) -> Response:
         return Response({"results": [asdict(account) for account in list_accounts()]})
+
+
+def _accepted(order: AcceptedOrder) -> Response:
+    headers = {"Location": f"/api/v1/orders/{order.id}"}
+    if order.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return Response(accepted_body(order), 202, headers=headers)
 
 
 def _caller(request: Request) -> dict[str, Any]:

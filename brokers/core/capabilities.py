@@ -11,7 +11,8 @@ class Capabilities:
     ``dedupes_client_order_id``: a second submission under the same id is refused, so that
     an order may be sent again once its absence is proven. ``finds_by_client_order_id``:
     an order can be looked up by our id. ``settle_time``: how long after sending an order
-    may still appear; absence proves nothing before it has passed.
+    may still appear; absence proves nothing before it has passed. ``replaces_orders``: an
+    order can be replaced by a new one under an id of ours.
     """
 
     dedupes_client_order_id: bool
@@ -19,3 +20,4 @@ class Capabilities:
     streams_orders: bool
     lists_fills: bool
     settle_time: timedelta = timedelta(seconds=5)
+    replaces_orders: bool = False

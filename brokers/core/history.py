@@ -74,6 +74,7 @@ class OrderValues:
     extended_hours: bool
     accepted_at: datetime
     submit_before: datetime
+    replaces_id: UUID | None = None
     state: str = OrderState.ACCEPTED.value
     version: int = 1
     broker_order_id: str = ""
@@ -176,7 +177,12 @@ def add_notional(total: Decimal, quantity: Decimal, price: Decimal) -> Decimal:
 def _accepted(event: RecordedEvent) -> OrderValues:
     if event.kind != "accepted" or event.to_state != OrderState.ACCEPTED:
         raise HistoryBrokenError(1, f"it is {event.kind}, not an acceptance")
-    return OrderValues(**{name: _read(name, event.evidence[name]) for name in _GIVEN})
+    return OrderValues(**{name: _read(name, _given(event, name)) for name in _GIVEN})
+
+
+def _given(event: RecordedEvent, name: str) -> Any:
+    """Return one of the terms; only an order that replaces another names that one."""
+    return event.evidence.get(name) if name == "replaces_id" else event.evidence[name]
 
 
 def _moved(values: OrderValues, event: RecordedEvent) -> OrderValues:
@@ -248,7 +254,7 @@ def _read(name: str, value: Any) -> Any:
     """Return a value as its column holds it."""
     if value is None:
         return None
-    if name == "id":
+    if name in ("id", "replaces_id"):
         return UUID(str(value))
     if name in _INSTANTS:
         return datetime.fromisoformat(value)

@@ -82,7 +82,7 @@ def parse_order_request(data: object) -> OrderRequest:
     """
     if not isinstance(data, Mapping):
         raise OrderInvalidError({"order": ["must be a JSON object"]})
-    reader = _Reader(data)
+    reader = OrderReader(data)
     terms = OrderTerms(
         symbol=reader.pattern("symbol", _SYMBOL, "1 to 32 capital letters, digits and . / _ -"),
         side=reader.choice("side", Side, None),
@@ -99,13 +99,13 @@ def parse_order_request(data: object) -> OrderRequest:
     for name in data:
         if name not in _FIELDS:
             reader.problem(str(name)[:64], "is not a field of an order")
-    _check_together(terms, reader)
+    check_together(terms, reader)
     if reader.problems:
         raise OrderInvalidError(reader.problems)
     return OrderRequest(route, when_unavailable, terms, _fingerprint(route, when_unavailable, terms))
 
 
-def _read_route(reader: "_Reader", data: Mapping[str, Any]) -> tuple[str, ...]:
+def _read_route(reader: "OrderReader", data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the accounts that may take the order; none stands for the default account."""
     route = data.get("route")
     if route is None:
@@ -125,7 +125,8 @@ def _read_route(reader: "_Reader", data: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _check_together(terms: OrderTerms, reader: "_Reader") -> None:
+def check_together(terms: OrderTerms, reader: "OrderReader") -> None:
+    """Note what of the terms does not fit together; fields that have a problem already are left alone."""
     if {"quantity", "notional"} & reader.problems.keys():
         return
     if (terms.quantity is None) == (terms.notional is None):
@@ -169,7 +170,7 @@ def _fingerprint(route: tuple[str, ...], when_unavailable: WhenUnavailable, term
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
 
 
-class _Reader:
+class OrderReader:
     """Reads fields one by one and collects what is wrong with them."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:

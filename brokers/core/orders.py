@@ -74,6 +74,7 @@ OWN_TRANSITIONS: frozenset[tuple[OrderState, OrderState]] = frozenset(
         (OrderState.UNKNOWN, OrderState.REFUSED),  # absence proven and not to be sent again
         (OrderState.ACCEPTED, OrderState.REFUSED),  # never sent, refused on our side
         (OrderState.ACCEPTED, OrderState.CANCELED),  # canceled before it was sent
+        (OrderState.ACCEPTED, OrderState.REPLACED),  # replaced before it was sent
     }
 )
 

@@ -49,6 +49,16 @@ class Order(models.Model):
     request_hash = models.CharField(max_length=64)
     client_order_id = models.CharField(max_length=36)
     broker_order_id = models.CharField(max_length=64, blank=True, default="")
+    replaces = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="replacements",
+        db_index=False,
+        db_constraint=False,
+        help_text="The order in whose place this one was asked for; that one is replaced by evidence only.",
+    )
     correlation_id = models.CharField(max_length=64, blank=True, default="")
 
     symbol = models.CharField(max_length=32)
@@ -99,6 +109,7 @@ class Order(models.Model):
                 condition=Q(reported_filled_quantity__gt=F("filled_quantity")),
                 name="order_fills_missing",
             ),
+            models.Index(fields=["replaces", "id"], condition=~Q(replaces=None), name="order_replacements"),
         ]
         default_permissions = ("view",)
         permissions = [("submit_order", "Can submit and cancel orders")]

@@ -1,5 +1,6 @@
 """Reading orders, their history and their fills."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,6 +49,21 @@ def find_order(order_id: UUID) -> Order | None:
 
 def order_summary(order: Order) -> dict[str, Any]:
     """Return one order as plain data: decimals as strings, instants as they are."""
+    (summary,) = order_summaries([order])
+    return summary
+
+
+def order_summaries(orders: Sequence[Order]) -> list[dict[str, Any]]:
+    """Return orders as ``order_summary`` does, their replacements read at once."""
+    found: dict[UUID, Order] = {}
+    never = Q(state__in=(OrderState.REFUSED, OrderState.REJECTED)) | Q(state=OrderState.CANCELED, sent_at=None)
+    for one in Order.objects.filter(replaces__in=[order.pk for order in orders]).exclude(never).order_by("id"):
+        if one.replaces_id is not None:
+            found[one.replaces_id] = one
+    return [_summary(order, found.get(order.pk)) for order in orders]
+
+
+def _summary(order: Order, replacement: Order | None) -> dict[str, Any]:
     average = order.filled_notional / order.filled_quantity if order.filled_quantity else None
     return {
         "id": str(order.pk),
@@ -71,7 +87,11 @@ def order_summary(order: Order) -> dict[str, Any]:
         "filled_quantity": plain(order.filled_quantity),
         "reported_filled_quantity": plain(order.reported_filled_quantity),
         "average_price": plain(average),
+        "overfilled": order.quantity is not None and order.filled_quantity > order.quantity,
         "cancel_requested_at": order.cancel_requested_at,
+        "replaces": str(order.replaces_id) if order.replaces_id else None,
+        "replaced_by": str(replacement.pk) if replacement else None,
+        "replace_pending": bool(replacement and order.finished_at is None and replacement.finished_at is None),
         "error_code": order.error_code or None,
         "error_message": order.error_message or None,
         "accepted_at": order.accepted_at,

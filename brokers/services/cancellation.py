@@ -28,6 +28,7 @@ CANCEL_KIND = "orders.cancel"
 _ASK_AGAIN = RetryPolicy(delay_initial=timedelta(milliseconds=200), delay_max=timedelta(seconds=5))
 _EVEN_DRAW = 0.75
 _PRIORITY = 10
+_PATIENCE = timedelta(seconds=10)
 _WAIT_FOR_BROKER = timedelta(milliseconds=300)
 _LONGEST_WAIT_FOR_BROKER = timedelta(seconds=10)
 
@@ -35,7 +36,8 @@ _LONGEST_WAIT_FOR_BROKER = timedelta(seconds=10)
 def request_cancel(order_id: UUID, *, actor: str, source: str = "api") -> OrderState:
     """Cancel an order that was not sent, or durably ask for its cancel; returns its state.
 
-    Asking again while a cancel is pending changes nothing.
+    Asking again while a cancel is pending changes nothing, unless the broker took it and has
+    not acted on it for a while: then it is asked again.
 
     Raises:
         ReliabilityError: there is no such order, or it is final.
@@ -50,11 +52,12 @@ def request_cancel(order_id: UUID, *, actor: str, source: str = "api") -> OrderS
             raise ReliabilityError("VALIDATION_ORDER_FINAL", details={"state": state.value})
         if state is OrderState.ACCEPTED:
             batch.move(row, OrderState.CANCELED, "canceled_before_sending", source, actor=actor)
-        elif row.cancel_requested_at is None:
-            row.cancel_requested_at = batch.now
-            batch.note(row, "cancel_requested", source, actor=actor)
+        elif row.cancel_requested_at is None or batch.now - row.cancel_requested_at > _PATIENCE:
             job = NewJob(subject=order_id, unique_key=f"cancel:{order_id}", correlation_id=row.correlation_id)
-            enqueue_job(CANCEL_KIND, job, priority=_PRIORITY)
+            if enqueue_job(CANCEL_KIND, job, priority=_PRIORITY):  # else it is on its way, and asks until it is taken
+                kind = "cancel_requested" if row.cancel_requested_at is None else "cancel_requested_again"
+                row.cancel_requested_at = batch.now
+                batch.note(row, kind, source, actor=actor)
         batch.save()
         return OrderState(row.state)
 

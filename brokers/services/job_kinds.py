@@ -1,9 +1,11 @@
 """The kinds of jobs this app brings."""
 
 from brokers.services.cancellation import CancelOrderJob
+from brokers.services.decisions import CheckOrderJob
 from brokers.services.history.seal_job import SealHistoryJob
 from brokers.services.instruments import RefreshInstrumentsJob
 from brokers.services.kill_switch_job import StopOrdersJob
+from brokers.services.replacement import ReplaceOrderJob
 from brokers.services.submit_job import SubmitOrderJob
 from brokers.services.synchronization import SyncAccountJob, SyncAllJob
 from reliability.services.jobs.kinds import register
@@ -13,10 +15,12 @@ def register_job_kinds() -> None:
     for kind in (
         SubmitOrderJob(),
         CancelOrderJob(),
+        ReplaceOrderJob(),
         SyncAccountJob(),
         SyncAllJob(),
         RefreshInstrumentsJob(),
         SealHistoryJob(),
         StopOrdersJob(),
+        CheckOrderJob(),
     ):
         register(kind)

@@ -26,7 +26,7 @@ from brokers.services.order_statements import report_evidence
 
 _COLUMNS = (
     "id", "client_order_id", "correlation_id", "symbol", "side", "order_type", "time_in_force", "quantity", "notional",
-    "limit_price", "stop_price", "extended_hours", "submit_before", "route", "when_unavailable",
+    "limit_price", "stop_price", "extended_hours", "submit_before", "route", "when_unavailable", "replaces_id",
     "account_id", "state", "version", "broker_order_id", "reported_status", "reported_filled_quantity",
     "filled_quantity", "filled_notional", "cancel_requested_at", "lookup_misses", "absence_proven_at", "error_code",
     "error_message", "sent_at", "acknowledged_at", "finished_at",
@@ -75,6 +75,7 @@ class OrderRow:
     submit_before: datetime
     route: list[int] | None
     when_unavailable: str
+    replaces_id: UUID | None
     account_id: int
     state: str
     version: int

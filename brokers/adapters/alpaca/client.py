@@ -20,6 +20,7 @@ from brokers.adapters.alpaca.transport import REPLY_LIMIT_BYTES, AlpacaTransport
 from brokers.adapters.interface import AccountSettings, BrokerAdapter, BrokerSession
 from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderTerms
+from brokers.core.replacement import ReplaceTerms
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -75,6 +76,15 @@ class AlpacaSession:
             reason = parsing.ParseError("a cancel is confirmed by 204 alone")
             raise self._transport.distrust(Operation.CANCEL, reply, reason)
         raise self._transport.refusal(Operation.CANCEL, reply)
+
+    async def replace_order(self, broker_order_id: str, client_order_id: str, changes: ReplaceTerms) -> OrderReport:
+        body = replacement_body(client_order_id, changes)
+        url = self._order_url(broker_order_id)
+        reply = await self._transport.call(Operation.REPLACE, "PATCH", url, body=body, headers=_JSON_BODY)
+        report = self._parse(Operation.REPLACE, reply, parsing.parse_order)
+        if report.client_order_id != client_order_id:
+            raise wrong_order(Operation.REPLACE, reply.status)
+        return report
 
     async def get_order(self, broker_order_id: str) -> OrderReport:
         reply = await self._transport.call(Operation.QUERY, "GET", self._order_url(broker_order_id))
@@ -209,6 +219,22 @@ def submission_body(client_order_id: str, terms: OrderTerms) -> bytes:
     return _dump(body).encode()
 
 
+def replacement_body(client_order_id: str, changes: ReplaceTerms) -> bytes:
+    """Return the JSON of a replacement; raises ``BrokerCallError`` for changes that cannot be written down."""
+    _require_client_order_id(client_order_id)
+    body: dict[str, str] = {"client_order_id": client_order_id}
+    for name, value in (
+        ("qty", changes.quantity),
+        ("limit_price", changes.limit_price),
+        ("stop_price", changes.stop_price),
+    ):
+        if value is not None:
+            body[name] = _number(value)
+    if changes.time_in_force is not None:
+        body["time_in_force"] = changes.time_in_force.value
+    return _dump(body).encode()
+
+
 def _number(value: Decimal) -> str:
     if not value.is_finite():
         raise not_sent(FailureKind.REJECTED, "VALIDATION_INVALID_ORDER", "a quantity or price is not a number")
@@ -231,7 +257,11 @@ def _row_id(row: Any) -> str:
 class _Alpaca:
     name = "alpaca"
     capabilities = Capabilities(
-        dedupes_client_order_id=True, finds_by_client_order_id=True, streams_orders=True, lists_fills=True
+        dedupes_client_order_id=True,
+        finds_by_client_order_id=True,
+        streams_orders=True,
+        lists_fills=True,
+        replaces_orders=True,
     )
 
     def open_session(self, settings: AccountSettings) -> BrokerSession:

@@ -63,6 +63,7 @@ CODES = frozenset(
         "TIMEOUT_READ",
         "VALIDATION_INVALID_ORDER",
         "VALIDATION_INVALID_REQUEST",
+        "VALIDATION_ORDER_FINAL",
         "VALIDATION_UNKNOWN_SYMBOL",
     }
 )
@@ -76,6 +77,7 @@ class Operation(StrEnum):
 
     SUBMIT = "submit"
     CANCEL = "cancel"
+    REPLACE = "modify"
     QUERY = "query"
 
 

@@ -25,6 +25,7 @@ from brokers.adapters.errors import BrokerCallError, StreamLostError
 from brokers.adapters.interface import AccountSettings, BrokerSession
 from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderTerms
+from brokers.core.replacement import ReplaceTerms
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -87,6 +88,10 @@ class CcxtSession:
             await calls.cancel_order(order_id, self._known(calls, symbol))
 
         await self._call(Operation.CANCEL, call)
+
+    async def replace_order(self, broker_order_id: str, client_order_id: str, changes: ReplaceTerms) -> OrderReport:
+        """Refuse it with nothing sent: an order is canceled and submitted anew here."""
+        raise errors.not_sent(FailureKind.REJECTED, "VALIDATION_INVALID_REQUEST", "orders are not replaced")
 
     async def get_order(self, broker_order_id: str) -> OrderReport:
         symbol, order_id = _split(broker_order_id)

@@ -23,6 +23,7 @@ from brokers.adapters.ib.stream import stream_orders
 from brokers.adapters.interface import AccountSettings, BrokerAdapter, BrokerSession
 from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderTerms
+from brokers.core.replacement import ReplaceTerms
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -95,6 +96,10 @@ class IBSession:
                 raise await self._read_back(attempt, perm_id, refusal) from refusal
 
         await self._call(Operation.CANCEL, step)
+
+    async def replace_order(self, broker_order_id: str, client_order_id: str, changes: ReplaceTerms) -> OrderReport:
+        """Refuse it with nothing sent: an order is canceled and submitted anew here."""
+        raise errors.refused("VALIDATION_INVALID_REQUEST", "orders are not replaced")
 
     async def get_order(self, broker_order_id: str) -> OrderReport:
         perm_id = _perm_id(broker_order_id)
