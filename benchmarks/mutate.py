@@ -2,6 +2,7 @@
 
 mutmut changes the code of ``reliability/core`` in one small place at a time, in a copy of the tree in a
 scratch folder, and runs the core's own tests against each change. A change that no test notices survived.
+Words for people (messages of ``ValueError`` and log lines) are left alone: their wording is nobody's contract.
 """
 
 import argparse
@@ -15,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,6 +59,7 @@ source_paths = ["reliability"]
 only_mutate = {files}
 also_copy = ["brokers", "config", "docs"]
 pytest_add_cli_args_test_selection = ["{tests}"]
+do_not_mutate_patterns = ["raise ValueError", "logger[.]"]
 timeout_constant = 2.0
 timeout_multiplier = 4.0
 """
@@ -100,7 +103,7 @@ def main() -> int:
         prepare(folder, modules)
         run(folder, arguments.processes)
         verdicts = read_verdicts(folder)
-        survivors = list(find_survivors(folder, verdicts))
+        survivors = find_survivors(folder, verdicts, arguments.processes)
     except MutationError as error:
         console.print(f"[red]{error}[/]")
         return 1
@@ -136,7 +139,14 @@ def run(folder: Path, processes: int) -> None:
     Raises:
         MutationError: it stopped early, for example because the tests fail without any change.
     """
-    child = _mutmut(folder, "run", "--max-children", str(processes))
+    child = subprocess.Popen(
+        _argv("run", "--max-children", str(processes)),
+        cwd=folder,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        preexec_fn=child_setup(Account.SAME, signal.SIGTERM),
+        start_new_session=True,
+    )
     try:
         code = child.wait()
     finally:
@@ -154,14 +164,20 @@ def read_verdicts(folder: Path) -> dict[str, str]:
     return found
 
 
-def find_survivors(folder: Path, verdicts: dict[str, str]) -> Iterator[Survivor]:
-    """Yield each change that was not killed, with the lines it changed."""
-    for name, status in verdicts.items():
-        if status not in _KILLED:
-            shown = _mutmut(folder, "show", name, is_quiet=True)
-            text = shown.communicate()[0].decode()
-            lines = [line for line in text.splitlines() if re.match(r"^[-+](?![-+])", line)]
-            yield Survivor(_module_of(name), _function_of(name), status, "\n".join(lines))
+def find_survivors(folder: Path, verdicts: dict[str, str], processes: int) -> list[Survivor]:
+    """Return each change that was not killed, with the lines it changed."""
+    missed = [(name, status) for name, status in verdicts.items() if status not in _KILLED]
+    with ThreadPoolExecutor(processes) as threads:
+        diffs = threads.map(lambda one: _diff(folder, one[0]), missed)
+        return [
+            Survivor(_module_of(name), _function_of(name), status, diff)
+            for (name, status), diff in zip(missed, diffs, strict=True)
+        ]
+
+
+def _diff(folder: Path, name: str) -> str:
+    shown = subprocess.run(_argv("show", name), cwd=folder, env=_environment(), capture_output=True, text=True)
+    return "\n".join(line for line in shown.stdout.splitlines() if re.match(r"^[-+](?![-+])", line))
 
 
 def count(modules: Sequence[str], verdicts: dict[str, str]) -> list[dict[str, object]]:
@@ -198,17 +214,13 @@ def show(results: Sequence[dict[str, object]], survivors: Sequence[Survivor]) ->
     console.print(table)
 
 
-def _mutmut(folder: Path, *arguments: str, is_quiet: bool = False) -> "subprocess.Popen[bytes]":
+def _argv(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "mutmut", *arguments]
+
+
+def _environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "mutmut", *arguments],
-        cwd=folder,
-        env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if is_quiet else None,
-        preexec_fn=child_setup(Account.SAME, signal.SIGTERM),
-        start_new_session=True,
-    )
+    return {**environment, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _module_of(name: str) -> str:

@@ -1,7 +1,7 @@
 """What a breaker answers and records, word for word: callers wait by it and people read it afterwards."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reliability.core.breaker import (
@@ -135,9 +135,11 @@ def test_a_new_length_of_the_window_starts_it_anew_and_the_same_length_keeps_it(
     assert breaker.counts(NOW) == Counts(0, 0, 0, 1)
 
 
-@given(st.integers(10, 10_000), st.floats(0.1, 100), st.data())
-def test_a_share_just_below_the_limit_opens_nothing(calls: int, percentage: float, data: st.DataObject) -> None:
-    failures = data.draw(st.integers(0, calls))
+@given(st.integers(10, 10_000), st.floats(0, 1), st.floats(0.1, 100))
+@example(10_000, 0.4999, 50.0)
+@example(10_000, 0.5, 50.0)
+def test_a_share_opens_it_from_its_limit_on_and_not_just_below(calls: int, share: float, percentage: float) -> None:
+    failures = round(share * calls)
     settings = BreakerSettings(failure_threshold=1_000_000, error_threshold_percentage=percentage)
     failing = Breaker(settings)
     slow = Breaker(BreakerSettings(slow_call_seconds=1, slow_call_percentage=percentage))

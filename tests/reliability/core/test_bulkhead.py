@@ -38,6 +38,7 @@ def test_the_reserve_is_rounded_up_and_leaves_one_place(concurrent: int, reserve
     assert limit.open_to_all == limit.places(Priority.NORMAL) == open_to_all
     assert limit.places(Priority.CRITICAL) == concurrent
     assert [limit.admits(open_to_all + more, Priority.NORMAL) for more in (-1, 0)] == [True, False]
+    assert [limit.admits(concurrent + more, Priority.CRITICAL) for more in (-1, 0)] == [True, False]
 
 
 def test_a_fifth_of_the_places_is_reserved_unless_said_otherwise() -> None:

@@ -183,6 +183,13 @@ def test_a_resolver_that_names_an_unknown_code_counts_as_not_knowing(caplog: pyt
     assert "BROKER_NO_SUCH_CODE" in caplog.text
 
 
+def test_a_source_without_a_resolver_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
+    classifier = Classifier([Rule("desk", Verdict("BROKER_WASH_TRADE", Proof.REFUSED), raw_codes=("E1",))])
+
+    assert ask(classifier, "E2").guessed
+    assert caplog.records == []
+
+
 # -- what becomes of the verdict -------------------------------------------------------------
 
 

@@ -296,6 +296,20 @@ def test_an_expired_lease_leaves_nothing_to_the_next_one() -> None:
     assert tokens.has(2.5 * limit.lease_seconds, Priority.NORMAL), "a lease of its own, of full length"
 
 
+def test_a_lease_that_expired_makes_the_next_one_smaller_once() -> None:
+    tokens = LeasedTokens(RateLimit(calls=5000, per_seconds=1))
+    for _ in range(3):
+        tokens.add(0.0, 1, Priority.NORMAL)
+        tokens.use(0.0, Priority.NORMAL)
+    tokens.add(0.0, 5, Priority.NORMAL)
+
+    sizes = [tokens.wanted]
+    for _ in range(3):
+        tokens.use(10.0, Priority.NORMAL)
+        sizes.append(tokens.wanted)
+    assert sizes == [8, 4, 4, 4]
+
+
 def test_a_lease_doubles_only_when_nothing_of_it_is_left_and_never_falls_below_one() -> None:
     tokens = LeasedTokens(RateLimit(calls=5000, per_seconds=1))
     tokens.add(0.0, 1, Priority.NORMAL)
@@ -317,6 +331,7 @@ def test_whoever_was_told_to_slow_down_forgets_what_it_leased() -> None:
     tokens.add(0.0, 5, Priority.NORMAL)
     tokens.drop()
 
+    assert [tokens.has(0.0, priority) for priority in Priority] == [False, False]
     assert [tokens.use(0.0, priority) for priority in Priority] == [False, False]
     tokens.add(0.0, 1, Priority.NORMAL)
     assert [tokens.use(0.0, Priority.NORMAL) for _ in range(2)] == [True, False]

@@ -246,7 +246,8 @@ def test_a_pacer_gives_one_slot_after_the_other_and_then_looks_again_within_the_
     waits = [pacer.delay(100.0, cooldown, 0.5).total_seconds() for _ in range(7)]
 
     assert waits == [10.25, 10.75, 11.25, 11.75, 11.0, 11.0, 11.0], "after four slots: half of the spread, by the draw"
-    assert pacer.delay(101.0, timedelta(seconds=9), 0.5) == timedelta(seconds=10), "the same queue a second later"
+    assert pacer.delay(100.5, cooldown, 0.5) == timedelta(seconds=11.75), "those beyond took no slot"
+    assert pacer.delay(101.0, timedelta(seconds=9.5), 0.5) == timedelta(seconds=10.5), "the same queue, full again"
 
 
 @given(st.floats(2, 8), DRAWS)
