@@ -16,8 +16,10 @@ from brokers.services.halts import forget_halts
 from reliability.services.background import background
 from reliability.services.circuits import link
 from reliability.services.circuits.registry import get_runtime
+from reliability.services.error_guesses import counter
 from reliability.services.jobs import kinds
 from reliability.services.limits.store import get_store
+from reliability.services.transition_records import recorder
 from tests.factories import make_lanes
 from tests.fakes import Deed, FakeBroker
 
@@ -61,8 +63,13 @@ def quick_passwords(settings: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def no_background(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No thread writes or reads rows behind a test; those about it call ``run_once`` or make their own."""
+    """No thread writes or reads rows behind a test; those about it call ``run_once`` or make their own.
+
+    What earlier tests left to be written is forgotten.
+    """
     monkeypatch.setattr(background, "start", lambda: None)
+    recorder._waiting.clear()
+    counter._tallies.clear()
 
 
 @pytest.fixture
