@@ -12,8 +12,9 @@ from django.views.decorators.http import require_GET, require_POST
 from brokers.core.orders import FINAL_STATES
 from brokers.selectors.orders import find_order, list_events, list_fills
 from brokers.services.cancellation import request_cancel
+from brokers.services.kill_switch import confirm_release, engage, request_release
 from reliability.selectors.jobs import list_unfinished_jobs
-from reliability.views.actions import act_and_return
+from reliability.views.actions import act_and_return, posted_reason
 from reliability.views.fragments import fragment_response
 
 
@@ -43,6 +44,38 @@ def cancel_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
         return (
             "The order is canceled: it was never sent." if state in FINAL_STATES else "The broker is asked to cancel."
         )
+
+    return act_and_return(request, act)
+
+
+@require_POST
+@login_required
+@permission_required("brokers.engage_kill_switch", raise_exception=True)
+def engage_kill_switch(request: HttpRequest) -> HttpResponse:
+    def act() -> str:
+        reason, actor = posted_reason(request), request.user.get_username()
+        return f"Trading is stopped: {engage(request.POST.get('scope', ''), reason=reason, actor=actor).scope}."
+
+    return act_and_return(request, act)
+
+
+@require_POST
+@login_required
+@permission_required("brokers.release_kill_switch", raise_exception=True)
+def request_kill_switch_release(request: HttpRequest, switch_id: int) -> HttpResponse:
+    def act() -> str:
+        request_release(switch_id, by=request.user.get_username(), reason=posted_reason(request))
+        return "Asked for: another person confirms it within the hour."
+
+    return act_and_return(request, act)
+
+
+@require_POST
+@login_required
+@permission_required("brokers.release_kill_switch", raise_exception=True)
+def confirm_kill_switch_release(request: HttpRequest, switch_id: int) -> HttpResponse:
+    def act() -> str:
+        return f"Released: {confirm_release(switch_id, by=request.user.get_username()).scope}. New orders are accepted."
 
     return act_and_return(request, act)
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 from redis.exceptions import RedisError
 
 from brokers.selectors.accounts import list_accounts
+from brokers.selectors.kill_switch import list_scopes, list_switches, switch_facts
 from brokers.selectors.orders import count_in_flight, list_finished, list_in_flight
 from reliability.api.errors import error_response
 from reliability.conf import get_conf
@@ -96,8 +97,15 @@ def _screen(request: HttpRequest) -> dict[str, Any]:
     circuits = _circuits_part() if may("reliability.view_circuit") else {}
     guesses = {"new_guesses": count_new_guesses()} if may("reliability.view_errorguess") else {}
     missing = [process for process in processes if process.state in ("silent", "died")]
-    screen = {**orders, **jobs, **circuits, **guesses, "processes": processes, "missing": missing}
+    halts = _halts_part(may("brokers.view_order"), may("brokers.engage_kill_switch"))
+    screen = {**orders, **jobs, **circuits, **guesses, **halts, "processes": processes, "missing": missing}
     return {**screen, "critical": _critical(screen)}
+
+
+def _halts_part(may_see: bool, may_engage: bool) -> dict[str, Any]:
+    """Whoever sees orders sees what stops them."""
+    halts = [switch_facts(switch) for switch in list_switches(in_force=True)] if may_see else []
+    return {"halts": halts, "scopes": list_scopes() if may_engage else []}
 
 
 def _orders_part() -> dict[str, Any]:
@@ -137,7 +145,14 @@ def _critical(screen: dict[str, Any]) -> int:
     streams_down = sum(account.stream_state != "up" for account in screen.get("accounts", []))
     unknown = screen["in_flight"].unknown if "in_flight" in screen else 0
     refusing = len(screen.get("refusing", []))
-    return refusing + streams_down + unknown + screen.get("dead_letter_count", 0) + len(screen["missing"])
+    return (
+        len(screen["halts"])
+        + refusing
+        + streams_down
+        + unknown
+        + screen.get("dead_letter_count", 0)
+        + len(screen["missing"])
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,3 +1,3 @@
-from brokers.admin import accounts, baskets, history, orders, positions
+from brokers.admin import accounts, baskets, history, kill_switch, orders, positions
 
-__all__ = ["accounts", "baskets", "history", "orders", "positions"]
+__all__ = ["accounts", "baskets", "history", "kill_switch", "orders", "positions"]

@@ -10,6 +10,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from brokers.admin.decisions import order_decide_view
 from brokers.admin.history import order_known_view
 from brokers.models import Fill, Order, OrderEvent
 from brokers.selectors.orders import IN_FLIGHT, matching_orders
@@ -58,7 +59,12 @@ class OrderAdmin(RecordAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(partial(order_known_view, self.admin_site))
-        return [path("<uuid:order_id>/known/", view, name="brokers_order_known"), *super().get_urls()]
+        decide = self.admin_site.admin_view(partial(order_decide_view, self.admin_site))
+        own = [
+            path("<uuid:order_id>/known/", view, name="brokers_order_known"),
+            path("<uuid:order_id>/decide/", decide, name="brokers_order_decide"),
+        ]
+        return [*own, *super().get_urls()]
 
     @admin.display(description="order")
     def summary(self, order: Order) -> str:
@@ -70,6 +76,7 @@ class OrderAdmin(RecordAdmin):
         links = [
             (reverse("order", args=[order.pk]), "Operator's page of this order"),
             (reverse("admin:brokers_order_known", args=[order.pk]), "As it was known at an instant"),
+            (reverse("admin:brokers_order_decide", args=[order.pk]), "Evidence and decision"),
             (f"{jobs}?subject={order.pk}&state__in=ready,running,dead", "Jobs not finished"),
             (f"{jobs}?subject={order.pk}", "All jobs (slow in a long history)"),
         ]

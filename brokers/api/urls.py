@@ -1,11 +1,15 @@
 from django.urls import path
 
-from brokers.api import baskets, views
+from brokers.api import baskets, kill_switch, views
 
 urlpatterns = [
     path("baskets", baskets.BasketListView.as_view()),
     path("baskets/<uuid:basket_id>", baskets.BasketView.as_view()),
     path("baskets/<uuid:basket_id>/cancel", baskets.BasketCancelView.as_view()),
+    path("kill-switches", kill_switch.KillSwitchListView.as_view()),
+    path("kill-switches/<int:switch_id>", kill_switch.KillSwitchView.as_view()),
+    path("kill-switches/<int:switch_id>/release-request", kill_switch.ReleaseRequestView.as_view()),
+    path("kill-switches/<int:switch_id>/release", kill_switch.ReleaseView.as_view()),
     path("orders", views.OrderListView.as_view()),
     path("orders:batch", views.OrderBatchView.as_view()),
     path("orders/<uuid:order_id>", views.OrderView.as_view()),

@@ -7,7 +7,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from brokers.core.halts import Halt
 from brokers.core.orders import OrderState
-from brokers.models import Account, KillSwitch, KillSwitchEvent, Order, OrderEvent
+from brokers.models import Account, Broker, KillSwitch, KillSwitchEvent, Order, OrderEvent
 
 STOPPED_BY = "kill_switch"  # the source of what a kill switch does to an order
 
@@ -104,3 +104,15 @@ def switch_facts(switch: KillSwitch) -> dict[str, Any]:
 def list_switch_events(switch_id: int) -> list[KillSwitchEvent]:
     """Return what happened to a kill switch, oldest first."""
     return list(KillSwitchEvent.objects.filter(kill_switch=switch_id).order_by("id"))
+
+
+def list_scopes() -> list[tuple[str, str]]:
+    """Return every scope there is with what people call it: everything, each broker, each account."""
+    scopes = [("global", "everything")]
+    for kind, names in (("broker", Broker.objects.values_list("pk", flat=True)), ("account", _account_names())):
+        scopes.extend((f"{kind}:{name}", f"{kind} {name}") for name in sorted(names))
+    return scopes
+
+
+def _account_names() -> list[str]:
+    return list(Account.objects.values_list("name", flat=True))

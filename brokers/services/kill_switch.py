@@ -120,7 +120,7 @@ def request_release(switch_id: int, *, by: str, reason: str) -> KillSwitch:
     return switch
 
 
-def confirm_release(switch_id: int, *, by: str) -> KillSwitch:
+def confirm_release(switch_id: int, *, by: str, reason: str = "") -> KillSwitch:
     """Release a switch that another person asked to release; new orders are accepted from the commit on.
 
     Raises:
@@ -137,7 +137,8 @@ def confirm_release(switch_id: int, *, by: str) -> KillSwitch:
         _require_person(switch.release_wanted_by)
         switch.released_by, switch.released_at = person, now
         switch.save(update_fields=["released_by", "released_at"])
-        _record(switch, "released", person, switch.release_reason, wanted_by=switch.release_wanted_by)
+        why = str(storable(reason)).strip()[:LONGEST_REASON] or switch.release_reason
+        _record(switch, "released", person, why, wanted_by=switch.release_wanted_by)
     forget_halts()
     return switch
 

@@ -1,0 +1,75 @@
+"""One page with all that is known of an order whose outcome is unknown, and the three things a person can decide."""
+
+from dataclasses import asdict
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from brokers.models import Order
+from brokers.selectors.accounts import list_accounts
+from brokers.selectors.orders import find_order, list_events, list_fills, list_positions
+from brokers.services.accounts import get_profile
+from brokers.services.decisions import adopt, end_absent, look_again, may_decide
+from brokers.services.guards import CallClass, get_guard
+from brokers.templatetags.orders import terms
+from reliability.core.errors import ReliabilityError
+from reliability.selectors.jobs import list_unfinished_jobs
+
+_DONE = {
+    "look": "The broker is asked for it now; the answer appears below.",
+    "adopt": "The broker is asked to show that order; it is adopted if its terms are ours.",
+    "end": "The order is ended: it never reached the broker.",
+}
+
+
+def order_decide_view(admin_site: admin.AdminSite, request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """Show the evidence; carry out the decision that is posted."""
+    if not request.user.has_perm("brokers.view_order"):
+        raise PermissionDenied
+    order = find_order(order_id)
+    if order is None:
+        raise Http404("There is no such order.")
+    if request.method == "POST":
+        return _decide(request, order_id)
+    profile = get_profile(order.account_id)
+    guards = {one.value: get_guard(profile, one).wait_seconds() for one in (CallClass.LOOK_UPS, CallClass.READS)}
+    context = {
+        **admin_site.each_context(request),
+        "title": f"Decide: {terms(order)}",
+        "opts": Order._meta,
+        "order": order,
+        "may_decide": may_decide(order) and request.user.has_perm("brokers.decide_order"),
+        "is_open_question": may_decide(order),
+        "events": list_events(order.pk),
+        "fills": list_fills(order.pk),
+        "jobs": list_unfinished_jobs(order.pk),
+        "capabilities": asdict(profile.adapter.capabilities),
+        "positions": [one for one in list_positions(order.account.name) if one["symbol"] == order.symbol],
+        "account": next(one for one in list_accounts() if one.id == order.account_id),
+        "closed_calls": sorted(name for name, seconds in guards.items() if seconds > 0),
+    }
+    return TemplateResponse(request, "admin/brokers/order/decide.html", context)
+
+
+def _decide(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    if not request.user.has_perm("brokers.decide_order"):
+        raise PermissionDenied
+    actor, reason = request.user.get_username(), request.POST.get("reason", "")
+    decision = request.POST.get("decision", "")
+    try:
+        if decision == "look":
+            look_again(order_id, actor=actor, reason=reason)
+        elif decision == "adopt":
+            adopt(order_id, request.POST.get("broker_order_id", ""), actor=actor, reason=reason)
+        elif decision == "end":
+            end_absent(order_id, actor=actor, reason=reason)
+        else:
+            raise ReliabilityError("VALIDATION_INVALID_REQUEST", "Choose one of the three decisions.")
+        messages.success(request, _DONE[decision])
+    except ReliabilityError as error:
+        messages.error(request, f"Nothing was changed: {error.message}")
+    return HttpResponseRedirect(reverse("admin:brokers_order_decide", args=[order_id]))
