@@ -1,11 +1,12 @@
 from django.urls import path
 
-from brokers.api import baskets, kill_switch, views
+from brokers.api import baskets, external_orders, kill_switch, views
 
 urlpatterns = [
     path("baskets", baskets.BasketListView.as_view()),
     path("baskets/<uuid:basket_id>", baskets.BasketView.as_view()),
     path("baskets/<uuid:basket_id>/cancel", baskets.BasketCancelView.as_view()),
+    path("external-orders", external_orders.ExternalOrderListView.as_view()),
     path("kill-switches", kill_switch.KillSwitchListView.as_view()),
     path("kill-switches/<int:switch_id>", kill_switch.KillSwitchView.as_view()),
     path("kill-switches/<int:switch_id>/release-request", kill_switch.ReleaseRequestView.as_view()),

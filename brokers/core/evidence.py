@@ -26,11 +26,14 @@ class OrderFacts:
     cancel_pending: bool = False
 
 
+def further_status(one: ReportedStatus, other: ReportedStatus) -> ReportedStatus:
+    """Return which of two statuses of one order is the later in its life."""
+    return max(one, other, key=_STATUS_RANK.__getitem__)
+
+
 def merge_report(facts: OrderFacts, report: OrderReport) -> OrderFacts:
     """Return ``facts`` after one report; older or repeated reports change nothing."""
-    status = facts.reported_status
-    if status is None or _STATUS_RANK[report.status] > _STATUS_RANK[status]:
-        status = report.status
+    status = report.status if facts.reported_status is None else further_status(facts.reported_status, report.status)
     merged = replace(
         facts,
         broker_order_id=facts.broker_order_id or report.broker_order_id,

@@ -1,5 +1,6 @@
 from brokers.models.accounts import Account, Broker, Instrument, StreamSession
 from brokers.models.baskets import Basket, BasketLeg
+from brokers.models.external_orders import ExternalOrder
 from brokers.models.history import HistoryAnchor, SealCursor, SealedRow
 from brokers.models.kill_switch import KillSwitch, KillSwitchEvent
 from brokers.models.orders import Fill, Order, OrderEvent
@@ -10,6 +11,7 @@ __all__ = [
     "Basket",
     "BasketLeg",
     "Broker",
+    "ExternalOrder",
     "Fill",
     "HistoryAnchor",
     "Instrument",

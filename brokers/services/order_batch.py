@@ -204,6 +204,8 @@ class OrderBatch:
             "price": str(fill.price),
             "cumulative_quantity": str(fill.cumulative_quantity) if fill.cumulative_quantity is not None else None,
         }
+        if row.quantity is not None and merged.filled_quantity > row.quantity:
+            evidence["overfilled_by"] = str(merged.filled_quantity - row.quantity)
         kind = "fill_after_final" if late else "fill"
         self._event(row, kind, merged.state, source, "", evidence, fill.executed_at)
         return True

@@ -15,6 +15,7 @@ from brokers.core.orders import OrderState
 from brokers.core.reports import FillPage, FillReport, OrderReport
 from brokers.models import Account, Order
 from brokers.services.accounts import AccountProfile, get_profile, list_profiles
+from brokers.services.external_orders import record_external_orders
 from brokers.services.fills import lock_external_fills
 from brokers.services.guards import CallClass, refused_here, waiting
 from brokers.services.order_batch import OrderBatch
@@ -175,6 +176,9 @@ def record_evidence(
 ) -> set[str]:
     """Merge reports and fills into our orders, in the caller's transaction; repeated evidence changes nothing.
 
+    An order is committed before it is sent, so a report that no order of ours fits is of one
+    that was placed elsewhere: it is recorded as such.
+
     Args:
         account_id: The account that all of it is about.
         reports: Orders as the broker reported them.
@@ -194,6 +198,7 @@ def record_evidence(
         lock_external_fills(account_id)
     batch.prefetch_fills(account_id, fills)
     unknown: set[str] = set()
+    elsewhere: list[OrderReport] = []
     for fill in fills:
         row = batch.find(account_id, fill.client_order_id, fill.broker_order_id)
         if row is not None:
@@ -206,6 +211,9 @@ def record_evidence(
         row = batch.find(account_id, report.client_order_id, report.broker_order_id)
         if row is not None:
             batch.report(row, report, source)
+        else:
+            elsewhere.append(report)
+    record_external_orders(account_id, elsewhere, source)
     batch.save()
     if source != "poll":
         missing = batch.accounts_missing_fills() | ({account_id} if unknown else set())

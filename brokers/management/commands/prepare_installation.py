@@ -22,7 +22,7 @@ from reliability.services.jobs.enqueue import NewJob, enqueue_job
 
 _SCHEDULES = ((SYNC_ALL_KIND, 5), (REFRESH_KIND, 3600), (SEAL_KIND, 5))
 _ROLES = {
-    "viewer": ("view_order", "view_orderevent", "view_fill", "view_position", "view_positionevent", "view_account",
+    "viewer": ("view_order", "view_externalorder", "view_orderevent", "view_fill", "view_position", "view_positionevent", "view_account",
                "view_broker", "view_instrument", "view_streamsession", "view_job", "view_jobattempt", "view_lane",
                "view_heartbeat", "view_auditentry", "view_circuit", "view_circuittransition", "view_errorguess",
                "view_errorrule", "view_historyanchor", "view_basket", "view_basketleg",
