@@ -29,7 +29,7 @@ class BasketRequestSerializer(serializers.Serializer[object]):
     leg_order = serializers.ChoiceField([order.value for order in StepOrder], default="sequential")
     offset_fills = serializers.BooleanField(
         default=False,
-        help_text="Whether what filled may be traded back by market orders when the basket fails; if not, a person decides.",
+        help_text="Whether fills may be traded back by market orders when the basket fails; if not, a person decides.",
     )
     timeout_seconds = serializers.IntegerField(
         default=300, help_text="After it the basket is taken back; at most a day."
@@ -79,7 +79,7 @@ class BasketListView(APIView):
         responses={202: BasketSerializer, **ERROR_RESPONSES},
     )
     def post(self, request: Request) -> Response:
-        """Accept a basket: all of its orders fill, or what was begun is taken back. The answer comes once it is durable."""
+        """Accept a basket: all of its orders fill, or what was begun is taken back. It is durable when this answers."""
         assert request.user.pk is not None
         accepted = accept_basket(
             owner_id=request.user.pk,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -64,7 +65,7 @@ class SagaStepJob(JobKind):
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
         """Nothing is locked here: whether the step is still wanted is decided when its outcome is written."""
         steps = SagaStep.objects.select_related("saga").filter(saga_id__in={job.subject for job in jobs})
-        found = {(step.saga_id, step.number): step for step in steps}
+        found: dict[tuple[UUID | None, int], SagaStep] = {(step.saga_id, step.number): step for step in steps}
         return {job.id: self._request(found[job.subject, job.payload["step"]], job) for job in jobs}
 
     async def perform(self, request: StepRequest) -> Any:

@@ -1,5 +1,6 @@
 """Baskets: all legs fill, or what was begun is taken back; a broker in memory counts every order."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -229,7 +230,7 @@ def test_an_unknown_leg_is_never_offset_before_it_is_settled(broker: FakeBroker,
     cancel_basket(basket, actor="desk")
     turn(4)
     assert (state(basket), offsets(basket, 1)) == ("compensating", [])
-    execution = broker.execute(order.client_order_id, 10, client_order_id=order.client_order_id)
+    execution = replace(broker.execute(order.client_order_id, 10), client_order_id=order.client_order_id)
     record_evidence(order.account_id, [], [execution], "stream")
     turn(2)
     assert [offset.quantity for offset in offsets(basket, 1)] == [10]
@@ -298,7 +299,7 @@ def test_a_basket_with_anything_wrong_leaves_nothing(owner: AbstractBaseUser, va
     with pytest.raises(ReliabilityError) as caught:
         accept(owner, **values)
     assert field in caught.value.details
-    assert not (Basket.objects.exists() or Saga.objects.exists() or Job.objects.exists())
+    assert not any(model.objects.exists() for model in (Basket, Saga, Job))
 
 
 @pytest.mark.parametrize("dies_at", range(1, 12))
