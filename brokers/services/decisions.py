@@ -19,6 +19,7 @@ from brokers.models import Order
 from brokers.services.accounts import AccountProfile, get_profile
 from brokers.services.guards import CallClass, refused_here, waiting
 from brokers.services.order_batch import OrderBatch, OrderRow
+from brokers.services.replacement import REPLACE_KIND
 from brokers.services.sessions import get_session
 from brokers.services.submission import SUBMIT_KIND
 from brokers.services.synchronization import want_sync
@@ -35,6 +36,7 @@ CHECK_KIND = "orders.check"
 LONGEST_REASON = 500
 LONGEST_BROKER_ID = 64
 _PRIORITY = 5
+_SENDERS = frozenset({SUBMIT_KIND, REPLACE_KIND})
 
 
 def look_again(order_id: UUID, *, actor: str, reason: str) -> None:
@@ -213,7 +215,7 @@ def _lock_undecided(order_id: UUID) -> tuple[OrderBatch, OrderRow]:
 
 def _is_undecided(order_id: UUID, state: str) -> bool:
     if state == OrderState.SENDING:  # a call may be under way, unless the job that makes it is dead
-        states = {job.state for job in list_unfinished_jobs(order_id) if job.kind == SUBMIT_KIND}
+        states = {job.state for job in list_unfinished_jobs(order_id) if job.kind in _SENDERS}
         return states == {JobState.DEAD.value}
     return state == OrderState.UNKNOWN
 
@@ -230,7 +232,7 @@ def _clear_dead_letters(order_id: UUID, actor: str, reason: str) -> None:
 
 
 def _discard_dead(order_id: UUID, actor: str, reason: str) -> None:
-    dead = [job.pk for job in list_unfinished_jobs(order_id) if job.kind == SUBMIT_KIND and job.state == JobState.DEAD]
+    dead = [job.pk for job in list_unfinished_jobs(order_id) if job.kind in _SENDERS and job.state == JobState.DEAD]
     if dead:
         discard_dead_letters(dead, actor=actor, reason=reason)
 
