@@ -13,6 +13,7 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
   setup        make .venv ready for the commands above and stop there
   bench-NAME   run benchmarks/bench_NAME.py (dashes become underscores)
   probe-NAME   run benchmarks/probe_NAME.py, which fails when an aim is missed
+  basket-crashes  kill workers 200 times under baskets; fails when one is left half
   mutate       change the core in small places and show which changes its tests do not notice
 """
 
@@ -68,6 +69,9 @@ def run(command: str, rest: list[str]) -> int:
             raise SetupError(f"there is no benchmark called {command!r}")
         ensure_environment("dev.lock")
         replace_process([str(PYTHON), "-m", module, *rest])
+    if command == "basket-crashes":
+        ensure_environment("dev.lock")
+        replace_process([str(PYTHON), "-m", "benchmarks.basket_crashes", *rest])
     if command == "mutate":
         ensure_environment("dev.lock")
         replace_process([str(PYTHON), "-m", "benchmarks.mutate", *rest])
