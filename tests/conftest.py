@@ -61,13 +61,17 @@ def quick_passwords(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-@pytest.fixture(autouse=True)
-def no_background(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No thread writes or reads rows behind a test; those about it call ``run_once`` or make their own.
+@pytest.fixture(autouse=True, scope="session")
+def no_background() -> Iterator[None]:
+    """No thread writes or reads rows behind the tests; those about it call ``run_once`` or make their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(background, "start", lambda: None)
+        yield
 
-    What earlier tests left to be written is forgotten.
-    """
-    monkeypatch.setattr(background, "start", lambda: None)
+
+@pytest.fixture(autouse=True)
+def nothing_noted() -> None:
+    """What earlier tests left to be written is forgotten."""
     recorder._waiting.clear()
     counter._tallies.clear()
 
