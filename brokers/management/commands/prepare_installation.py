@@ -22,15 +22,16 @@ from reliability.services.jobs.enqueue import NewJob, enqueue_job
 
 _SCHEDULES = ((SYNC_ALL_KIND, 5), (REFRESH_KIND, 3600), (SEAL_KIND, 5))
 _ROLES = {
-    "viewer": ("view_order", "view_externalorder", "view_orderevent", "view_fill", "view_position", "view_positionevent", "view_account",
-               "view_broker", "view_instrument", "view_streamsession", "view_job", "view_jobattempt", "view_lane",
-               "view_heartbeat", "view_auditentry", "view_circuit", "view_circuittransition", "view_errorguess",
-               "view_errorrule", "view_historyanchor", "view_basket", "view_basketleg",
-               "view_saga", "view_sagastep", "view_sagaevent", "view_killswitch", "view_killswitchevent"),
+    "viewer": ("view_order", "view_externalorder", "view_orderevent", "view_fill", "view_position",
+               "view_positionevent", "view_account", "view_broker", "view_instrument", "view_streamsession",
+               "view_job", "view_jobattempt", "view_lane", "view_heartbeat", "view_auditentry", "view_circuit",
+               "view_circuittransition", "view_errorguess", "view_errorrule", "view_historyanchor", "view_basket",
+               "view_basketleg", "view_saga", "view_sagastep", "view_sagaevent", "view_killswitch",
+               "view_killswitchevent"),
     "trader": ("submit_order",),
-    "operator": ("operate_deadletter", "pause_lane", "change_account", "submit_order", "operate_circuit", "operate_saga",
-                 "change_circuit", "decide_errorguess", "add_errorrule", "change_errorrule", "engage_kill_switch",
-                 "release_kill_switch", "decide_order"),
+    "operator": ("operate_deadletter", "pause_lane", "change_account", "submit_order", "operate_circuit",
+                 "operate_saga", "change_circuit", "decide_errorguess", "add_errorrule", "change_errorrule",
+                 "engage_kill_switch", "release_kill_switch", "decide_order"),
 }  # fmt: skip
 
 
