@@ -4,6 +4,8 @@ Circuits and bulkheads are the broker's, rate limits the account's. Jobs ask bef
 (``waiting``, ``OrderGate``), so that work which cannot go anyway waits in its row and spends nothing.
 """
 
+import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +21,7 @@ from reliability.core.bulkhead import BulkheadLimit
 from reliability.core.classification import Operation
 from reliability.core.jobs import JobError, Wait
 from reliability.core.rate_limit import Priority, RateLimit
+from reliability.core.retry import Pacer
 from reliability.core.taxonomy import FailureKind
 from reliability.services.circuits import CircuitOpenError, get_circuit
 from reliability.services.guarding.errors import CallRefusedError
@@ -32,6 +35,7 @@ RETRIES = BudgetPolicy(floor_per_second=10.0)
 RETRY_COST = 1
 PROBES = 3
 _LEAST_WAIT_SECONDS = 0.1
+_SHORT_SECONDS = 1.0
 _REFUSED_HERE = frozenset(
     {"SYSTEM_CIRCUIT_OPEN", "SYSTEM_BULKHEAD_FULL", "RATE_LIMIT_LOCAL", "TIMEOUT_DEADLINE_PASSED"}
 )
@@ -69,6 +73,7 @@ class BrokerGuard:
     """The guard of one account's calls of one class."""
 
     guard: Guard
+    turns: Pacer
 
     async def call(self, function: Callable[_P, Awaitable[_R]], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Make one call.
@@ -106,8 +111,16 @@ class BrokerGuard:
         return get_budget(policy.name, policy.budget).try_spend(RETRY_COST)
 
     def pace(self, seconds: float) -> timedelta:
-        """Return when work that waits at least ``seconds`` comes back, each piece in its turn."""
-        return self.guard.pace(max(_LEAST_WAIT_SECONDS, seconds))
+        """Return when work that waits at least ``seconds`` comes back, each piece in its turn.
+
+        Short waits are for a place, a probe or a retry; they take turns of their own, because the turns
+        after a cooldown are worth nothing any more once a circuit has closed early.
+        """
+        if seconds >= _SHORT_SECONDS:
+            return self.guard.pace(seconds)
+        least = timedelta(seconds=max(_LEAST_WAIT_SECONDS, seconds))
+        draw = random.random()  # noqa: S311  # jitter
+        return self.turns.delay(time.monotonic(), least, draw, self.guard.parts.processes)
 
 
 def circuit_name(broker: str, call_class: CallClass) -> str:
@@ -133,7 +146,7 @@ def _make_guard(broker: str, account: str, call_class: CallClass, limits: Limits
         bulkhead=BulkheadLimit(limits.max_concurrent_calls),
         recovery_per_second=RECOVERY_PER_SECOND,
     )
-    return BrokerGuard(Guard(policy))
+    return BrokerGuard(Guard(policy), Pacer(policy.recovery_per_second))
 
 
 def waiting(profile: AccountProfile, call_class: CallClass) -> Wait | None:

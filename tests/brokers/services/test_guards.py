@@ -150,6 +150,15 @@ def test_a_working_circuit_makes_nobody_wait(broker: FakeBroker, profile: Accoun
     assert get_guard(profile, CallClass.ORDERS).room() == 60
 
 
+def test_turns_after_a_cooldown_do_not_delay_those_who_only_lack_a_place(
+    broker: FakeBroker, profile: AccountProfile
+) -> None:
+    guard = get_guard(profile, CallClass.ORDERS)
+    waits = [guard.pace(30.0) for _ in range(3000)]
+    assert max(waits) > timedelta(seconds=50), "three thousand take their turns after the cooldown"
+    assert guard.pace(0.1) < timedelta(seconds=1)
+
+
 def test_a_circuit_that_is_half_open_has_room_for_its_probes(broker: FakeBroker, profile: AccountProfile) -> None:
     guard = get_guard(profile, CallClass.READS)
     circuit = get_circuit(f"{profile.broker}:reads")
