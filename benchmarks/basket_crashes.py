@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import psutil
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.evidence import machine_line, write_evidence
 from brokers.simulator.ledger import LedgerSummary
-from tests.acceptance.stack import ORDER_WORKERS, Stack, running_stack, wait_until
+from tests.acceptance.stack import ORDER_WORKERS, Stack, is_alive, running_stack, wait_until
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "KO")
 _UNREACHABLE_PRICE = "0.5"
@@ -119,17 +118,22 @@ def _kill_one(stack: Stack, chance: random.Random, run: CrashRun) -> None:
     """Kill a pool process, or a worker with all of them, and wait until both order workers have pools again."""
     worker = chance.choice(ORDER_WORKERS)
     whole = chance.random() < 0.2
-    victims = [stack.pid(worker)] if whole else stack.children(worker)
-    wait_until(lambda: victims or victims.extend(stack.children(worker)) or victims, "a victim is there")
-    stack.kill(chance.choice(victims))
+    victims: list[int] = []
+    wait_until(lambda: victims.extend(_processes(stack, worker, whole=whole)) or victims, "a victim is there")
+    victim = chance.choice(victims)
+    stack.kill(victim)
     run.crashes += 1
     run.struck["worker" if whole else "pool process"] += 1
-    wait_until(lambda: all(_has_pool(stack, name) for name in ORDER_WORKERS), "the workers are back")
+    wait_until(lambda: not is_alive(victim), "the victim is dead")
+    wait_until(lambda: all(_processes(stack, name, whole=False) for name in ORDER_WORKERS), "the workers are back")
 
 
-def _has_pool(stack: Stack, name: str) -> bool:
-    pid = stack.instance.control.process(name)["pid"]
-    return isinstance(pid, int) and psutil.pid_exists(pid) and bool(stack.children(name))
+def _processes(stack: Stack, worker: str, *, whole: bool) -> list[int]:
+    """Return the worker's own process if it is alive, or its pool processes."""
+    pid = stack.instance.control.process(worker)["pid"]
+    if not isinstance(pid, int) or not is_alive(pid):
+        return []
+    return [pid] if whole else stack.children(worker)
 
 
 def judge(basket: Body, ledger: LedgerSummary) -> list[str]:
