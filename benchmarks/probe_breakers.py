@@ -81,7 +81,7 @@ def table_of(found: list[dict[str, Any]]) -> Table:
     table.add_column("breaker")
     columns = {
         "spread": "trip to refusal elsewhere, ms: p50 / p99 / max",
-        "spread_busy": "the same, all cores busy",
+        "spread_busy": "the same in a closed loop, all cores busy",
         "cold": "8 cold processes: let through",
         "probes": f"inside half-open of {PERMITS}",
         "killed": f"after kill -9 of the prober, s (lease {LEASE_SECONDS:.0f})",

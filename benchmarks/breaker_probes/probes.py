@@ -7,21 +7,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.breaker_probes.subjects import Limits
-from benchmarks.breaker_probes.workers import LateError, Server, Worker, burn
+from benchmarks.breaker_probes.workers import LateError, Server, Worker, burn, instant
 from benchmarks.measure import percentile
 
 PERMITS = 3
 LEASE_SECONDS = 2.0
 PATIENCE_SECONDS = 12.0
-_COOLDOWN_SECONDS = 1.0
+_COOLDOWN_SECONDS = 3.0
+_NEWS_SECONDS = 1.5  # after which a peer that polls once a second knows that it is open
 _SPIN_SECONDS = 5.0
 _NEVER = None
 
 
 @contextlib.contextmanager
-def workers(subject: str, url: str, count: int) -> Iterator[list[Worker]]:
+def workers(subject: str, url: str, count: int, tripped_at: Any = None) -> Iterator[list[Worker]]:
     """Start workers that know no breaker yet; they are killed at the end."""
-    started = [Worker(subject, url) for _ in range(count)]
+    started = [Worker(subject, url, tripped_at) for _ in range(count)]
     try:
         yield started
     finally:
@@ -30,30 +31,30 @@ def workers(subject: str, url: str, count: int) -> Iterator[list[Worker]]:
 
 
 def spread(subject: str, trials: int) -> dict[str, Any]:
-    """From the failure that trips it in one process to the first refusal in another, which calls without pause."""
-    return _spread(subject, trials, busy=0)
+    """From the error that opens it, as its caller gets it, to the first refusal elsewhere, where calls take 1 ms."""
+    return _spread(subject, trials, 0, 0.001)
 
 
 def spread_busy(subject: str, trials: int) -> dict[str, Any]:
-    """The same while as many other programs as there are cores use all they can get."""
-    return _spread(subject, trials, busy=os.cpu_count() or 1)
+    """The same with calls that take no time, while as many other programs as there are cores use all they can get."""
+    return _spread(subject, trials, os.cpu_count() or 1, 0.0)
 
 
-def _spread(subject: str, trials: int, busy: int) -> dict[str, Any]:
+def _spread(subject: str, trials: int, busy: int, call_seconds: float) -> dict[str, Any]:
     waits = []
-    burners = burn(busy)
+    burners, tripped_at = burn(busy), instant()
     try:
-        with Server() as server, workers(subject, server.url, 2) as (one, other):
+        with Server() as server, workers(subject, server.url, 2, tripped_at) as (one, other):
             for trial in range(trials):
                 key = f"spread{trial}"
                 for worker in (one, other):
                     worker.do("make", key, Limits())
                     worker.do("once", key)
-                other.begin("spin", key, _SPIN_SECONDS + 1.0)
-                time.sleep(0.03)
-                failed_at, _, _ = one.do("trip", key)
-                refused_at, _ = other.result()
-                waits.append(max(0.0, refused_at - failed_at) * 1000)
+                tripped_at.value = 0.0
+                other.begin("spin", key, _SPIN_SECONDS + 1.0, call_seconds)
+                time.sleep(0.1)
+                one.do("trip", key)
+                waits.append(max(0.0, other.result()) * 1000)
     finally:
         for burner in burners:
             burner.kill()
@@ -94,10 +95,11 @@ def probes(subject: str, trials: int) -> dict[str, Any]:
             for worker in all_of_them:
                 worker.do("make", key, limits)
                 worker.do("once", key)
-            failed_at, _, _ = all_of_them[0].do("trip", key)
+            all_of_them[0].do("trip", key)
+            begin = time.monotonic() + _COOLDOWN_SECONDS + 0.05
+            time.sleep(_NEWS_SECONDS)
             for worker in all_of_them[1:]:
                 worker.do("once", key)
-            begin = failed_at + _COOLDOWN_SECONDS + 0.05
             for worker in all_of_them:
                 worker.begin("probe", key, begin, begin + 1.0, 1.5)
             inside.append(sum(worker.result() for worker in all_of_them))
@@ -116,6 +118,8 @@ def killed(subject: str, trials: int) -> dict[str, Any]:
                     worker.do("make", key, limits)
                     worker.do("once", key)
                 other.do("trip", key)
+                time.sleep(_NEWS_SECONDS)
+                prober.do("once", key)
                 prober.begin("stay_for_ever", key)
                 prober.result(PATIENCE_SECONDS)
                 prober.kill()
@@ -138,7 +142,7 @@ def frozen(subject: str, trials: int) -> dict[str, Any]:
             server.freeze()
             try:
                 healthy.append(worker.do("once", key, patience_seconds=PATIENCE_SECONDS)[1])
-                failing.append(worker.do("trip", key, 10, patience_seconds=PATIENCE_SECONDS)[2] * 10)
+                failing.append(worker.do("trip", key, 10, patience_seconds=PATIENCE_SECONDS)[1] * 10)
             except LateError:
                 (healthy if len(healthy) <= len(failing) else failing).append(PATIENCE_SECONDS)
             finally:
@@ -162,7 +166,7 @@ def dead(subject: str, trials: int) -> dict[str, Any]:
             server.kill()
             time.sleep(0.3)
             try:
-                _, count, seconds = worker.do("trip", key, 10, patience_seconds=150.0)
+                count, seconds = worker.do("trip", key, 10, patience_seconds=150.0)
             except LateError:
                 count, seconds = 10, 15.0
             reached.append(count)

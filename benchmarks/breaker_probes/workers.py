@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -35,11 +36,16 @@ class LateError(Exception):
 
 
 class Worker:
-    """One process with breakers of one subject; a command is a method of ``_Duties``."""
+    """One process with breakers of one subject; a command is a method of ``_Duties``.
 
-    def __init__(self, subject: str, url: str) -> None:
+    ``tripped_at`` is shared among workers: the instant at which the caller in one of them got the error
+    that opened the breaker, or 0.
+    """
+
+    def __init__(self, subject: str, url: str, tripped_at: Any = None) -> None:
         self._connection, other = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(target=_serve, args=(subject, url, other), daemon=True)
+        shared = instant() if tripped_at is None else tripped_at  # an instant of 0 is false
+        self.process = _SPAWN.Process(target=_serve, args=(subject, url, other, shared), daemon=True)
         self.process.start()
         other.close()
 
@@ -71,10 +77,9 @@ class Worker:
 class _Duties:
     """What a worker can be asked to do, with the breaker called ``key``."""
 
-    def __init__(self, subject: str, url: str) -> None:
-        self._subject, self._url = subject, url
+    def __init__(self, subject: str, url: str, tripped_at: Any) -> None:
+        self._subject, self._url, self._tripped_at = subject, url, tripped_at
         self._calls: dict[str, Call] = {}
-        self._failed_at = 0.0
         self._reached = 0
 
     def make(self, key: str, limits: Limits) -> None:
@@ -85,19 +90,29 @@ class _Duties:
         began = time.monotonic()
         return self._attempt(key, int), time.monotonic() - began
 
-    def trip(self, key: str, times: int = 12) -> tuple[float, int, float]:
-        """Make failing calls: when the last one that got through failed, how many did, seconds per call."""
+    def trip(self, key: str, times: int = 12) -> tuple[int, float]:
+        """Make failing calls: how many of them got through, and seconds per call."""
         began, self._reached = time.monotonic(), 0
-        for _ in range(times):
+        ended = began
+        for number in range(times):
             self._attempt(key, self._boom)
-        return self._failed_at, self._reached, (time.monotonic() - began) / times
+            if self._reached == number and not self._tripped_at.value:
+                self._tripped_at.value = ended  # this call is the first that is refused here
+            ended = time.monotonic()
+        return self._reached, (time.monotonic() - began) / times
 
-    def spin(self, key: str, patience_seconds: float) -> tuple[float, int]:
-        """Call without pause until a call is refused: when that was, and how many got through."""
-        deadline, count = time.monotonic() + patience_seconds, 0
-        while self._attempt(key, int) and time.monotonic() < deadline:
-            count += 1
-        return time.monotonic(), count
+    def spin(self, key: str, patience_seconds: float, call_seconds: float) -> float:
+        """Wait for the error that opens it, then make call after call: seconds until one is refused.
+
+        It makes no calls before: their success would count.
+        """
+        fn = partial(time.sleep, call_seconds) if call_seconds else int
+        deadline = time.monotonic() + patience_seconds
+        while not self._tripped_at.value and time.monotonic() < deadline:
+            fn()
+        while self._attempt(key, fn) and time.monotonic() < deadline:
+            continue
+        return time.monotonic() - (self._tripped_at.value or deadline - patience_seconds)
 
     def probe(self, key: str, begin: float, end: float, stay_seconds: float) -> int:
         """Try until one call gets in, which stays inside: how many got in before ``end``."""
@@ -135,7 +150,6 @@ class _Duties:
 
     def _boom(self) -> None:
         self._reached += 1
-        self._failed_at = time.monotonic()
         raise ConnectionError
 
     def _attempt(self, key: str, fn: Callable[[], Any]) -> bool:
@@ -150,9 +164,14 @@ def _sleep_until(instant: float) -> None:
     time.sleep(max(0.0, instant - time.monotonic()))
 
 
-def _serve(subject: str, url: str, connection: Connection) -> None:
+def instant() -> Any:
+    """Return an instant that workers share."""
+    return _SPAWN.Value("d", 0.0, lock=False)
+
+
+def _serve(subject: str, url: str, connection: Connection, tripped_at: Any) -> None:
     logging.disable(logging.CRITICAL)
-    duties = _Duties(subject, url)
+    duties = _Duties(subject, url, tripped_at)
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         while True:
             command, arguments = connection.recv()
