@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from tests.acceptance.stack import Broker, Stack, is_alive, wait_until
 from tests.acceptance.trial import Recovered
@@ -33,9 +34,14 @@ def kill_child(stack: Stack, name: str, chance: random.Random) -> Act:
 
     def act() -> Recovered:
         children: list[int] = []
-        wait_until(lambda: children.extend(stack.children(name)) or children, f"{name} has children")
-        victim = chance.choice(children)
-        stack.kill(victim)
+        victim = 0
+        while not victim:  # a child may end by itself between the look and the strike
+            children.clear()
+            wait_until(lambda: children.extend(stack.children(name)) or children, f"{name} has children")
+            with suppress(ProcessLookupError):
+                chosen = chance.choice(children)
+                stack.kill(chosen)
+                victim = chosen
         return lambda: not is_alive(victim) and len(stack.children(name)) >= len(children)
 
     return act

@@ -30,6 +30,9 @@ ALL = (
     "brokers.submit_order",
     "brokers.view_position",
     "brokers.view_account",
+    "brokers.view_killswitch",
+    "brokers.engage_kill_switch",
+    "brokers.release_kill_switch",
     "reliability.view_job",
     "reliability.operate_deadletter",
     "reliability.view_lane",
@@ -49,6 +52,16 @@ ENDPOINTS = [
     ("GET", f"/api/v1/orders/{ORDER}"),
     ("GET", f"/api/v1/orders/{ORDER}/history"),
     ("POST", f"/api/v1/orders/{ORDER}/cancel"),
+    ("PATCH", f"/api/v1/orders/{ORDER}"),
+    ("GET", "/api/v1/external-orders"),
+    ("POST", "/api/v1/baskets"),
+    ("GET", f"/api/v1/baskets/{ORDER}"),
+    ("POST", f"/api/v1/baskets/{ORDER}/cancel"),
+    ("GET", "/api/v1/kill-switches"),
+    ("POST", "/api/v1/kill-switches"),
+    ("GET", "/api/v1/kill-switches/1"),
+    ("POST", "/api/v1/kill-switches/1/release-request"),
+    ("POST", "/api/v1/kill-switches/1/release"),
     ("GET", "/api/v1/positions"),
     ("GET", "/api/v1/accounts"),
     ("GET", "/api/v1/dead-letters"),
@@ -505,7 +518,7 @@ def test_every_route_of_the_schema_is_held_to_the_rules_above() -> None:
 
     def shape(path: str) -> str:
         path = path.replace(ORDER, "{}").replace("/lanes/orders/", "/lanes/{}/").replace("sim-a:orders", "{}")
-        path = re.sub(r"/guesses/1\b", "/guesses/{}", path)
+        path = re.sub(r"/(guesses|kill-switches)/1\b", r"/\1/{}", path)
         return re.sub(r"\{\w*\}", "{}", re.sub(r"dead-letters/1$", "dead-letters/{}", path))
 
     tested = {(method, shape(path)) for method, path in [*ENDPOINTS, *OPEN_TO_ANY_USER]}
