@@ -93,10 +93,10 @@ def _sabotage_orders() -> None:
     from brokers.services import submission, submit_job, synchronization
 
     @instead(submit_job.SubmitOrderJob, "_prepare_one", Protection.LOOK_UP)
-    def resend_blindly(original: Any, kind: Any, batch: Any, row: Any, job: Any) -> Any:
+    def resend_blindly(original: Any, kind: Any, batch: Any, row: Any, job: Any, gate: Any) -> Any:
         if row.state == OrderState.UNKNOWN:
             return kind._send(batch, row, submit_job.get_profile(row.account_id), job)
-        return original(kind, batch, row, job)
+        return original(kind, batch, row, job, gate)
 
     @instead(submission, "_check", Protection.KEY)
     def take_each_request_as_new(original: Any, owner_id: int, wanted: Any) -> Any:
