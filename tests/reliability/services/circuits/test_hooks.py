@@ -7,7 +7,7 @@ import pytest
 from reliability.services import circuits
 from reliability.services.circuits import Transition
 from reliability.services.circuits.runtime import Runtime
-from reliability.services.circuits.store import Step, connect
+from reliability.services.circuits.store import CHANNEL, Step, connect
 from tests.reliability.services.circuits.conftest import Server, eventually, fail
 
 Start = Callable[..., Runtime]
@@ -48,15 +48,17 @@ def test_the_process_that_caused_it_tells_it_once(name: str, process: Start, hoo
     assert not told.is_local
 
 
-def test_every_process_that_hears_of_it_tells_those_who_asked(name: str, process: Start, hook: Hook) -> None:
+def test_every_process_that_hears_of_it_tells_those_who_asked(server: Server, process: Start, hook: Hook) -> None:
     circuits.on_transition(hook, heard=True)
-    causing, hearing, deaf = process(), process(), process()
-    hearing.get(name).admit()
+    causing, hearing, deaf = (process(url=server.url) for _ in range(3))
+    hearing.get("sim-a:orders").admit()
     deaf.get("another").admit()
-    fail(causing.get(name), 5)
+    with connect(server.url, 5.0) as client:
+        assert eventually(lambda: dict(client.pubsub_numsub(CHANNEL))[CHANNEL] == 2), "both listen"
+    fail(causing.get("sim-a:orders"), 5)
 
-    assert eventually(lambda: len(hook.of(name)) == 3), "also where the circuit is not used"
-    assert len(set(hook.of(name))) == 1, "all name it alike"
+    assert eventually(lambda: len(hook.of("sim-a:orders")) == 3), "also where the circuit is not used"
+    assert len(set(hook.of("sim-a:orders"))) == 1, "all name it alike"
 
 
 def test_a_process_that_heard_nothing_finds_it_in_the_log(server: Server, process: Start, hook: Hook) -> None:
