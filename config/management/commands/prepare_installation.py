@@ -27,11 +27,12 @@ _ROLES = {
                "view_job", "view_jobattempt", "view_lane", "view_heartbeat", "view_auditentry", "view_circuit",
                "view_circuittransition", "view_errorguess", "view_errorrule", "view_historyanchor", "view_basket",
                "view_basketleg", "view_saga", "view_sagastep", "view_sagaevent", "view_killswitch",
-               "view_killswitchevent"),
+               "view_killswitchevent", "view_reconciliationrun", "view_discrepancy"),
     "trader": ("submit_order",),
     "operator": ("operate_deadletter", "pause_lane", "change_account", "submit_order", "operate_circuit",
                  "operate_saga", "change_circuit", "decide_errorguess", "add_errorrule", "change_errorrule",
-                 "engage_kill_switch", "release_kill_switch", "decide_order"),
+                 "engage_kill_switch", "release_kill_switch", "decide_order", "run_reconciliation",
+                 "resolve_discrepancy"),
 }  # fmt: skip
 
 

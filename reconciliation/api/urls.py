@@ -1,0 +1,5 @@
+"""This app over HTTP."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

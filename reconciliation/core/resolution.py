@@ -1,0 +1,66 @@
+"""What is done about a difference once there is a verdict: a table, and the reason beside each row."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciliation.core.discrepancy import DiscrepancyKind
+
+
+class Resolution(StrEnum):
+    """``ADOPT`` merges the broker's report as evidence, ``BOOK`` books its executions; both only move forward.
+
+    ``ASK_AGAIN`` leaves it to the next look. ``PERSON`` hands it to a person, ``FREEZE`` also stops trading
+    of the symbol until then. The other two are what a person decided: ``ADJUST`` books an explicit change
+    of the position or the cash, ``ACCEPT`` leaves everything as it is.
+    """
+
+    ADOPT = "adopt"
+    BOOK = "book"
+    ASK_AGAIN = "ask_again"
+    PERSON = "person"
+    FREEZE = "freeze"
+    ADJUST = "adjust"
+    ACCEPT = "accept"
+
+
+class Standing(StrEnum):
+    """How far the broker's word goes beside ours: evidence only ever moves an order forward."""
+
+    AHEAD = "ahead"
+    BEHIND = "behind"
+    APART = "apart"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is done about one kind of difference, and why."""
+
+    resolution: Resolution
+    why: str
+
+
+_RULES: dict[tuple[DiscrepancyKind, Standing], Rule] = {
+    (DiscrepancyKind.STATE, Standing.AHEAD): Rule(
+        Resolution.ADOPT, "The broker's report is evidence of what happened."
+    ),
+    (DiscrepancyKind.QUANTITY, Standing.AHEAD): Rule(Resolution.BOOK, "The broker executed more than was booked."),
+    (DiscrepancyKind.UNKNOWN_FILL, Standing.AHEAD): Rule(
+        Resolution.BOOK, "An execution is a fact: the position moved."
+    ),
+}
+_BY_KIND: dict[DiscrepancyKind, Rule] = {
+    DiscrepancyKind.MISSING_HERE: Rule(Resolution.FREEZE, "The broker works an order of ours that is not recorded."),
+    DiscrepancyKind.MISSING_THERE: Rule(Resolution.FREEZE, "Nobody can say what became of the order."),
+    DiscrepancyKind.QUANTITY: Rule(Resolution.FREEZE, "More is recorded than the broker knows of."),
+    DiscrepancyKind.PRICE: Rule(Resolution.PERSON, "The quantity is right, so what may be traded is known."),
+    DiscrepancyKind.STATE: Rule(Resolution.FREEZE, "The broker has the order open and it is recorded as over."),
+    DiscrepancyKind.UNKNOWN_FILL: Rule(Resolution.FREEZE, "An execution cannot be booked."),
+    DiscrepancyKind.EXTERNAL: Rule(Resolution.FREEZE, "Somebody else trades this symbol on the account."),
+    DiscrepancyKind.POSITION: Rule(Resolution.FREEZE, "What is held is not known."),
+    DiscrepancyKind.CASH: Rule(Resolution.PERSON, "Fees, dividends and transfers change cash without an execution."),
+}
+
+
+def rule_for(kind: DiscrepancyKind, standing: Standing = Standing.APART) -> Rule:
+    """Return what is done about a difference; what no row names is never settled by the program alone."""
+    return _RULES.get((kind, standing), _BY_KIND[kind])
