@@ -10,6 +10,7 @@ class BrokersConfig(AppConfig):
         from brokers.services.baskets.legs import BasketSaga
         from brokers.services.degradation import declare_operations
         from brokers.services.job_kinds import register_job_kinds
+        from brokers.services.measures import connect_measures
         from reliability.services.classification import register
         from reliability.services.sagas.step_job import register_saga_kind
 
@@ -17,3 +18,4 @@ class BrokersConfig(AppConfig):
         register_job_kinds()
         register_saga_kind(BasketSaga())
         declare_operations()
+        connect_measures()

@@ -2,7 +2,9 @@
 
 from config.environment import VARIABLES
 from reliability.core.catalog import CATALOG
+from reliability.core.metrics import MetricKind
 from reliability.core.taxonomy import ErrorCategory, ErrorDefinition
+from reliability.services.metrics import list_metrics
 
 
 def settings_page() -> str:
@@ -54,3 +56,24 @@ def _error_lines(definition: ErrorDefinition) -> list[str]:
     ):
         lines += ["", f"{name}: {text}"] if text else []
     return [*lines, ""]
+
+
+def metrics_page() -> str:
+    """Return the page of all metrics, in Markdown."""
+    lines = [
+        "# Metrics",
+        "",
+        "`GET /metrics` answers them in Prometheus' text format, to a token of a user with the permission",
+        "`reliability.view_metrictotal`, which the role *viewer* has. Counters and histograms are counted by every",
+        "process and kept in PostgreSQL, so that they outlive the process: a `kill -9` loses at most a second's counts.",
+        "Gauges are read at the scrape. A source that cannot be read is left out; `stanchion_metric_source_up` says so.",
+        "",
+        "| metric | kind | labels | what it is |",
+        "|---|---|---|---|",
+    ]
+    for metric in list_metrics():
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        lines.append(f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.meaning} |")
+    bounds = sorted({metric.bounds for metric in list_metrics() if metric.kind is MetricKind.HISTOGRAM})
+    lines += ["", *(f"Upper bounds of the buckets, in seconds: {', '.join(map(str, one))}." for one in bounds)]
+    return "\n".join(lines) + "\n"

@@ -8,10 +8,14 @@ class ReliabilityConfig(AppConfig):
     def ready(self) -> None:
         from django.db import connection
 
+        from reliability.services.fold_job import FoldMetricsJob
         from reliability.services.jobs.kinds import register
         from reliability.services.jobs.messages import CeleryMessageJob
+        from reliability.services.measures import connect_measures
         from reliability.services.records import connect_records
 
         register(CeleryMessageJob())
+        register(FoldMetricsJob())
         if connection.vendor == "postgresql":  # a project that only guards its own calls may have no such database
             connect_records()
+            connect_measures()

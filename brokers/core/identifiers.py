@@ -15,3 +15,8 @@ def uuid7() -> UUID:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return UUID(int=value)
+
+
+def seconds_of(value: UUID) -> float:
+    """Return when a version-7 UUID was made, in seconds since 1970, to the millisecond."""
+    return (value.int >> 80) / 1000

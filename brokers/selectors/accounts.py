@@ -59,6 +59,11 @@ def list_known() -> dict[int, Known]:
     return known
 
 
+def list_stream_sessions() -> list[StreamSession]:
+    """Return the order streams that were ever subscribed."""
+    return list(StreamSession.objects.order_by("account_id"))
+
+
 def list_accounts() -> list[AccountStatus]:
     """Return every account with its stream and its orders in flight."""
     sessions = {session.account_id: session for session in StreamSession.objects.all()}

@@ -176,6 +176,20 @@ def count_in_flight() -> InFlight:
     return InFlight(**found)
 
 
+def count_open_by_state() -> dict[tuple[int, str], int]:
+    """Return how many orders each account has in each state that is not final."""
+    counts = Order.objects.filter(IN_FLIGHT).values_list("account_id", "state").annotate(Count("pk")).order_by()
+    return {(account, state): number for account, state, number in counts}
+
+
+def oldest_unknown() -> dict[int, datetime]:
+    """Return when the oldest order with an unknown outcome was accepted, for accounts that have one."""
+    found = (
+        Order.objects.filter(IN_FLIGHT & _IS_UNKNOWN).values_list("account_id").annotate(Min("accepted_at")).order_by()
+    )
+    return dict(found)
+
+
 def list_in_flight(limit: int) -> list[Order]:
     """Return orders that are not final: unknown ones first, then the newest."""
     worst_first = Case(When(_IS_UNKNOWN, then=0), default=1)

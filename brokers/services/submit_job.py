@@ -21,6 +21,7 @@ from brokers.services.accounts import AccountProfile, get_profile
 from brokers.services.guards import CallClass, refused_here, waiting
 from brokers.services.halts import halt_text
 from brokers.services.kill_switch import cancel_unsent
+from brokers.services.measures import note_acknowledged
 from brokers.services.order_batch import OrderBatch, OrderRow
 from brokers.services.order_gate import OrderGate
 from brokers.services.order_statements import (
@@ -99,6 +100,9 @@ class SubmitOrderJob(JobKind):
         settled: dict[int, Disposition] = {
             outcome.job.id: Done() for outcome in outcomes if _subject(outcome.job) in recorded
         }
+        for outcome in outcomes:
+            if isinstance(outcome.result, OrderReport) and isinstance(outcome.request, SubmitRequest | LookUpRequest):
+                note_acknowledged(outcome.request.profile.broker, _subject(outcome.job))
         others = [outcome for outcome in outcomes if outcome.job.id not in settled]
         if others:
             settled.update(self._apply_others(others))

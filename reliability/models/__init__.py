@@ -2,6 +2,7 @@ from reliability.models.audit import AuditEntry
 from reliability.models.circuits import Circuit, CircuitTransition
 from reliability.models.classification import ErrorGuess, ErrorRule
 from reliability.models.jobs import DeadLetter, Job, JobAttempt, Lane
+from reliability.models.metrics import MetricTotal
 from reliability.models.processes import Heartbeat
 from reliability.models.sagas import Saga, SagaEvent, SagaStep
 
@@ -16,6 +17,7 @@ __all__ = [
     "Job",
     "JobAttempt",
     "Lane",
+    "MetricTotal",
     "Saga",
     "SagaEvent",
     "SagaStep",

@@ -5,7 +5,10 @@ from reliability.services.background import background
 from reliability.services.circuit_records import load_truth
 from reliability.services.error_guesses import counter
 from reliability.services.error_rules import follower
+from reliability.services.guarding.outcomes import on_outcome
 from reliability.services.jobs.recall import recaller
+from reliability.services.measures import note_call, note_transition
+from reliability.services.metering import meter
 from reliability.services.transition_records import recorder
 
 _note_transition = recorder.note  # one object, so that it can be found again
@@ -16,8 +19,10 @@ def connect_records() -> None:
     """Have transitions and guesses of this process recorded, and settings loaded; starts nothing."""
     circuits.set_loader(load_truth)
     circuits.on_transition(_note_transition)
+    circuits.on_transition(note_transition)
     classification.on_guess(counter.note)
-    for duty in (recorder.write, counter.write, follower.refresh):
+    on_outcome(note_call)
+    for duty in (recorder.write, counter.write, follower.refresh, meter.write):
         background.add(duty)
 
 

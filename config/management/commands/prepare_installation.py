@@ -18,22 +18,31 @@ from brokers.services.credentials import set_credentials
 from brokers.services.history.seal_job import SEAL_KIND
 from brokers.services.instruments import REFRESH_KIND
 from brokers.services.synchronization import SYNC_ALL_KIND
+from reliability.services.fold_job import FOLD_KIND
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
 
-_SCHEDULES = ((SYNC_ALL_KIND, 5), (REFRESH_KIND, 3600), (SEAL_KIND, 5))
+_SCHEDULES = ((SYNC_ALL_KIND, 5), (REFRESH_KIND, 3600), (SEAL_KIND, 5), (FOLD_KIND, 3600))
+_OUR_APPS = ("reliability", "brokers", "reconciliation")
+# Whoever may look sees every kind of row of ours; each other role sees the same and may do what is named here.
 _ROLES = {
-    "viewer": ("view_order", "view_externalorder", "view_orderevent", "view_fill", "view_position",
-               "view_positionevent", "view_account", "view_broker", "view_instrument", "view_streamsession",
-               "view_job", "view_jobattempt", "view_lane", "view_heartbeat", "view_auditentry", "view_circuit",
-               "view_circuittransition", "view_errorguess", "view_errorrule", "view_historyanchor", "view_basket",
-               "view_basketleg", "view_saga", "view_sagastep", "view_sagaevent", "view_killswitch",
-               "view_killswitchevent", "view_reconciliationrun", "view_discrepancy"),
+    "viewer": (),
     "trader": ("submit_order",),
-    "operator": ("operate_deadletter", "pause_lane", "change_account", "submit_order", "operate_circuit",
-                 "operate_saga", "change_circuit", "decide_errorguess", "add_errorrule", "change_errorrule",
-                 "engage_kill_switch", "release_kill_switch", "decide_order", "run_reconciliation",
-                 "resolve_discrepancy"),
-}  # fmt: skip
+    "operator": (
+        "operate_deadletter",
+        "pause_lane",
+        "change_account",
+        "submit_order",
+        "operate_circuit",
+        "operate_saga",
+        "change_circuit",
+        "decide_errorguess",
+        "add_errorrule",
+        "change_errorrule",
+        "engage_kill_switch",
+        "release_kill_switch",
+        "decide_order",
+    ),
+}
 
 
 class Command(BaseCommand):
@@ -52,13 +61,11 @@ class Command(BaseCommand):
         enqueue_job(REFRESH_KIND, NewJob(unique_key="instruments"))
 
     def _create_roles(self) -> None:
-        inherited: list[Permission] = []
+        ours = Permission.objects.filter(content_type__app_label__in=_OUR_APPS)
+        looking = set(ours.filter(codename__startswith="view_"))
         for name, codenames in _ROLES.items():
-            permissions = list(Permission.objects.filter(codename__in=codenames))
-            if name == "viewer":
-                inherited = permissions
             group, _ = Group.objects.get_or_create(name=name)
-            group.permissions.set({*inherited, *permissions})
+            group.permissions.set({*looking, *ours.filter(codename__in=codenames)})
 
     def _create_schedules(self) -> None:
         for kind, seconds in _SCHEDULES:

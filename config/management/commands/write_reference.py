@@ -7,13 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from config.reference import error_page, settings_page
+from config.reference import error_page, metrics_page, settings_page
 
-PAGES = {"settings.md": settings_page, "errors.md": error_page}
+PAGES = {"settings.md": settings_page, "errors.md": error_page, "metrics.md": metrics_page}
 
 
 class Command(BaseCommand):
-    help = "Write docs/reference/settings.md and errors.md from the code; --check fails when they are not up to date."
+    help = "Write the generated pages of docs/reference from the code; --check fails when one is not up to date."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--check", action="store_true", help="write nothing; fail when a page differs")
