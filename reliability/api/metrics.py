@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
+from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -18,6 +19,8 @@ from reliability.api.schema import ERROR_RESPONSES
 from reliability.core.metrics import MetricKind
 from reliability.services.metrics import Family, collect
 
+_RESPONSES: dict[Any, Any] = {(200, "text/plain"): OpenApiTypes.STR, **ERROR_RESPONSES}
+
 
 class MetricsView(APIView):
     """What Prometheus scrapes, with a token of a user who may see metrics."""
@@ -25,7 +28,7 @@ class MetricsView(APIView):
     permission_classes = [Requires]
     required_permissions = {"GET": "reliability.view_metrictotal"}
 
-    @extend_schema(operation_id="read_metrics", responses={(200, "text/plain"): OpenApiTypes.STR, **ERROR_RESPONSES})
+    @extend_schema(operation_id="read_metrics", responses=_RESPONSES)
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(exposition(collect()), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 

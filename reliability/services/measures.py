@@ -123,13 +123,10 @@ def note_request(method: str, route: str, status: int, seconds: float) -> None:
 
 def read_circuits() -> Values:
     views = read_board().circuits
-    states = {(view.name, state.value): float(view.state == state) for view in views for state in _STATES}
-    calls = {(view.name, "succeeded"): float(view.successes) for view in views}
-    calls.update({(view.name, "failed"): float(view.failures) for view in views})
-    return {
-        CIRCUIT_STATE: with_all_labels(CIRCUIT_STATE, states),
-        CIRCUIT_CALLS: with_all_labels(CIRCUIT_CALLS, calls),
-    }
+    states = [Sample((view.name, state.value), float(view.state == state)) for view in views for state in _STATES]
+    succeeded = [Sample((view.name, "succeeded"), view.successes) for view in views]
+    failed = [Sample((view.name, "failed"), view.failures) for view in views]
+    return {CIRCUIT_STATE: states, CIRCUIT_CALLS: [*succeeded, *failed]}
 
 
 def read_jobs() -> Values:
