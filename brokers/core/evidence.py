@@ -7,6 +7,9 @@ from brokers.core.orders import STATE_RANK, OrderState
 from brokers.core.reports import OrderReport, ReportedStatus
 
 _STATUS_RANK = {status: rank for rank, status in enumerate(ReportedStatus)}
+_UNFILLED_ENDS = frozenset(
+    {ReportedStatus.REJECTED, ReportedStatus.REPLACED, ReportedStatus.EXPIRED, ReportedStatus.CANCELED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,11 @@ def further_status(one: ReportedStatus, other: ReportedStatus) -> ReportedStatus
 
 
 def merge_report(facts: OrderFacts, report: OrderReport) -> OrderFacts:
-    """Return ``facts`` after one report; older or repeated reports change nothing."""
+    """Return ``facts`` after one report; older or repeated reports change nothing.
+
+    An end that was reported once counts for good, also beside a report of "filled": a broker that
+    contradicts itself gives the same order whichever was heard first.
+    """
     status = report.status if facts.reported_status is None else further_status(facts.reported_status, report.status)
     merged = replace(
         facts,
@@ -40,7 +47,8 @@ def merge_report(facts: OrderFacts, report: OrderReport) -> OrderFacts:
         reported_status=status,
         reported_filled_quantity=max(facts.reported_filled_quantity, report.filled_quantity),
     )
-    return replace(merged, state=derive_state(merged))
+    end = report.status.state if report.status in _UNFILLED_ENDS else merged.state
+    return replace(merged, state=max(derive_state(merged), end, key=STATE_RANK.__getitem__))
 
 
 def merge_fill(facts: OrderFacts, quantity: Decimal, broker_order_id: str) -> OrderFacts:

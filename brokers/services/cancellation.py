@@ -13,7 +13,7 @@ from brokers.core.orders import FINAL_STATES, OrderState
 from brokers.models import Order
 from brokers.services.accounts import AccountProfile, get_profile
 from brokers.services.guards import CallClass, refused_here, waiting
-from brokers.services.order_batch import OrderBatch
+from brokers.services.order_batch import OrderBatch, OrderRow
 from brokers.services.sessions import get_session
 from brokers.services.synchronization import want_sync
 from reliability.core.errors import ReliabilityError
@@ -36,8 +36,9 @@ _LONGEST_WAIT_FOR_BROKER = timedelta(seconds=10)
 def request_cancel(order_id: UUID, *, actor: str, source: str = "api") -> OrderState:
     """Cancel an order that was not sent, or durably ask for its cancel; returns its state.
 
-    Asking again while a cancel is pending changes nothing, unless the broker took it and has
-    not acted on it for a while: then it is asked again.
+    An order that is being replaced is canceled together with the one that is to take its place,
+    whichever of the two the broker goes on with. Asking again while a cancel is pending changes
+    nothing, unless the broker took it and has not acted on it for a while: then it is asked again.
 
     Raises:
         ReliabilityError: there is no such order, or it is final.
@@ -50,16 +51,33 @@ def request_cancel(order_id: UUID, *, actor: str, source: str = "api") -> OrderS
         state = OrderState(row.state)
         if state in FINAL_STATES:
             raise ReliabilityError("VALIDATION_ORDER_FINAL", details={"state": state.value})
-        if state is OrderState.ACCEPTED:
-            batch.move(row, OrderState.CANCELED, "canceled_before_sending", source, actor=actor)
-        elif row.cancel_requested_at is None or batch.now - row.cancel_requested_at > _PATIENCE:
-            job = NewJob(subject=order_id, unique_key=f"cancel:{order_id}", correlation_id=row.correlation_id)
-            if enqueue_job(CANCEL_KIND, job, priority=_PRIORITY):  # else it is on its way, and asks until it is taken
-                kind = "cancel_requested" if row.cancel_requested_at is None else "cancel_requested_again"
-                row.cancel_requested_at = batch.now
-                batch.note(row, kind, source, actor=actor)
+        _cancel(batch, row, actor, source)
         batch.save()
+        _cancel_replacements(order_id, actor, source)
         return OrderState(row.state)
+
+
+def _cancel_replacements(order_id: UUID, actor: str, source: str) -> None:
+    """Cancel what is to take an order's place: newer than the order, and so locked after it."""
+    pending = Order.objects.filter(replaces_id=order_id, finished_at=None)
+    batch = OrderBatch.lock(list(pending.values_list("pk", flat=True)))
+    for row in batch.rows.values():
+        if OrderState(row.state) not in FINAL_STATES:
+            _cancel(batch, row, actor, source)
+    batch.save()
+    for row in batch.rows.values():
+        _cancel_replacements(row.id, actor, source)
+
+
+def _cancel(batch: OrderBatch, row: OrderRow, actor: str, source: str) -> None:
+    if row.state == OrderState.ACCEPTED:
+        batch.move(row, OrderState.CANCELED, "canceled_before_sending", source, actor=actor)
+    elif row.cancel_requested_at is None or batch.now - row.cancel_requested_at > _PATIENCE:
+        job = NewJob(subject=row.id, unique_key=f"cancel:{row.id}", correlation_id=row.correlation_id)
+        if enqueue_job(CANCEL_KIND, job, priority=_PRIORITY):  # else it is on its way, and asks until it is taken
+            kind = "cancel_requested" if row.cancel_requested_at is None else "cancel_requested_again"
+            row.cancel_requested_at = batch.now
+            batch.note(row, kind, source, actor=actor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,8 @@ class CheckOrderJob(JobKind):
 
     def _apply_one(self, batch: OrderBatch, outcome: Performed) -> Disposition:
         row, asked = batch.rows[_subject(outcome.job)], outcome.job.payload
-        if row.state not in (OrderState.UNKNOWN, OrderState.SENDING):
+        is_found = isinstance(outcome.result, OrderReport)  # that counts, whatever was decided meanwhile
+        if not is_found and row.state not in (OrderState.UNKNOWN, OrderState.SENDING):
             return Done()
         held = refused_here(outcome.error)
         if held is not None:

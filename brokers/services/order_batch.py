@@ -153,9 +153,13 @@ class OrderBatch:
         return cls(_rows(where, [account_id, list(client_ids), list(broker_ids)]))
 
     def find(self, account_id: int, client_order_id: str, broker_order_id: str) -> OrderRow | None:
-        by_client = self._by_client_id.get((account_id, client_order_id))
-        if by_client is not None:
-            return by_client
+        """Return the order that evidence is about.
+
+        A second order of the broker's under our id is not ours: ours is the one it told us of first.
+        """
+        row = self._by_client_id.get((account_id, client_order_id))
+        if row is not None and (not broker_order_id or row.broker_order_id in ("", broker_order_id)):
+            return row
         return self._by_broker_id.get((account_id, broker_order_id)) if broker_order_id else None
 
     # -- changes ------------------------------------------------------------------------
@@ -180,7 +184,14 @@ class OrderBatch:
         self.note(row, "rerouted", "worker", from_account=left, to_account=account_id, reason=reason)
 
     def report(self, row: OrderRow, report: OrderReport, source: str) -> bool:
-        """Merge a report; returns whether it said anything new."""
+        """Merge a report; returns whether it said anything new.
+
+        One of another order at the broker that has our id only leaves a note: what became of that one
+        says nothing about ours.
+        """
+        if row.broker_order_id and report.broker_order_id not in ("", row.broker_order_id):
+            self.note(row, "another_order_reported", source, **report_evidence(report))
+            return True
         before, merged = row.facts, merge_report(row.facts, report)
         if merged == before:
             return False

@@ -37,6 +37,7 @@ from reliability.services.jobs.enqueue import NewJob, enqueue_job
 from reliability.services.jobs.kinds import Prepared
 
 REPLACE_KIND = "orders.replace"
+LEG_KEY = "basket:"  # how the keys of orders begin that a basket submits
 _REVISION = 1
 _WAIT_FOR_BROKER = timedelta(milliseconds=300)
 _LONGEST_WAIT_FOR_BROKER = timedelta(seconds=10)
@@ -124,11 +125,21 @@ def _require_replaceable(row: OrderRow, profile: AccountProfile) -> None:
         raise ReliabilityError("VALIDATION_WRONG_STATE", "A cancel of the order is pending.")
     if Order.objects.filter(replaces_id=row.id, finished_at=None).exists():
         raise ReliabilityError("VALIDATION_WRONG_STATE", "A replacement of the order is pending already.")
+    if Order.objects.filter(pk=row.id, idempotency_key__startswith=LEG_KEY).exists():
+        raise ReliabilityError("VALIDATION_WRONG_STATE", "It belongs to a basket, which would take it for lost.")
+    if state is OrderState.ACCEPTED and row.replaces_id is not None and not _took_its_place(row.replaces_id):
+        text = "It is itself a replacement that was not sent yet: cancel it, or replace it once it was sent."
+        raise ReliabilityError("VALIDATION_WRONG_STATE", text)
     if state is not OrderState.ACCEPTED and not profile.adapter.capabilities.replaces_orders:
         text = f"{profile.broker} does not replace orders: cancel it and submit a new one."
         raise ReliabilityError("VALIDATION_WRONG_STATE", text)
     choose_accounts((profile.name,))
     leave_out_halted([profile])
+
+
+def _took_its_place(old_id: UUID) -> bool:
+    """Return whether an order was replaced before it was sent, so that the broker has nothing of it."""
+    return Order.objects.filter(pk=old_id, state=OrderState.REPLACED).exists()
 
 
 def _find_known(owner_id: int, key: str, request_hash: str) -> AcceptedOrder | None:
@@ -235,6 +246,9 @@ class ReplaceOrderJob(SubmitOrderJob):
         want_sync(accounts, delay=_OUTCOME_AFTER)
         return settled
 
+    def apply_late(self, outcomes: Sequence[Performed]) -> None:
+        super().apply_late([_about_new(outcome) for outcome in outcomes])
+
     def discard(self, job: ClaimedJob, actor: str, reason: str) -> None:
         super().discard(job, actor, reason)
         batch = _lock_pairs([job])
@@ -293,7 +307,7 @@ class ReplaceOrderJob(SubmitOrderJob):
         row = batch.rows[_subject(outcome.job)]
         if isinstance(outcome.result, Found):
             batch.report(_old(batch, row), outcome.result.old, "lookup")
-            outcome = Performed(outcome.job, outcome.request, outcome.result.new)
+            outcome = _about_new(outcome)
         is_look_up = isinstance(outcome.request, LookUpRequest)
         apply_one = self._apply_lookup if is_look_up else self._apply_submit
         settled = apply_one(batch, row, outcome)
@@ -305,6 +319,11 @@ class ReplaceOrderJob(SubmitOrderJob):
         if row.state == OrderState.REFUSED:
             reason = {"code": row.error_code, "message": row.error_message}
             batch.note(_old(batch, row), "replace_refused", "worker", replaced_by=str(row.id), **reason)
+
+
+def _about_new(outcome: Performed) -> Performed:
+    found = outcome.result
+    return Performed(outcome.job, outcome.request, found.new) if isinstance(found, Found) else outcome
 
 
 def _lock_pairs(jobs: Sequence[ClaimedJob]) -> OrderBatch:

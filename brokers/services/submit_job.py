@@ -125,6 +125,7 @@ class SubmitOrderJob(JobKind):
         for outcome in outcomes:
             if isinstance(outcome.result, OrderReport):
                 batch.report(batch.rows[_subject(outcome.job)], outcome.result, "late_reply")
+        want_sync(batch.accounts_missing_fills(), delay=timedelta(seconds=1))
         batch.save()
 
     def discard(self, job: ClaimedJob, actor: str, reason: str) -> None:
@@ -248,10 +249,10 @@ class SubmitOrderJob(JobKind):
         return Snooze(delay, JobError(error.code, error.message, {"raw_code": error.raw_code}))
 
     def _apply_lookup(self, batch: OrderBatch, row: OrderRow, outcome: Performed) -> Disposition:
+        if isinstance(outcome.result, OrderReport):
+            return self._adopt(batch, row, outcome.result)  # whatever was decided meanwhile: it is there
         if row.state != OrderState.UNKNOWN:
             return Done()
-        if isinstance(outcome.result, OrderReport):
-            return self._adopt(batch, row, outcome.result)
         if outcome.error is not None:
             held = refused_here(outcome.error)
             if held is not None:

@@ -9,6 +9,7 @@ from brokers.core.orders import FINAL_STATES, OrderState, Side
 from brokers.models import BasketLeg, Order
 from brokers.selectors.orders import plain
 from brokers.services.cancellation import request_cancel
+from brokers.services.replacement import LEG_KEY
 from brokers.services.submission import OrderSubmission, accept_order
 from reliability.core.errors import ReliabilityError
 from reliability.core.jobs import JobError
@@ -40,7 +41,7 @@ class LegAction(StepAction):
 
     def _accept(self, step: StepContext, leg: BasketLeg) -> Verdict:
         try:
-            leg.order_id = _submit(leg, f"basket:{leg.basket_id}:{leg.number}", leg.request)
+            leg.order_id = _submit(leg, f"{LEG_KEY}{leg.basket_id}:{leg.number}", leg.request)
         except ReliabilityError as error:
             return Failed(JobError(error.code, error.message, error.details))
         leg.save(update_fields=["order"])
@@ -81,7 +82,7 @@ class LegAction(StepAction):
             "time_in_force": "day",
             "quantity": plain(move.quantity),
         }
-        key = f"basket:{leg.basket_id}:{leg.number}:offset:{len(leg.offset_orders) + 1}"
+        key = f"{LEG_KEY}{leg.basket_id}:{leg.number}:offset:{len(leg.offset_orders) + 1}"
         try:
             offset_id = _submit(leg, key, body)
         except ReliabilityError as error:

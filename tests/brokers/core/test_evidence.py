@@ -1,7 +1,8 @@
 """Evidence about one order gives the same order, whatever the order it comes in and however often.
 
 The evidence is what a broker can truthfully say of one order: reports along its history,
-whose filled quantity is the sum of the fills so far, and the fills themselves.
+whose filled quantity is the sum of the fills so far, and the fills themselves; and, apart from
+that, what brokers say that contradict themselves: two ends, fills after an end, more than was ordered.
 """
 
 import random
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from brokers.core.evidence import OrderFacts, fills_are_missing, merge_fill, merge_report
 from brokers.core.orders import FINAL_STATES, STATE_RANK, OrderState, Side, may_move
+from brokers.core.positions import PositionFacts, apply_fill
 from brokers.core.reports import OrderReport, ReportedStatus
 
 ENDS = (ReportedStatus.CANCELED, ReportedStatus.EXPIRED, ReportedStatus.REPLACED, ReportedStatus.REJECTED)
@@ -71,6 +73,22 @@ def histories(draw: st.DrawFn) -> History:
     return History(quantity, tuple(Execution(*one) for one in enumerate(pieces)), tuple(reports), end)
 
 
+@st.composite
+def contradictions(draw: st.DrawFn) -> History:
+    """What brokers say that contradict themselves, with fills still missing. "Filled" alone tells the true total."""
+    pieces = [Decimal(piece) / 4 for piece in draw(st.lists(st.integers(1, 40), min_size=1, max_size=4))]
+    total = sum(pieces)
+    quantity = draw(st.sampled_from((None, total, total + 1, total - Decimal("0.25"))))
+    so_far = st.sampled_from(list(accumulate(pieces, initial=Decimal(0))))
+    reports = [
+        report(status, total if status is ReportedStatus.FILLED else draw(so_far), quantity)
+        for status in draw(st.lists(st.sampled_from(list(ReportedStatus)), min_size=2, max_size=5))
+    ]
+    fills = [Execution(*one) for one in enumerate(pieces)]
+    fills = fills[: draw(st.integers(0, len(fills)))]
+    return History(quantity or None, tuple(fills), tuple(reports), None)
+
+
 def merge(start: OrderState, quantity: Decimal | None, evidence: Sequence[Execution | OrderReport]) -> OrderFacts:
     """Merge as booking does: an execution that was booked before changes nothing."""
     facts, booked = OrderFacts(start, quantity), set()
@@ -86,17 +104,50 @@ def merge(start: OrderState, quantity: Decimal | None, evidence: Sequence[Execut
 
 
 @settings(max_examples=300, deadline=None)
-@given(histories(), st.sampled_from(BEGINNINGS), st.randoms(use_true_random=False))
+@given(histories(), st.sampled_from(BEGINNINGS), st.randoms(use_true_random=True))
 def test_any_order_and_any_repetition_give_the_same_facts(
     history: History, start: OrderState, chance: random.Random
 ) -> None:
     """300 histories in 40 orders each, with repetitions."""
+    require_one_outcome(history, start, chance, orders=40)
+
+
+@settings(max_examples=100, deadline=None)
+@given(contradictions(), st.sampled_from(BEGINNINGS), st.randoms(use_true_random=True))
+def test_contradictions_give_the_same_facts_in_any_order_too(
+    history: History, start: OrderState, chance: random.Random
+) -> None:
+    """100 histories in 10 orders each, with repetitions."""
+    require_one_outcome(history, start, chance, orders=10)
+
+
+def require_one_outcome(history: History, start: OrderState, chance: random.Random, *, orders: int) -> None:
+    """Merge shuffles with repetitions, every fifth also booked to a position: all give one order and one holding."""
     pieces = list(history.evidence)
-    expected = merge(start, history.quantity, pieces)
-    for _ in range(40):
+    expected, held = merge(start, history.quantity, pieces), position_after(pieces)
+    for number in range(orders):
         shuffled = [*pieces, *chance.choices(pieces, k=chance.randrange(6))]
         chance.shuffle(shuffled)
         assert merge(start, history.quantity, shuffled) == expected, shuffled
+        if number % 5 == 0:
+            position = position_after(shuffled)
+            assert position.quantity == held.quantity
+            assert abs(paid_for(position) - paid_for(held)) < Decimal("1e-9")
+
+
+def position_after(evidence: Sequence[Execution | OrderReport]) -> PositionFacts:
+    """Return the position after booking each execution once; it began short, so that fills close it and cross zero."""
+    position, booked = PositionFacts(Decimal(-3), Decimal(100), Decimal(0)), set()
+    for piece in evidence:
+        if isinstance(piece, Execution) and piece not in booked:
+            booked.add(piece)
+            position = apply_fill(position, Side.BUY, piece.quantity, Decimal(90 + piece.number))
+    return position
+
+
+def paid_for(position: PositionFacts) -> Decimal:
+    """Return what the holding cost beyond the profit made: what was paid, which no order of booking changes."""
+    return position.quantity * position.average_price - position.realized_profit
 
 
 @settings(max_examples=100, deadline=None)

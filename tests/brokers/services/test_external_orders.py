@@ -11,8 +11,9 @@ from brokers.models import Account, ExternalOrder, Fill, Order, OrderEvent
 from brokers.selectors.orders import find_order, order_summary
 from brokers.services.submission import OrderSubmission, accept_order
 from brokers.services.synchronization import record_evidence
+from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare
 from tests.factories import make_user
-from tests.fakes import FakeBroker, run_due
+from tests.fakes import FakeBroker, perform_calls, run_due
 from tests.reliability.api.test_errors import client_of
 
 pytestmark = pytest.mark.django_db
@@ -66,3 +67,36 @@ def test_more_filled_than_ordered_is_booked_and_shown(broker: FakeBroker, accoun
     assert (order.filled_quantity, order_summary(order)["overfilled"], Fill.objects.count()) == (13, True, 2)
     told = OrderEvent.objects.filter(order_id=order.pk, evidence__has_key="overfilled_by")
     assert [one.evidence["overfilled_by"] for one in told] == ["3.000000000000"]
+
+
+def test_a_second_order_of_the_broker_under_our_id_is_not_ours(broker: FakeBroker, account: Account) -> None:
+    """Its end says nothing about ours, and its fills move the position alone."""
+    accepted = accept_order(owner_id=make_user().pk, actor="desk", submission=OrderSubmission("k1", BODY))
+    run_due("orders")
+    ours = broker.orders[accepted.client_order_id]
+    twin = replace(ours, broker_order_id="b-twin", status=ReportedStatus.CANCELED, filled_quantity=Decimal(2))
+    fill = replace(
+        broker.execute(ours.client_order_id, 2), broker_order_id="b-twin", client_order_id=ours.client_order_id
+    )
+    for _ in range(2):
+        record_evidence(account.pk, [twin], [fill], "poll", external={"b-twin"})
+
+    order = Order.objects.get(pk=accepted.id)
+    assert (order.state, order.broker_order_id, order.filled_quantity) == ("working", ours.broker_order_id, 0)
+    assert [(one.broker_order_id, one.status) for one in ExternalOrder.objects.all()] == [("b-twin", "canceled")]
+    assert [(one.order_id, one.quantity) for one in Fill.objects.all()] == [(None, 2)]
+
+
+def test_a_reply_about_another_order_under_our_id_leaves_a_note(broker: FakeBroker, account: Account) -> None:
+    """The stream told of one order, the reply of another: an exchange that takes an id twice can do that."""
+    accepted = accept_order(owner_id=make_user().pk, actor="desk", submission=OrderSubmission("k1", BODY))
+    calls, _ = claim_and_prepare("orders", 1, 10)
+    outcomes = perform_calls(calls)
+    replied = broker.orders[accepted.client_order_id]
+    record_evidence(account.pk, [replace(replied, broker_order_id="b-first")], [], "stream")
+    apply_outcomes(outcomes)
+
+    order = Order.objects.get(pk=accepted.id)
+    assert (order.state, order.broker_order_id) == ("working", "b-first")
+    noted = OrderEvent.objects.get(order=order, kind="another_order_reported")
+    assert noted.evidence["broker_order_id"] == replied.broker_order_id

@@ -14,6 +14,7 @@ from brokers.core.reports import ReportedStatus
 from brokers.models import Account, Order, OrderEvent, Position
 from brokers.selectors.orders import find_order, order_summary
 from brokers.services.cancellation import request_cancel
+from brokers.services.decisions import end_absent
 from brokers.services.history.rebuilding import compare_orders
 from brokers.services.replacement import request_replace
 from brokers.services.submission import AcceptedOrder, OrderSubmission, accept_order
@@ -21,8 +22,9 @@ from brokers.services.synchronization import record_evidence
 from reliability.core.errors import ReliabilityError
 from reliability.core.taxonomy import FailureKind
 from reliability.models import Job
+from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare
 from tests.factories import make_user
-from tests.fakes import FakeBroker, call_error, make_due, run_due
+from tests.fakes import FakeBroker, call_error, make_due, perform_calls, run_due
 
 pytestmark = pytest.mark.django_db
 
@@ -174,9 +176,6 @@ def test_a_lost_request_is_not_repeated_once_the_old_order_is_over(
 
 
 def test_a_sender_that_died_is_followed_by_a_look_up(broker: FakeBroker, account: Account, old: Order) -> None:
-    from reliability.services.jobs.execution import claim_and_prepare
-    from tests.fakes import perform_calls
-
     new = ask(old)
     calls, _ = claim_and_prepare("orders", 1, 10)
     perform_calls(calls)  # its reply dies with the process
@@ -245,6 +244,67 @@ def test_a_replacement_canceled_before_it_is_sent_never_is(broker: FakeBroker, a
     assert (read(new.id).state, read(old.pk).state) == ("canceled", "working")
     assert "replace" not in broker.calls
     assert (summary(old.pk)["replace_pending"], summary(old.pk)["replaced_by"]) == (False, None)
+
+
+@pytest.mark.parametrize("is_sent", [False, True], ids=["not sent yet", "sent"])
+def test_canceling_an_order_cancels_what_was_to_take_its_place(
+    broker: FakeBroker, account: Account, old: Order, is_sent: bool
+) -> None:
+    """Whichever of the two the broker goes on with, nothing of it may stay."""
+    new = ask(old)
+    if is_sent:
+        work()
+    request_cancel(old.pk, actor="desk")
+    work(2)
+
+    if is_sent:
+        assert broker.canceled == [read(old.pk).broker_order_id, read(new.id).broker_order_id]
+    else:
+        assert (read(new.id).state, broker.canceled) == ("canceled", [read(old.pk).broker_order_id])
+        assert "replace" not in broker.calls
+    require_rebuildable()
+
+
+def test_a_replacement_that_was_not_sent_is_not_replaced_itself(
+    broker: FakeBroker, account: Account, old: Order
+) -> None:
+    """What took its place would be sent as an order of its own, beside the first one."""
+    new = ask(old)
+    with pytest.raises(ReliabilityError, match="not sent yet"):
+        ask(read(new.id), "r2", limit_price="97")
+    work()
+    assert (broker.calls.count("submit"), broker.calls.count("replace"), len(broker.orders)) == (1, 1, 2)
+
+
+def test_a_replacement_of_what_was_never_sent_is_replaced_as_any_order(broker: FakeBroker, account: Account) -> None:
+    first = accept_order(owner_id=make_user().pk, actor="desk", submission=OrderSubmission("k1", BODY))
+    second = ask(read(first.id), limit_price="98")
+    third = ask(read(second.id), "r2", limit_price="97")
+    work(2)
+    assert (list(broker.orders), broker.calls) == ([third.client_order_id], ["submit"])
+
+
+def test_the_leg_of_a_basket_is_not_replaced(broker: FakeBroker, account: Account) -> None:
+    """The basket would take the replaced leg for lost and trade the others back, with the new order alive."""
+    key = OrderSubmission("basket:11:2", BODY)
+    leg = accept_order(owner_id=make_user().pk, actor="desk", submission=key)
+    with pytest.raises(ReliabilityError, match="basket"):
+        ask(read(leg.id))
+
+
+def test_a_look_up_that_finds_it_after_a_person_called_it_absent_counts(
+    broker: FakeBroker, account: Account, old: Order
+) -> None:
+    broker.fail("replace", call_error(FailureKind.AMBIGUOUS), carried_out=True)
+    new = ask(old)
+    work()
+    make_due(lane="orders")
+    calls, _ = claim_and_prepare("orders", 1, 10)
+    outcomes = perform_calls(calls)
+    end_absent(new.id, actor="night", reason="their desk says so")
+    apply_outcomes(outcomes)
+    assert (read(new.id).state, read(new.id).broker_order_id) == ("working", "b-2")
+    require_rebuildable()
 
 
 def test_a_cancel_that_was_taken_and_not_acted_on_can_be_asked_for_again(
