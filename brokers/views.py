@@ -1,4 +1,4 @@
-"""The page of one order."""
+"""The page of one order, and the buttons of what stops orders."""
 
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from brokers.core.orders import FINAL_STATES
 from brokers.selectors.orders import find_order, list_events, list_fills
 from brokers.services.cancellation import request_cancel
+from brokers.services.freezes import confirm_freeze_release, release_freeze, request_freeze_release
 from brokers.services.kill_switch import confirm_release, engage, request_release
 from reliability.selectors.jobs import list_unfinished_jobs
 from reliability.views.actions import act_and_return, posted_reason
@@ -76,6 +77,39 @@ def request_kill_switch_release(request: HttpRequest, switch_id: int) -> HttpRes
 def confirm_kill_switch_release(request: HttpRequest, switch_id: int) -> HttpResponse:
     def act() -> str:
         return f"Released: {confirm_release(switch_id, by=request.user.get_username()).scope}. New orders are accepted."
+
+    return act_and_return(request, act)
+
+
+@require_POST
+@login_required
+@permission_required("brokers.release_freeze", raise_exception=True)
+def release_one_freeze(request: HttpRequest, freeze_id: int) -> HttpResponse:
+    def act() -> str:
+        freeze = release_freeze(freeze_id, by=request.user.get_username(), reason=posted_reason(request))
+        return f"Released: {freeze.scope}. Orders are sent again."
+
+    return act_and_return(request, act)
+
+
+@require_POST
+@login_required
+@permission_required("brokers.release_freeze", raise_exception=True)
+def ask_for_freeze_release(request: HttpRequest, freeze_id: int) -> HttpResponse:
+    def act() -> str:
+        request_freeze_release(freeze_id, by=request.user.get_username(), reason=posted_reason(request))
+        return "Asked for: another person confirms it within the hour."
+
+    return act_and_return(request, act)
+
+
+@require_POST
+@login_required
+@permission_required("brokers.release_freeze", raise_exception=True)
+def confirm_one_freeze_release(request: HttpRequest, freeze_id: int) -> HttpResponse:
+    def act() -> str:
+        freeze = confirm_freeze_release(freeze_id, by=request.user.get_username())
+        return f"Released: {freeze.scope}. Orders are sent again."
 
     return act_and_return(request, act)
 

@@ -4,6 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from brokers.core.baskets import MODE as BASKET_MODE
+from brokers.core.freezes import FreezeMode
 from brokers.core.orders import OrderState
 from config.environment import read_environment
 from config.logging import logging_settings
@@ -172,6 +174,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "OrderStateEnum": [state.value for state in OrderState],
         "AcceptedStateEnum": [OrderState.ACCEPTED.value],
+        "BasketModeEnum": [BASKET_MODE],
+        "FreezeModeEnum": [mode.value for mode in FreezeMode],
     },
 }
 

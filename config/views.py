@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 from redis.exceptions import RedisError
 
 from brokers.selectors.accounts import list_accounts
+from brokers.selectors.freezes import freeze_facts, list_freezes
 from brokers.selectors.kill_switch import list_scopes, list_switches, switch_facts
 from brokers.selectors.orders import count_in_flight, list_finished, list_in_flight
 from reliability.api.errors import error_response
@@ -105,7 +106,8 @@ def _screen(request: HttpRequest) -> dict[str, Any]:
 def _halts_part(may_see: bool, may_engage: bool) -> dict[str, Any]:
     """Whoever sees orders sees what stops them."""
     halts = [switch_facts(switch) for switch in list_switches(in_force=True)] if may_see else []
-    return {"halts": halts, "scopes": list_scopes() if may_engage else []}
+    freezes = [freeze_facts(freeze) for freeze in list_freezes(in_force=True)] if may_see else []
+    return {"halts": halts, "freezes": freezes, "scopes": list_scopes() if may_engage else []}
 
 
 def _orders_part() -> dict[str, Any]:
@@ -147,6 +149,7 @@ def _critical(screen: dict[str, Any]) -> int:
     refusing = len(screen.get("refusing", []))
     return (
         len(screen["halts"])
+        + len(screen["freezes"])
         + refusing
         + streams_down
         + unknown

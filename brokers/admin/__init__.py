@@ -1,3 +1,3 @@
-from brokers.admin import accounts, baskets, external_orders, history, kill_switch, orders, positions
+from brokers.admin import accounts, baskets, external_orders, freezes, history, kill_switch, orders, positions
 
-__all__ = ["accounts", "baskets", "external_orders", "history", "kill_switch", "orders", "positions"]
+__all__ = ["accounts", "baskets", "external_orders", "freezes", "history", "kill_switch", "orders", "positions"]

@@ -3,17 +3,18 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from brokers.admin.added_rows import ServiceAddedAdmin
 from brokers.core.halts import parse_scope
 from brokers.models import KillSwitch, KillSwitchEvent
 from brokers.selectors.kill_switch import list_scopes, read_progress
 from brokers.services.kill_switch import RELEASE_PERMISSION, confirm_release, engage, request_release
 from reliability.admin.deciding import ReasonForm, decide
-from reliability.admin.records import RecordAdmin, RecordInline
+from reliability.admin.records import RecordInline
 
 
 class EngageForm(forms.ModelForm):
@@ -44,7 +45,7 @@ class KillSwitchEventInline(RecordInline):
 
 
 @admin.register(KillSwitch)
-class KillSwitchAdmin(RecordAdmin):
+class KillSwitchAdmin(ServiceAddedAdmin):
     list_display = (
         "stops",
         "engaged_at",
@@ -60,6 +61,9 @@ class KillSwitchAdmin(RecordAdmin):
     actions = ("ask_for_release", "confirm_chosen")
     extra_details = ("stops", "progress")
     inlines = (KillSwitchEventInline,)
+    add_form = EngageForm
+    add_fields = ("scope", "reason")
+    add_permission = "brokers.engage_kill_switch"
 
     @admin.display(description="stops")
     def stops(self, switch: KillSwitch) -> str:
@@ -72,43 +76,14 @@ class KillSwitchAdmin(RecordAdmin):
         now = read_progress(switch)
         return f"{now.open} open, {now.cancel_pending} cancel pending, {now.unknown} unknown, {now.done} done"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("brokers.engage_kill_switch")
-
     def has_release_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(RELEASE_PERMISSION)
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        if obj is not None:
-            return super().get_form(request, obj, change, **kwargs)
-        return EngageForm
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        return ["scope", "reason"] if obj is None else super().get_fields(request, obj)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        return [] if obj is None else super().get_readonly_fields(request, obj)
-
-    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
-        return () if obj is None else self.inlines
-
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> KillSwitch:
-        """Engage it: the service writes the row."""
-        values = form.cleaned_data
+    def add_row(self, request: HttpRequest, values: dict[str, Any]) -> KillSwitch:
         return engage(values["scope"], reason=values["reason"], actor=request.user.get_username())
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """The row is written already."""
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """There is nothing beside the row."""
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The audit has it, with the reason."""
-
-    def response_add(self, request: HttpRequest, obj: KillSwitch, post_url_continue: str | None = None) -> HttpResponse:
-        self.message_user(request, f"Trading is stopped: {obj.scope}.", messages.WARNING)
-        return self.response_post_save_add(request, obj)
+    def added_text(self, row: KillSwitch) -> str:
+        return f"Trading is stopped: {row.scope}."
 
     @admin.action(description="Ask for the release of chosen switches", permissions=["release"])
     def ask_for_release(self, request: HttpRequest, chosen: QuerySet[KillSwitch]) -> HttpResponse | None:

@@ -9,7 +9,8 @@ from rest_framework.views import APIView
 
 from brokers.models import KillSwitch
 from brokers.selectors.kill_switch import find_switch, list_switch_events, list_switches, switch_facts
-from brokers.services.kill_switch import LONGEST_REASON, RELEASE_PERMISSION, confirm_release, engage, request_release
+from brokers.services.four_eyes import LONGEST_REASON
+from brokers.services.kill_switch import RELEASE_PERMISSION, confirm_release, engage, request_release
 from reliability.api.permissions import Requires
 from reliability.api.schema import ERROR_RESPONSES
 from reliability.api.views import checked

@@ -1,12 +1,17 @@
 from django.urls import path
 
-from brokers.api import baskets, external_orders, kill_switch, views
+from brokers.api import baskets, external_orders, freezes, kill_switch, views
 
 urlpatterns = [
     path("baskets", baskets.BasketListView.as_view()),
     path("baskets/<uuid:basket_id>", baskets.BasketView.as_view()),
     path("baskets/<uuid:basket_id>/cancel", baskets.BasketCancelView.as_view()),
     path("external-orders", external_orders.ExternalOrderListView.as_view()),
+    path("freezes", freezes.FreezeListView.as_view()),
+    path("freezes/<int:freeze_id>", freezes.FreezeView.as_view()),
+    path("freezes/<int:freeze_id>/release", freezes.FreezeReleaseView.as_view()),
+    path("freezes/<int:freeze_id>/release-request", freezes.FreezeReleaseRequestView.as_view()),
+    path("freezes/<int:freeze_id>/release-confirmation", freezes.FreezeConfirmView.as_view()),
     path("kill-switches", kill_switch.KillSwitchListView.as_view()),
     path("kill-switches/<int:switch_id>", kill_switch.KillSwitchView.as_view()),
     path("kill-switches/<int:switch_id>/release-request", kill_switch.ReleaseRequestView.as_view()),

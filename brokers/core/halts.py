@@ -10,7 +10,7 @@ _NAME = re.compile(r"[-a-zA-Z0-9_]{1,32}")
 
 
 class ScopeKind(StrEnum):
-    """How much a kill switch stops."""
+    """How much a kill switch or a freeze stops."""
 
     GLOBAL = "global"
     BROKER = "broker"
@@ -19,16 +19,21 @@ class ScopeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What one kill switch stops; ``name`` is empty for everything there is."""
+    """What a kill switch or a freeze stops; ``name`` is empty for everything there is.
+
+    ``symbol`` narrows an account to one symbol; only freezes can.
+    """
 
     kind: ScopeKind
     name: str = ""
+    symbol: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind.value}:{self.name}" if self.name else self.kind.value
+        whole = f"{self.kind.value}:{self.name}" if self.name else self.kind.value
+        return f"{whole}/symbol:{self.symbol}" if self.symbol else whole
 
     def covers(self, *, account: str, broker: str) -> bool:
-        """Return whether an account at a broker is stopped by it."""
+        """Return whether an account at a broker is stopped by it, or one symbol of it."""
         return {ScopeKind.GLOBAL: "", ScopeKind.BROKER: broker, ScopeKind.ACCOUNT: account}[self.kind] == self.name
 
 

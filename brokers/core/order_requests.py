@@ -65,6 +65,11 @@ class OrderRequest:
     request_hash: str
 
 
+def is_usable_symbol(text: str) -> bool:
+    """Return whether an order could name this symbol."""
+    return _SYMBOL.fullmatch(text) is not None
+
+
 def is_usable_idempotency_key(key: object) -> bool:
     """Return whether ``key`` is 1 to 128 printable ASCII characters without spaces."""
     return isinstance(key, str) and _KEY.fullmatch(key) is not None

@@ -1,6 +1,7 @@
 from brokers.models.accounts import Account, Broker, Instrument, StreamSession
 from brokers.models.baskets import Basket, BasketLeg
 from brokers.models.external_orders import ExternalOrder
+from brokers.models.freezes import Freeze, FreezeEvent
 from brokers.models.history import HistoryAnchor, SealCursor, SealedRow
 from brokers.models.kill_switch import KillSwitch, KillSwitchEvent
 from brokers.models.orders import Fill, Order, OrderEvent
@@ -13,6 +14,8 @@ __all__ = [
     "Broker",
     "ExternalOrder",
     "Fill",
+    "Freeze",
+    "FreezeEvent",
     "HistoryAnchor",
     "Instrument",
     "KillSwitch",

@@ -11,18 +11,19 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from brokers.core.halts import Halt, Scope, ScopeKind, parse_scope
+from brokers.core.halts import Halt, parse_scope
 from brokers.core.orders import OrderState
-from brokers.models import Account, Broker, KillSwitch, KillSwitchEvent, OrderEvent
+from brokers.models import KillSwitch, KillSwitchEvent, OrderEvent
 from brokers.selectors.kill_switch import STOPPED_BY, open_orders
 from brokers.services.cancellation import CANCEL_KIND
+from brokers.services.four_eyes import LONGEST_REASON, checked_reason, require_person, require_second_person
 from brokers.services.halts import forget_halts, halt_text
 from brokers.services.order_batch import OrderBatch, OrderRow
+from brokers.services.scopes import scope_target
 from reliability.core.errors import ReliabilityError
 from reliability.core.text import storable
 from reliability.services.audit import record_audit
@@ -31,9 +32,7 @@ from reliability.services.jobs.enqueue import NewJob, enqueue_job, enqueue_jobs
 STOP_KIND = "orders.stop"
 PRIORITY = 1
 CHUNK = 500
-RELEASE_REQUEST_LASTS = timedelta(hours=1)
 RELEASE_PERMISSION = "brokers.release_kill_switch"
-LONGEST_REASON = 500
 _CHUNKS_AT_ONCE = 10
 _ASK_AGAIN = timedelta(seconds=30)
 
@@ -47,7 +46,7 @@ def engage(scope: str, *, reason: str, actor: str) -> KillSwitch:
     Raises:
         ReliabilityError: the scope names nothing there is, or there is no reason.
     """
-    target, reason = _target(scope), _checked_reason(reason)
+    target, reason = scope_target(scope, parse_scope), checked_reason(reason)
     with transaction.atomic():
         switch = _engage(target, reason, actor)
         key = f"kill-switch:{switch.pk}"
@@ -109,7 +108,7 @@ def request_release(switch_id: int, *, by: str, reason: str) -> KillSwitch:
     Raises:
         ReliabilityError: no such switch in force, no such person, or no reason.
     """
-    reason = _checked_reason(reason)
+    reason = checked_reason(reason)
     with transaction.atomic():
         person = _require_person(by)
         switch = _lock_in_force(switch_id)
@@ -129,13 +128,9 @@ def confirm_release(switch_id: int, *, by: str, reason: str = "") -> KillSwitch:
     with transaction.atomic():
         person = _require_person(by)
         switch = _lock_in_force(switch_id)
-        now = timezone.now()
-        if switch.release_wanted_at is None or switch.release_wanted_at < now - RELEASE_REQUEST_LASTS:
-            raise ReliabilityError("VALIDATION_WRONG_STATE", "Nobody asked for its release within the last hour.")
-        if switch.release_wanted_by.casefold() == person.casefold():
-            raise ReliabilityError("AUTH_PERMISSION_DENIED", f"{person} asked for it: another person confirms it.")
+        require_second_person(person, wanted_by=switch.release_wanted_by, wanted_at=switch.release_wanted_at)
         _require_person(switch.release_wanted_by)
-        switch.released_by, switch.released_at = person, now
+        switch.released_by, switch.released_at = person, timezone.now()
         switch.save(update_fields=["released_by", "released_at"])
         why = str(storable(reason)).strip()[:LONGEST_REASON] or switch.release_reason
         _record(switch, "released", person, why, wanted_by=switch.release_wanted_by)
@@ -144,37 +139,6 @@ def confirm_release(switch_id: int, *, by: str, reason: str = "") -> KillSwitch:
 
 
 # -- inside ---------------------------------------------------------------------------------
-
-
-def _target(text: str) -> dict[str, Any]:
-    try:
-        scope = parse_scope(text)
-    except ValueError as error:
-        raise ReliabilityError("VALIDATION_INVALID_REQUEST", details={"scope": [str(error)]}) from None
-    found: Any = True
-    if scope.kind is ScopeKind.ACCOUNT:
-        found = Account.objects.filter(name=scope.name).first()
-    elif scope.kind is ScopeKind.BROKER:
-        found = Broker.objects.filter(name=scope.name).first()
-    if found is None:
-        raise ReliabilityError("VALIDATION_INVALID_REQUEST", details={"scope": [f"there is no {_words(scope)}"]})
-    return {
-        "account": found if scope.kind is ScopeKind.ACCOUNT else None,
-        "broker": found if scope.kind is ScopeKind.BROKER else None,
-    }
-
-
-def _words(scope: Scope) -> str:
-    return f"{scope.kind.value} called {scope.name}"
-
-
-def _checked_reason(reason: object) -> str:
-    text = str(storable(reason)).strip() if isinstance(reason, str) else ""
-    if not text:
-        raise ReliabilityError(
-            "VALIDATION_INVALID_REQUEST", "Give a reason: it is kept with the change.", {"reason": ["required"]}
-        )
-    return text[:LONGEST_REASON]
 
 
 def _engage(target: dict[str, Any], reason: str, actor: str) -> KillSwitch:
@@ -212,12 +176,7 @@ def _lock_in_force(switch_id: int) -> KillSwitch:
 
 
 def _require_person(username: str) -> str:
-    """Return the name of an active user who may release kill switches."""
-    person = get_user_model().objects.filter(username=username).first() if "\0" not in username else None
-    if person is None or not person.is_active or not person.has_perm(RELEASE_PERMISSION):
-        text = f"{username} is no active person who may release kill switches."
-        raise ReliabilityError("AUTH_PERMISSION_DENIED", text)
-    return person.get_username()
+    return require_person(username, RELEASE_PERMISSION, "release kill switches")
 
 
 def _orders_to_stop(switch: KillSwitch) -> Sequence[UUID]:

@@ -8,11 +8,15 @@ from brokers.core.halts import Halt, find_halt
 from brokers.core.routing import Availability, choose_account
 from brokers.selectors.kill_switch import list_halts
 from brokers.services.accounts import get_profile, list_profiles
+from brokers.services.freeze_gate import FreezeGate
 from brokers.services.guards import BrokerGuard, CallClass, get_guard
+from brokers.services.halts import frozen_text, frozen_wait_name
+from brokers.services.order_batch import OrderRow
 from reliability.core.jobs import JobError, Wait
 
 SETTLE_SECONDS = 5.0
 _NO_ROOM_SECONDS = 0.1
+_FROZEN_SECONDS = 3.0  # the release of a freeze calls its orders back sooner
 _steady_since: dict[int, float] = {}
 
 
@@ -23,6 +27,7 @@ class OrderGate:
     seen: dict[int, Availability]
     guards: dict[int, BrokerGuard]
     taken: dict[int, int] = field(default_factory=dict)
+    freezes: FreezeGate = field(default_factory=FreezeGate)
     _halts: list[Halt] | None = None
 
     @classmethod
@@ -49,25 +54,34 @@ class OrderGate:
         profile = get_profile(account)
         return find_halt(self._halts, account=profile.name, broker=profile.broker)
 
-    def take(self, route: Sequence[int], *, is_retry: bool) -> int | None:
-        """Return the account that takes one more order, or None.
+    def take(self, route: Sequence[int], row: OrderRow, *, is_retry: bool) -> int | None:
+        """Return the account that takes this order, or None.
 
         What it takes is counted, and a retry is paid for from the budget of its broker.
         """
-        going = [one for one in route if self.halt_of(one) is None]
+        going = [one for one in self._not_halted(route) if self.freezes.freeze_of(one, row) is None]
         account = choose_account(going, self._left(), SETTLE_SECONDS)
         if account is None or (is_retry and not self.guards[account].may_retry()):
             return None
         self.taken[account] = self.taken.get(account, 0) + 1
+        self.freezes.sending(account, row)
         return account
 
-    def wait(self, route: Sequence[int], error: JobError) -> Wait:
+    def wait(self, route: Sequence[int], row: OrderRow, error: JobError) -> Wait:
         """Return the wait of an order that no account takes now: each gets a moment of its own."""
         left = self._left()
-        going = [one for one in route if self.halt_of(one) is None] or route
-        account = min(going, key=lambda one: left[one].wait_seconds)
+        going = self._not_halted(route) or route
+        frozen = {one: freeze for one in going if (freeze := self.freezes.freeze_of(one, row)) is not None}
+        account = min(going, key=lambda one: (one in frozen, left[one].wait_seconds))
+        if account in frozen:
+            why = JobError("VALIDATION_TRADING_FROZEN", frozen_text(frozen[account]), {"freeze": frozen[account].id})
+            name = frozen_wait_name(get_profile(account).name)
+            return Wait(self.guards[account].pace(_FROZEN_SECONDS), why, name)
         guard = self.guards[account]
         return Wait(guard.pace(left[account].wait_seconds), error, guard.circuit)
+
+    def _not_halted(self, route: Sequence[int]) -> list[int]:
+        return [one for one in route if self.halt_of(one) is None]
 
     def _left(self) -> dict[int, Availability]:
         return {account: self._after(account, one) for account, one in self.seen.items()}

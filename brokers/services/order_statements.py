@@ -18,6 +18,7 @@ from uuid import UUID
 
 from brokers.core.orders import OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.reports import OrderReport, ReportedStatus
+from brokers.selectors.freezes import FROZEN_ACCOUNTS, FROZEN_SYMBOLS
 from brokers.selectors.kill_switch import HALTED_ACCOUNTS
 from reliability.services.prepared import fetch_prepared
 
@@ -27,6 +28,7 @@ WITH chosen AS MATERIALIZED (
     JOIN json_to_recordset(%s::json) AS job (id uuid, evidence jsonb) ON job.id = o.id
     WHERE o.state = 'accepted' AND o.submit_before > clock_timestamp() AND o.cancel_requested_at IS NULL
       AND o.account_id <> ALL(%s::bigint[]) AND o.account_id <> ALL({HALTED_ACCOUNTS})
+      AND o.account_id <> ALL({FROZEN_ACCOUNTS}) AND o.account_id || '/' || o.symbol <> ALL({FROZEN_SYMBOLS})
     ORDER BY o.id FOR UPDATE OF o
 ), sent AS (
     UPDATE brokers_order o
@@ -82,7 +84,8 @@ def mark_sending(
 ) -> dict[UUID, SendingOrder]:
     """Mark those of these orders that are accepted, in time and wanted as being sent, and return them.
 
-    Orders of ``narrow`` accounts, which cannot take all of them at once, are left out.
+    Orders of ``narrow`` accounts, which cannot take all of them at once, are left out, and so are those
+    that a kill switch or any freeze covers: whether a freeze lets one through is decided under its lock.
     """
     rows = [{"id": str(order_id), "evidence": facts} for order_id, facts in evidence.items()]
     return {row[0]: _sending(row) for row in fetch_prepared(_MARK_SENDING, [json.dumps(rows), list(narrow)])}

@@ -17,7 +17,7 @@ from brokers.core.order_requests import OrderInvalidError, OrderRequest, is_usab
 from brokers.core.orders import OrderTerms
 from brokers.selectors.kill_switch import HALTED_ACCOUNTS
 from brokers.services.accounts import AccountProfile, check_symbol, choose_accounts
-from brokers.services.halts import halted_error, leave_out_halted, read_halt
+from brokers.services.halts import halted_error, leave_out_halted, read_halt, refuse_frozen
 from reliability.core.correlation import current_correlation_id
 from reliability.core.errors import ReliabilityError
 from reliability.services.jobs.enqueue import jobs_insert, jobs_inserted
@@ -165,6 +165,7 @@ def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | _Refused 
         profiles = leave_out_halted(choose_accounts(request.route))
         for profile in profiles:
             check_symbol(profile, request.terms.symbol)
+        refuse_frozen(profiles, request)
     except ReliabilityError as error:
         return _Refused(key, request, error)
     client_id = derive_client_order_id(account=profiles[0].name, owner=str(owner_id), idempotency_key=key)

@@ -168,17 +168,17 @@ class SubmitOrderJob(JobKind):
     def _prepare_accepted(self, batch: OrderBatch, row: OrderRow, job: ClaimedJob, gate: OrderGate) -> Prepared:
         """No broker has it, so the first account of its route that can take it may; no other order ever moves."""
         route = row.route or [row.account_id]
-        account_id = gate.take(route, is_retry=bool(job.snoozes))
+        account_id = gate.take(route, row, is_retry=bool(job.snoozes))
         if account_id is None:
-            return self._hold_or_refuse(batch, row, gate.wait(route, _NO_ACCOUNT))
+            return self._hold_or_refuse(batch, row, gate.wait(route, row, _NO_ACCOUNT))
         if account_id != row.account_id:
             batch.reroute(row, account_id, f"{get_profile(row.account_id).name} cannot take it")
         return self._send(batch, row, get_profile(account_id), job)
 
     def _hold_or_refuse(self, batch: OrderBatch, row: OrderRow, wait: Wait) -> Prepared:
         if row.when_unavailable == WhenUnavailable.REFUSE:
-            row.error_code, row.error_message = _NO_ACCOUNT.code, _NO_ACCOUNT.message
-            batch.move(row, OrderState.REFUSED, "refused_unavailable", "worker")
+            row.error_code, row.error_message = wait.error.code, wait.error.message[:500]
+            batch.move(row, OrderState.REFUSED, "refused_unavailable", "worker", **wait.error.detail)
             return Done()
         return wait
 
@@ -198,8 +198,8 @@ class SubmitOrderJob(JobKind):
         if not profile.adapter.capabilities.dedupes_client_order_id:
             text = "The broker does not know it, and would not refuse it a second time: a person decides."
             return Dead(JobError("BROKER_ORDER_NOT_FOUND", text))
-        if gate.take([row.account_id], is_retry=True) is None:
-            return gate.wait([row.account_id], _NO_ACCOUNT)
+        if gate.take([row.account_id], row, is_retry=True) is None:
+            return gate.wait([row.account_id], row, _NO_ACCOUNT)
         return self._send(batch, row, profile, job)
 
     def _end_absent(self, batch: OrderBatch, row: OrderRow, reason: str, source: str, actor: str) -> None:

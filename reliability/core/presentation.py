@@ -32,7 +32,7 @@ _TONES = {
         "disabled",
         "metrics_only",
     ),
-    "bad": ("unknown", "dead", "died", "down", "refused", "rejected", "open", "forced_open", "halted"),
+    "bad": ("unknown", "dead", "died", "down", "refused", "rejected", "open", "forced_open", "halted", "frozen"),
 }
 _BY_STATE = {state: tone for tone, states in _TONES.items() for state in states}
 

@@ -1,14 +1,12 @@
 """``manage.py kill_switch``: stop trading, see how far it got, and let it go on with two persons."""
 
-import getpass
 import json
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.contrib.auth import authenticate
 from django.core.management.base import BaseCommand, CommandError
 
+from brokers.management.person import person_of_password
 from brokers.models import KillSwitch
 from brokers.selectors.kill_switch import list_switches, read_progress, switch_facts
 from brokers.services.kill_switch import confirm_release, engage, request_release
@@ -58,22 +56,12 @@ class Command(BaseCommand):
         self.stdout.write(_line(engage(options["scope"], reason=options["reason"], actor=command_line_actor())))
 
     def _request_release(self, options: dict[str, Any]) -> None:
-        request_release(options["switch"], by=_person(options["person"]), reason=options["reason"])
+        request_release(options["switch"], by=person_of_password(options["person"]), reason=options["reason"])
         self.stdout.write("Asked for: another person confirms it within the hour.")
 
     def _confirm_release(self, options: dict[str, Any]) -> None:
-        switch = confirm_release(options["switch"], by=_person(options["person"]))
+        switch = confirm_release(options["switch"], by=person_of_password(options["person"]))
         self.stdout.write(f"Released: {switch.scope}. New orders are accepted.")
-
-
-def _person(username: str) -> str:
-    """Return the username of the person who knows its password: a name alone is nobody's word."""
-    at_terminal = sys.stdin.isatty()
-    password = getpass.getpass(f"Password of {username}: ") if at_terminal else sys.stdin.readline().rstrip("\n")
-    person = authenticate(username=username, password=password)
-    if person is None:
-        raise CommandError("That is no active person, or not the password.")
-    return person.get_username()
 
 
 def _line(switch: KillSwitch) -> str:

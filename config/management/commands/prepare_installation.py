@@ -41,6 +41,8 @@ _ROLES = {
         "engage_kill_switch",
         "release_kill_switch",
         "decide_order",
+        "freeze_trading",
+        "release_freeze",
         "run_reconciliation",
         "resolve_discrepancy",
     ),

@@ -77,6 +77,13 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         fallback="Another account that no kill switch stops, if the order's route allows it.",
     ),
     ErrorDefinition(
+        "VALIDATION_TRADING_FROZEN", Cat.VALIDATION, Sev.MEDIUM, Do.MANUAL,
+        "Trading is frozen here until doubt is settled.", "Read in the details what is frozen, since when and why.",
+        http_status=409,
+        manual_steps="Settle what the reason names and release the freeze; those of lost connections end by themselves.",
+        fallback="It waits for the end of the freeze unless the caller wanted it refused; another account of its route.",
+    ),
+    ErrorDefinition(
         "VALIDATION_ORDER_FINAL", Cat.VALIDATION, Sev.LOW, Do.IGNORE,
         "The order is final; nothing can be changed.", "Read the order for its outcome.", http_status=409,
     ),

@@ -33,6 +33,9 @@ ALL = (
     "brokers.view_killswitch",
     "brokers.engage_kill_switch",
     "brokers.release_kill_switch",
+    "brokers.view_freeze",
+    "brokers.freeze_trading",
+    "brokers.release_freeze",
     "reliability.view_job",
     "reliability.operate_deadletter",
     "reliability.view_lane",
@@ -57,6 +60,12 @@ ENDPOINTS = [
     ("POST", "/api/v1/baskets"),
     ("GET", f"/api/v1/baskets/{ORDER}"),
     ("POST", f"/api/v1/baskets/{ORDER}/cancel"),
+    ("GET", "/api/v1/freezes"),
+    ("POST", "/api/v1/freezes"),
+    ("GET", "/api/v1/freezes/1"),
+    ("POST", "/api/v1/freezes/1/release"),
+    ("POST", "/api/v1/freezes/1/release-request"),
+    ("POST", "/api/v1/freezes/1/release-confirmation"),
     ("GET", "/api/v1/kill-switches"),
     ("POST", "/api/v1/kill-switches"),
     ("GET", "/api/v1/kill-switches/1"),
@@ -518,7 +527,7 @@ def test_every_route_of_the_schema_is_held_to_the_rules_above() -> None:
 
     def shape(path: str) -> str:
         path = path.replace(ORDER, "{}").replace("/lanes/orders/", "/lanes/{}/").replace("sim-a:orders", "{}")
-        path = re.sub(r"/(guesses|kill-switches)/1\b", r"/\1/{}", path)
+        path = re.sub(r"/(guesses|kill-switches|freezes)/1\b", r"/\1/{}", path)
         return re.sub(r"\{\w*\}", "{}", re.sub(r"dead-letters/1$", "dead-letters/{}", path))
 
     tested = {(method, shape(path)) for method, path in [*ENDPOINTS, *OPEN_TO_ANY_USER]}

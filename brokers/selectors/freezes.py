@@ -1,0 +1,107 @@
+"""Reading freezes: what is frozen now, and what was."""
+
+from collections.abc import Collection
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from brokers.core.freezes import Exposure, FreezeCause, FreezeInForce, FreezeMode, release_rule
+from brokers.models import Account, Freeze, FreezeEvent
+
+# Accounts and symbols of accounts under any freeze, as arrays to compare with inside a statement: each
+# is worked out once a statement, in the statement's own snapshot.
+FROZEN_ACCOUNTS = """ARRAY(
+    SELECT a.id FROM brokers_freeze f JOIN brokers_account a
+    ON a.id = f.account_id OR a.broker_id = f.broker_id OR (f.account_id IS NULL AND f.broker_id IS NULL)
+    WHERE f.released_at IS NULL AND f.symbol = '')"""
+FROZEN_SYMBOLS = """ARRAY(
+    SELECT f.account_id || '/' || f.symbol FROM brokers_freeze f WHERE f.released_at IS NULL AND f.symbol <> '')"""
+
+# One snapshot: a fill moves its order and the position together. An order that ended counts with the
+# fills that its broker reported and nobody has booked yet.
+_EXPOSURE = """
+WITH pending AS (
+    SELECT side, CASE WHEN finished_at IS NULL THEN quantity - filled_quantity
+                      ELSE reported_filled_quantity - filled_quantity END AS quantity
+    FROM brokers_order
+    WHERE account_id = %(account)s AND symbol = %(symbol)s AND id <> ALL(%(besides)s::uuid[])
+      AND ((finished_at IS NULL AND state <> 'accepted') OR reported_filled_quantity > filled_quantity)
+    UNION ALL
+    SELECT side, quantity - filled_quantity FROM brokers_externalorder
+    WHERE account_id = %(account)s AND symbol = %(symbol)s AND status IN ('working', 'partially_filled')
+), sums AS (
+    SELECT side, CASE WHEN bool_or(quantity IS NULL) THEN NULL ELSE sum(greatest(quantity, 0)) END AS quantity
+    FROM pending GROUP BY side
+)
+SELECT coalesce((SELECT quantity FROM brokers_position WHERE account_id = %(account)s AND symbol = %(symbol)s), 0),
+       NOT EXISTS (SELECT 1 FROM sums WHERE side = 'buy'), (SELECT quantity FROM sums WHERE side = 'buy'),
+       NOT EXISTS (SELECT 1 FROM sums WHERE side = 'sell'), (SELECT quantity FROM sums WHERE side = 'sell')
+"""
+
+
+def list_freezes_in_force() -> list[FreezeInForce]:
+    """Return every freeze in force."""
+    rows = Freeze.objects.select_related("account").filter(released_at=None).order_by("id")
+    return [freeze_value(row) for row in rows]
+
+
+def freeze_value(row: Freeze) -> FreezeInForce:
+    """Return a row as a plain value."""
+    mode, cause = FreezeMode(row.mode), FreezeCause(row.cause)
+    return FreezeInForce(row.pk, row.scope, mode, cause, row.reason, row.frozen_by, row.frozen_at)
+
+
+def read_exposure(account_id: int, symbol: str, *, besides: Collection[UUID] = ()) -> Exposure:
+    """Return what is recorded of one symbol on one account, without the orders ``besides``."""
+    parameters: dict[str, Any] = {"account": account_id, "symbol": symbol, "besides": list(besides)}
+    with connection.cursor() as cursor:
+        cursor.execute(_EXPOSURE, parameters)
+        held, no_buys, buying, no_sells, selling = cursor.fetchone()
+    return Exposure(held, Decimal(0) if no_buys else buying, Decimal(0) if no_sells else selling)
+
+
+def accounts_frozen_by(freeze: Freeze) -> QuerySet[Account]:
+    if freeze.account_id:
+        return Account.objects.filter(pk=freeze.account_id)
+    return Account.objects.filter(broker=freeze.broker_id) if freeze.broker_id else Account.objects.all()
+
+
+def list_freezes(*, in_force: bool | None = None, limit: int = 50) -> list[Freeze]:
+    """Return freezes, newest first."""
+    rows = Freeze.objects.select_related("account").order_by("-id")
+    if in_force is not None:
+        rows = rows.filter(released_at__isnull=in_force)
+    return list(rows[:limit])
+
+
+def find_freeze_row(freeze_id: int) -> Freeze | None:
+    return Freeze.objects.select_related("account").filter(pk=freeze_id).first()
+
+
+def list_freeze_events(freeze_id: int) -> list[FreezeEvent]:
+    """Return what happened to a freeze, oldest first."""
+    return list(FreezeEvent.objects.filter(freeze=freeze_id).order_by("id"))
+
+
+def freeze_facts(freeze: Freeze) -> dict[str, Any]:
+    """Return one freeze as plain data."""
+    return {
+        "id": freeze.pk,
+        "scope": str(freeze.scope),
+        "mode": freeze.mode,
+        "cause": freeze.cause,
+        "release_rule": release_rule(FreezeCause(freeze.cause)).value,
+        "in_force": freeze.released_at is None,
+        "reason": freeze.reason,
+        "evidence": freeze.evidence,
+        "frozen_by": freeze.frozen_by,
+        "frozen_at": freeze.frozen_at,
+        "release_wanted_by": freeze.release_wanted_by or None,
+        "release_wanted_at": freeze.release_wanted_at,
+        "release_reason": freeze.release_reason or None,
+        "released_by": freeze.released_by or None,
+        "released_at": freeze.released_at,
+    }

@@ -1,0 +1,42 @@
+"""What two persons need to let trading go on: a reason, who they are, and that they are two."""
+
+from datetime import datetime, timedelta
+
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from reliability.core.errors import ReliabilityError
+from reliability.core.text import storable
+
+LONGEST_REASON = 500
+RELEASE_REQUEST_LASTS = timedelta(hours=1)
+
+
+def checked_reason(reason: object) -> str:
+    """Return a reason as it is kept; raises ``ReliabilityError`` when there is none."""
+    text = str(storable(reason)).strip() if isinstance(reason, str) else ""
+    if not text:
+        raise ReliabilityError(
+            "VALIDATION_INVALID_REQUEST", "Give a reason: it is kept with the change.", {"reason": ["required"]}
+        )
+    return text[:LONGEST_REASON]
+
+
+def require_person(username: str, permission: str, may: str) -> str:
+    """Return the name of an active user with a permission; ``may`` says in words what it allows.
+
+    Raises:
+        ReliabilityError: there is no such user, or it may not.
+    """
+    person = get_user_model().objects.filter(username=username).first() if "\0" not in username else None
+    if person is None or not person.is_active or not person.has_perm(permission):
+        raise ReliabilityError("AUTH_PERMISSION_DENIED", f"{username} is no active person who may {may}.")
+    return person.get_username()
+
+
+def require_second_person(person: str, *, wanted_by: str, wanted_at: datetime | None) -> None:
+    """Raise ``ReliabilityError`` unless another person asked for it within the hour."""
+    if wanted_at is None or wanted_at < timezone.now() - RELEASE_REQUEST_LASTS:
+        raise ReliabilityError("VALIDATION_WRONG_STATE", "Nobody asked for its release within the last hour.")
+    if wanted_by.casefold() == person.casefold():
+        raise ReliabilityError("AUTH_PERMISSION_DENIED", f"{person} asked for it: another person confirms it.")
