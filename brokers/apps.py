@@ -11,6 +11,8 @@ class BrokersConfig(AppConfig):
         from brokers.services.degradation import declare_operations
         from brokers.services.job_kinds import register_job_kinds
         from brokers.services.measures import connect_measures
+        from brokers.services.order_alerts import check_unknown_orders
+        from reliability.services.alert_conditions import add_check
         from reliability.services.classification import register
         from reliability.services.sagas.step_job import register_saga_kind
 
@@ -19,3 +21,4 @@ class BrokersConfig(AppConfig):
         register_saga_kind(BasketSaga())
         declare_operations()
         connect_measures()
+        add_check(check_unknown_orders)

@@ -22,6 +22,7 @@ from reliability.api.errors import error_response
 from reliability.conf import get_conf
 from reliability.core.correlation import current_correlation_id
 from reliability.core.errors import ReliabilityError
+from reliability.selectors.alerts import count_unresolved, list_unresolved
 from reliability.selectors.errors import count_new_guesses
 from reliability.selectors.jobs import list_dead_letter_groups, list_lanes, list_newest_dead_letters
 from reliability.selectors.processes import list_processes
@@ -30,6 +31,7 @@ from reliability.services.degradation import read_status
 from reliability.views.fragments import fragment_response
 
 DEAD_LETTERS_SHOWN = 10
+ALERTS_SHOWN = 12
 OPEN_SHOWN = 20
 FINISHED_SHOWN = 15
 
@@ -99,7 +101,8 @@ def _screen(request: HttpRequest) -> dict[str, Any]:
     guesses = {"new_guesses": count_new_guesses()} if may("reliability.view_errorguess") else {}
     missing = [process for process in processes if process.state in ("silent", "died")]
     halts = _halts_part(may("brokers.view_order"), may("brokers.engage_kill_switch"))
-    screen = {**orders, **jobs, **circuits, **guesses, **halts, "processes": processes, "missing": missing}
+    alerts = _alerts_part() if may("reliability.view_alert") else {}
+    screen = {**alerts, **orders, **jobs, **circuits, **guesses, **halts, "processes": processes, "missing": missing}
     return {**screen, "critical": _critical(screen)}
 
 
@@ -108,6 +111,11 @@ def _halts_part(may_see: bool, may_engage: bool) -> dict[str, Any]:
     halts = [switch_facts(switch) for switch in list_switches(in_force=True)] if may_see else []
     freezes = [freeze_facts(freeze) for freeze in list_freezes(in_force=True)] if may_see else []
     return {"halts": halts, "freezes": freezes, "scopes": list_scopes() if may_engage else []}
+
+
+def _alerts_part() -> dict[str, Any]:
+    counts = count_unresolved()
+    return {"alerts": list_unresolved(ALERTS_SHOWN), "alert_counts": counts, "alert_count": sum(counts.values())}
 
 
 def _orders_part() -> dict[str, Any]:

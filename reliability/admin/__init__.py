@@ -1,3 +1,3 @@
-from reliability.admin import circuits, dead_letters, errors, jobs, lanes, processes, sagas, tokens
+from reliability.admin import alerts, circuits, dead_letters, errors, jobs, lanes, processes, sagas, tokens
 
-__all__ = ["circuits", "dead_letters", "errors", "jobs", "lanes", "processes", "sagas", "tokens"]
+__all__ = ["alerts", "circuits", "dead_letters", "errors", "jobs", "lanes", "processes", "sagas", "tokens"]

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from reliability.api import circuits, guesses, status, views
+from reliability.api import alerts, circuits, guesses, status, views
 
 urlpatterns = [
     path("dead-letters", views.DeadLetterListView.as_view()),
@@ -21,6 +21,9 @@ urlpatterns = [
     path("circuits/<path:name>/unpin", circuits.CircuitActionView.as_view(action="unpin")),
     path("circuits/<path:name>/reset", circuits.CircuitActionView.as_view(action="reset")),
     path("circuits/<path:name>", circuits.CircuitView.as_view()),
+    path("alerts", alerts.AlertListView.as_view()),
+    path("alerts/acknowledge", alerts.AlertAcknowledgeView.as_view()),
+    path("alerts/<int:alert_id>", alerts.AlertView.as_view()),
     path("status", status.StatusView.as_view()),
     path("processes", views.ProcessListView.as_view()),
 ]

@@ -7,7 +7,19 @@ from typing import Any
 from reliability.core.taxonomy import ErrorDefinition
 
 _TONES = {
-    "good": ("filled", "up", "alive", "succeeded", "running", "leads", "enabled", "closed", "normal", "confirmed"),
+    "good": (
+        "filled",
+        "up",
+        "alive",
+        "succeeded",
+        "running",
+        "leads",
+        "enabled",
+        "closed",
+        "normal",
+        "confirmed",
+        "resolved",
+    ),
     "busy": (
         "accepted",
         "sending",
@@ -31,8 +43,24 @@ _TONES = {
         "degraded",
         "disabled",
         "metrics_only",
+        "acknowledged",
+        "mitigated",
+        "medium",
     ),
-    "bad": ("unknown", "dead", "died", "down", "refused", "rejected", "open", "forced_open", "halted", "frozen"),
+    "bad": (
+        "unknown",
+        "dead",
+        "died",
+        "down",
+        "refused",
+        "rejected",
+        "open",
+        "forced_open",
+        "halted",
+        "frozen",
+        "critical",
+        "high",
+    ),
 }
 _BY_STATE = {state: tone for tone, states in _TONES.items() for state in states}
 

@@ -26,6 +26,19 @@ class ErrorSeverity(StrEnum):
     LOW = "low"
     INFO = "info"
 
+    @property
+    def rank(self) -> int:
+        """Return its place, 1 for the worst: what rows are sorted and compared by."""
+        return _RANKS[self]
+
+    @classmethod
+    def of_rank(cls, rank: int) -> "ErrorSeverity":
+        """Return the severity at a place; raises ``IndexError`` beyond the last."""
+        return list(cls)[rank - 1]
+
+
+_RANKS = {severity: place for place, severity in enumerate(ErrorSeverity, start=1)}
+
 
 class RecoveryStrategy(StrEnum):
     """What is done about it."""

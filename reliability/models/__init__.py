@@ -1,3 +1,4 @@
+from reliability.models.alerts import Alert, AlertOccurrence, AlertRule
 from reliability.models.audit import AuditEntry
 from reliability.models.circuits import Circuit, CircuitTransition
 from reliability.models.classification import ErrorGuess, ErrorRule
@@ -5,8 +6,12 @@ from reliability.models.jobs import DeadLetter, Job, JobAttempt, Lane
 from reliability.models.metrics import MetricTotal
 from reliability.models.processes import Heartbeat
 from reliability.models.sagas import Saga, SagaEvent, SagaStep
+from reliability.models.timeline import TimelineEntry
 
 __all__ = [
+    "Alert",
+    "AlertOccurrence",
+    "AlertRule",
     "AuditEntry",
     "Circuit",
     "CircuitTransition",
@@ -21,4 +26,5 @@ __all__ = [
     "Saga",
     "SagaEvent",
     "SagaStep",
+    "TimelineEntry",
 ]

@@ -163,3 +163,9 @@ def list_unfinished_jobs(subject: UUID, limit: int = 20) -> list[Job]:
         jobs.extend(Job.objects.filter(state=state, subject=subject)[:limit])
     prefetch_related_objects(jobs, "attempts")
     return jobs[:limit]
+
+
+def dead_subjects(subjects: list[UUID]) -> dict[UUID, str]:
+    """Return which of these subjects have a dead job, and of what kind the newest is."""
+    rows = Job.objects.filter(state=JobState.DEAD, subject__in=subjects).order_by("id").values_list("subject", "kind")
+    return {subject: kind for subject, kind in rows if subject is not None}

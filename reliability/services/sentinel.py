@@ -4,12 +4,14 @@ import logging
 import threading
 import time
 
-from django.db import connection
+from django.db import connection, transaction
 
 from reliability import dispatch
+from reliability.services.alert_keeper import AlertKeeper
+from reliability.services.alerting import Raising, raise_alerts
 from reliability.services.circuit_records import CircuitKeeper
 from reliability.services.jobs.execution import DatabaseUnavailable
-from reliability.services.jobs.rescue import end_dead_processes, find_due_lanes, rescue_lost_jobs
+from reliability.services.jobs.rescue import EndedProcess, end_dead_processes, find_due_lanes, rescue_lost_jobs
 from reliability.services.pulse import SENTINEL_SLOT, Pulse, Slot
 
 _INTERVAL_SECONDS = 0.1
@@ -26,24 +28,26 @@ class Sentinel:
         self._pulse = pulse
         self._slot = Slot(SENTINEL_SLOT, "sentinel")
         self._keeper = CircuitKeeper()
+        self._alerts = AlertKeeper()
         self._trust_pulses_at = time.monotonic() + _GRACE_SECONDS
 
     def run(self, stop: threading.Event) -> None:
         self._keeper.start()
+        self._alerts.start()
         while not stop.is_set():
-            leads = self._keeper.leads = self._slot.hold()
+            leads = self._keeper.leads = self._alerts.leads = self._slot.hold()
             self._pulse.detail = {"leader": leads}
             if leads:
                 self._watch()
             stop.wait(_INTERVAL_SECONDS if leads else _STANDBY_SECONDS)
         self._slot.leave()
         self._keeper.stop()
+        self._alerts.stop()
 
     def _watch(self) -> None:
         try:
             self._rescue()
-            for process in end_dead_processes():
-                logger.warning("process died", extra={"process_name": process.name, "process_pid": process.pid})
+            self._bury()
             for lane in find_due_lanes():
                 dispatch.nudge(lane)
         except DatabaseUnavailable as error:
@@ -52,8 +56,22 @@ class Sentinel:
             self._slot.leave()
             self._trust_pulses_at = time.monotonic() + _GRACE_SECONDS
 
+    def _bury(self) -> None:
+        """Mark dead processes, and tell people in the same transaction."""
+        with transaction.atomic():
+            dead = end_dead_processes()
+            raise_alerts([_death(process) for process in dead])
+        for process in dead:
+            logger.warning("process died", extra={"process_name": process.name, "process_pid": process.pid})
+
     def _rescue(self) -> None:
         """Right after an outage processes are still taking their pulses again: trust leases only."""
         for rescued in rescue_lost_jobs(by_pulse=time.monotonic() >= self._trust_pulses_at):
             logger.warning("jobs handed on", extra={"lane": rescued.lane, "state": rescued.state, "jobs": rescued.jobs})
             dispatch.nudge(rescued.lane)
+
+
+def _death(process: EndedProcess) -> Raising:
+    message = f"The process {process.name} (pid {process.pid}) died."
+    details = {"kind": process.kind, "pid": process.pid, "silent_seconds": round(process.silent_seconds, 3)}
+    return Raising("process.dead", f"process:{process.name}", message, details=details)

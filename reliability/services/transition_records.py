@@ -4,11 +4,15 @@ import json
 import logging
 import threading
 from collections import deque
+from datetime import datetime
+from typing import NamedTuple
 
 from django.db import connection, transaction
 
+from reliability.core.breaker import BreakerState, PinnedState
 from reliability.core.text import storable
 from reliability.models import Circuit
+from reliability.services.alerting import Raising, raise_alerts, resolve_alert
 from reliability.services.background import background
 from reliability.services.circuits import Transition
 
@@ -23,7 +27,23 @@ SELECT * FROM json_to_recordset(%s) AS row(
     circuit text, generation text, version bigint, from_state text, to_state text, cause text, reason text,
     counts jsonb, process text, is_local boolean, at timestamptz)
 ON CONFLICT (circuit, generation, version) DO NOTHING
+RETURNING circuit, to_state, reason, is_local, at, version
 """
+
+_OPEN = frozenset({BreakerState.OPEN.value, PinnedState.FORCED_OPEN.value})
+_CLOSED = frozenset({BreakerState.CLOSED.value, PinnedState.DISABLED.value, PinnedState.METRICS_ONLY.value})
+
+
+class _Written(NamedTuple):
+    """A transition that had no row before."""
+
+    circuit: str
+    to_state: str
+    reason: str
+    is_local: bool
+    at: datetime
+    version: int
+
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +67,10 @@ class TransitionRecorder:
                 self._waiting.popleft()
                 self.lost += 1
             self._waiting.append(transition)
-        background.wake()
+        if transition.to_state.value in _OPEN:
+            background.hurry()  # people are to know within a second
+        else:
+            background.wake()
 
     def write(self) -> None:
         """Write what waits, oldest first.
@@ -77,6 +100,24 @@ def write_transitions(transitions: list[Transition]) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         Circuit.objects.bulk_create([Circuit(name=name) for name in names], ignore_conflicts=True)
         cursor.execute(_INSERT, [json.dumps(rows)])
+        _tell([_Written(*row) for row in cursor.fetchall()])
+
+
+def _tell(written: list[_Written]) -> None:
+    """Raise an alert for each circuit that opened, and let those be over that closed: the last change counts."""
+    latest = {one.circuit: one for one in sorted(written, key=lambda one: (one.at, one.version)) if not one.is_local}
+    opened = [one for one in latest.values() if one.to_state in _OPEN]
+    raise_alerts(
+        [
+            Raising(
+                "circuit.opened", f"circuit:{one.circuit}", f"The circuit {one.circuit} opened. {one.reason}".strip()
+            )
+            for one in opened
+        ]
+    )
+    for one in latest.values():
+        if one.to_state in _CLOSED:
+            resolve_alert("circuit.opened", f"circuit:{one.circuit}", reason="the circuit has closed")
 
 
 def _row(transition: Transition) -> dict[str, object]:

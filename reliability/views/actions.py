@@ -32,3 +32,13 @@ def _way_back(request: HttpRequest) -> str:
     target = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
     return target if safe else "/"
+
+
+def posted_ids(request: HttpRequest, what: str) -> list[int]:
+    """Return the numbers that were chosen; raises ``ReliabilityError`` without any, or for other text."""
+    texts = request.POST.getlist("ids")
+    if not texts:
+        raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"Choose at least one {what}.")
+    if not all(text.isdecimal() and len(text) < 19 for text in texts):
+        raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"That is not a list of {what}s.")
+    return [int(text) for text in texts]

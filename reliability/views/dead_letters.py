@@ -6,9 +6,8 @@ from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST
 
-from reliability.core.errors import ReliabilityError
 from reliability.services.jobs.deadletters import discard_dead_letters, replay_dead_letters
-from reliability.views.actions import act_and_return, posted_reason
+from reliability.views.actions import act_and_return, posted_ids, posted_reason
 
 
 @require_POST
@@ -27,16 +26,9 @@ def discard(request: HttpRequest) -> HttpResponse:
 
 def _decide(request: HttpRequest, service: Callable[..., int], outcome: str) -> Callable[[], str]:
     def act() -> str:
-        changed = service(_posted_ids(request), actor=request.user.get_username(), reason=posted_reason(request))
+        changed = service(
+            posted_ids(request, "dead letter"), actor=request.user.get_username(), reason=posted_reason(request)
+        )
         return f"{changed} dead letter{'' if changed == 1 else 's'} {outcome}."
 
     return act
-
-
-def _posted_ids(request: HttpRequest) -> list[int]:
-    texts = request.POST.getlist("ids")
-    if not texts:
-        raise ReliabilityError("VALIDATION_INVALID_REQUEST", "Choose at least one dead letter.")
-    if not all(text.isdecimal() and len(text) < 19 for text in texts):
-        raise ReliabilityError("VALIDATION_INVALID_REQUEST", "That is not a list of dead letters.")
-    return [int(text) for text in texts]

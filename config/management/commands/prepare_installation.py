@@ -43,6 +43,7 @@ _ROLES = {
         "decide_order",
         "freeze_trading",
         "release_freeze",
+        "acknowledge_alert",
         "run_reconciliation",
         "resolve_discrepancy",
     ),

@@ -7,9 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from config.alert_reference import alert_page
 from config.reference import error_page, metrics_page, settings_page
 
-PAGES = {"settings.md": settings_page, "errors.md": error_page, "metrics.md": metrics_page}
+PAGES = {"settings.md": settings_page, "errors.md": error_page, "metrics.md": metrics_page, "alerts.md": alert_page}
 
 
 class Command(BaseCommand):

@@ -14,6 +14,7 @@ from reliability.core.jobs import AttemptOutcome, ClaimedJob, JobState
 from reliability.core.text import storable
 from reliability.models import Job, JobAttempt
 from reliability.services.audit import record_audit
+from reliability.services.jobs.dead_alerts import tell_dead, tell_decided
 from reliability.services.jobs.kinds import UnknownKindError, get_kind
 
 MESSAGE_KIND = "celery.message"
@@ -54,6 +55,7 @@ def _replay(ids: Sequence[int], actor: str, reason: str) -> int:
         )
         for lane in {job.lane for job in jobs}:
             dispatch.nudge_on_commit(lane)
+        tell_decided({job.kind for job in jobs}, actor=actor, reason=reason)
     return len(jobs)
 
 
@@ -71,6 +73,7 @@ def discard_dead_letters(ids: Sequence[int], *, actor: str, reason: str) -> int:
             _note(job, AttemptOutcome.DISCARDED, actor, reason)
             record_audit(actor, "discard_dead_letter", f"job:{job.pk}", before=_facts(job), reason=reason)
         Job.objects.filter(pk__in=[job.pk for job in jobs]).update(state=JobState.DISCARDED, finished_at=timezone.now())
+        tell_decided({job.kind for job in jobs}, actor=actor, reason=reason)
     return len(jobs)
 
 
@@ -95,6 +98,7 @@ def record_dead_message(code: str, message: str, detail: dict[str, Any]) -> None
         JobAttempt.objects.create(
             job=job, attempt=1, fence=0, outcome=AttemptOutcome.DEAD, error_code=code, error_message=message[:1000]
         )
+        tell_dead([(MESSAGE_KIND, message)])
 
 
 def _check_size(ids: Sequence[int]) -> None:

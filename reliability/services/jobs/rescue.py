@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from reliability.conf import get_conf
+from reliability.core.jobs import JobState
+from reliability.services.jobs.dead_alerts import tell_dead
 from reliability.services.pulse import PULSE_CLASS
 
 # A process is dead when nobody holds its pulse lock. The statement's snapshot is taken
@@ -36,13 +38,14 @@ WITH alive AS MATERIALIZED (
         error_message = CASE WHEN lost.dead THEN 'The process that ran this died.'
                              ELSE 'The process that ran this was silent past its lease.' END
     FROM lost WHERE job.id = lost.id
-    RETURNING job.id, job.lane, job.state, job.attempt, job.fence, lost.worker, job.error_code, job.error_message
+    RETURNING job.id, job.kind, job.lane, job.state, job.attempt, job.fence, lost.worker, job.error_code,
+              job.error_message
 ), noted AS (
     INSERT INTO reliability_jobattempt
         (job_id, attempt, fence, worker, outcome, error_code, error_message, detail, actor)
     SELECT id, attempt, fence - 1, worker, 'lost', error_code, error_message, '{}', 'sentinel' FROM moved
 )
-SELECT lane, state, count(*) FROM moved GROUP BY lane, state
+SELECT lane, state, kind, error_message, count(*) FROM moved GROUP BY lane, state, kind, error_message
 """
 
 _END_PROCESSES = """
@@ -65,10 +68,12 @@ WHERE paused_at IS NULL
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    """How many jobs of a lane were handed on (``ready``) or given up (``dead``)."""
+    """How many jobs of a lane and kind were handed on (``ready``) or given up (``dead``)."""
 
     lane: str
     state: str
+    kind: str
+    message: str
     jobs: int
 
 
@@ -89,9 +94,11 @@ def rescue_lost_jobs(*, by_pulse: bool = True) -> list[Rescued]:
     back after a database outage.
     """
     parameters: Any = {"pulse_class": PULSE_CLASS, "max_crashes": get_conf().max_crashes, "by_pulse": by_pulse}
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_RESCUE, parameters)
-        return [Rescued(*row) for row in cursor.fetchall()]
+        rescued = [Rescued(*row) for row in cursor.fetchall()]
+        tell_dead([(one.kind, one.message) for one in rescued if one.state == JobState.DEAD for _ in range(one.jobs)])
+    return rescued
 
 
 def end_dead_processes() -> list[EndedProcess]:

@@ -90,6 +90,10 @@ class Finish:
     error_message: str = ""
     waits_for: str = ""
 
+    @property
+    def is_dead(self) -> bool:
+        return self.state is JobState.DEAD
+
 
 def claim_jobs(lane: str, worker: int, limit: int, *, suspects: bool = False) -> list[ClaimedJob]:
     """Claim up to ``limit`` due jobs of ``lane`` for ``worker`` and count their attempt.

@@ -46,6 +46,8 @@ ALL = (
     "reliability.operate_circuit",
     "reliability.view_errorguess",
     "reliability.decide_errorguess",
+    "reliability.view_alert",
+    "reliability.acknowledge_alert",
 )
 ORDER = "01900000-0000-7000-8000-000000000000"
 ENDPOINTS = [
@@ -81,6 +83,9 @@ ENDPOINTS = [
     ("POST", "/api/v1/lanes/orders/pause"),
     ("POST", "/api/v1/lanes/orders/resume"),
     ("GET", "/api/v1/processes"),
+    ("GET", "/api/v1/alerts"),
+    ("GET", "/api/v1/alerts/1"),
+    ("POST", "/api/v1/alerts/acknowledge"),
     ("GET", "/api/v1/circuits"),
     ("GET", "/api/v1/circuits/sim-a:orders"),
     ("PATCH", "/api/v1/circuits/sim-a:orders"),

@@ -1,0 +1,110 @@
+"""Alerts: found, understood, acknowledged; and the rules that an operator tunes."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+
+from reliability.admin.deciding import ReasonForm, decide
+from reliability.admin.records import PlainAdmin, RecordAdmin
+from reliability.core.conditions import CONDITIONS
+from reliability.core.taxonomy import ErrorSeverity
+from reliability.models import Alert, AlertRule
+from reliability.services.alert_decisions import acknowledge_alerts
+from reliability.services.audit import record_audit
+from reliability.templatetags.stanchion import badge
+
+
+@admin.display(description="severity", ordering="severity")
+def severity_badge(row: Any) -> SafeString:
+    return badge(ErrorSeverity.of_rank(row.severity).value)
+
+
+class UnresolvedFilter(admin.SimpleListFilter):
+    """What is not over comes first: it is what somebody looks for."""
+
+    title = "whether it is over"
+    parameter_name = "over"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("no", "not over"), ("yes", "resolved")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() in ("no", "yes"):
+            return queryset.filter(resolved_at__isnull=self.value() == "no")
+        return queryset
+
+
+@admin.register(Alert)
+class AlertAdmin(RecordAdmin):
+    list_display = (
+        "id",
+        severity_badge,
+        "state",
+        "condition",
+        "scope",
+        "message",
+        "occurrences",
+        "flaps",
+        "raised_at",
+        "last_raised_at",
+    )
+    list_filter = (UnresolvedFilter, "severity", "condition", "domain")
+    search_fields = ("=id", "=scope", "=correlation_id", "message")
+    search_help_text = "Number, scope, correlation id, or words of the message"
+    ordering = ("-id",)
+    actions = ("acknowledge",)
+    extra_details = (severity_badge, "what_to_do")
+    leading_fields = ("state", "condition", "scope", "message", "details")
+
+    @admin.display(description="what to do")
+    def what_to_do(self, row: Alert) -> str:
+        condition = CONDITIONS.get(row.condition)
+        return " ".join(condition.steps) if condition else "—"
+
+    def has_acknowledge_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("reliability.acknowledge_alert")
+
+    @admin.action(description="Acknowledge chosen alerts", permissions=["acknowledge"])
+    def acknowledge(self, request: HttpRequest, chosen: QuerySet[Alert]) -> HttpResponse | None:
+        def act(row: Any, values: dict[str, Any]) -> None:
+            acknowledge_alerts([row.pk], actor=request.user.get_username(), reason=values["reason"])
+
+        about = "You work on them. They stay until their condition is over."
+        return decide(self, request, chosen, action="acknowledge", form_class=ReasonForm, act=act, about=about)
+
+
+@admin.register(AlertRule)
+class AlertRuleAdmin(PlainAdmin):
+    list_display = ("condition", "about", "severity", "hold_down_seconds", "is_told", "changed_by", "changed_at")
+    search_fields = ("condition",)
+    readonly_fields = ("condition", "about", "resolves", "usual", "changed_by", "changed_at")
+    fields = ("condition", "about", "resolves", "usual", "severity", "hold_down_seconds", "is_told")
+
+    @admin.display(description="what it means")
+    def about(self, row: AlertRule) -> str:
+        return CONDITIONS[row.condition].summary if row.condition in CONDITIONS else "of another version"
+
+    @admin.display(description="resolved when")
+    def resolves(self, row: AlertRule) -> str:
+        return CONDITIONS[row.condition].resolves if row.condition in CONDITIONS else "—"
+
+    @admin.display(description="in the catalogue")
+    def usual(self, row: AlertRule) -> str:
+        condition = CONDITIONS.get(row.condition)
+        if condition is None:
+            return "—"
+        return f"{condition.severity.value}, over for {condition.hold_down.total_seconds():g} s"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: AlertRule, form: Any, change: bool) -> None:
+        before = {name: form.initial.get(name) for name in form.changed_data}
+        after = {name: form.cleaned_data[name] for name in form.changed_data}
+        obj.changed_by, obj.changed_at = request.user.get_username(), Now()
+        super().save_model(request, obj, form, change)
+        record_audit(obj.changed_by, "change_alert_rule", f"alert_rule:{obj.pk}", before=before, after=after)

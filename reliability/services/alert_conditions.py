@@ -1,0 +1,89 @@
+"""Conditions that are looked at rather than reported: what is open and over, and what nobody is there to report.
+
+Each check is set-based and reads indexes of what is open or due. Apps above add theirs with ``add_check``.
+"""
+
+from collections.abc import Callable
+
+from django.db import connection
+
+from reliability.services.alerting import Raising, end_alerts, follow_condition, resolve_alert
+
+Check = Callable[[], None]
+
+_DEAD_LETTERS_GONE = """
+SELECT alert.scope FROM reliability_alert alert
+WHERE alert.condition = 'job.dead_letter' AND alert.resolved_at IS NULL
+  AND NOT EXISTS (SELECT FROM reliability_job job
+                  WHERE job.state = 'dead' AND job.kind = substr(alert.scope, length('jobs:') + 1))
+"""
+
+# A replacement is a process of the same name that started after the last one of that name had died.
+_PROCESSES_REPLACED = """
+SELECT alert.scope FROM reliability_alert alert
+WHERE alert.condition = 'process.dead' AND alert.resolved_at IS NULL AND alert.clears_at IS NULL
+  AND EXISTS (SELECT FROM reliability_heartbeat beat
+              WHERE beat.ended_at IS NULL AND beat.name = substr(alert.scope, length('process:') + 1)
+                AND beat.started_at > alert.last_raised_at - interval '5 seconds')
+"""
+
+_CIRCUITS = """
+SELECT alert.scope FROM reliability_alert alert
+JOIN LATERAL (
+    SELECT to_state FROM reliability_circuittransition one
+    WHERE one.circuit = substr(alert.scope, length('circuit:') + 1) ORDER BY one.at DESC, one.version DESC LIMIT 1
+) latest ON latest.to_state NOT IN ('open', 'forced_open', 'half_open')
+WHERE alert.condition = 'circuit.opened' AND alert.resolved_at IS NULL AND alert.clears_at IS NULL
+"""
+
+_LATE_LANES = """
+SELECT name, (paused_at IS NOT NULL) FROM reliability_lane lane
+WHERE EXISTS (SELECT 1 FROM reliability_job job
+              WHERE job.lane = lane.name AND job.state = 'ready' AND job.run_at < clock_timestamp() - interval '60 s')
+"""
+
+
+def _scopes(sql: str) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def check_dead_letters() -> None:
+    """A dead-letter alert is over once no job of its kind is dead."""
+    gone = _scopes(_DEAD_LETTERS_GONE)
+    if gone:
+        end_alerts([("job.dead_letter", scope) for scope in gone], by="", reason="none of them is left")
+
+
+def check_processes() -> None:
+    """A dead process counts as replaced once another of its name lives."""
+    for scope in _scopes(_PROCESSES_REPLACED):
+        resolve_alert("process.dead", scope, reason="another process of its name lives")
+
+
+def check_circuits() -> None:
+    """What a late or lost transition left open is over once the circuit's last known change closed it."""
+    for scope in _scopes(_CIRCUITS):
+        resolve_alert("circuit.opened", scope, reason="the circuit has closed")
+
+
+def check_lanes() -> None:
+    """A lane is late while a due job has waited for more than a minute; waiting for a circuit is not being due."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LATE_LANES)
+        late = cursor.fetchall()
+    present = [
+        Raising("lane.late", f"lane:{name}", f"The lane {name} is {'paused' if paused else 'behind'}: due work waits.")
+        for name, paused in late
+    ]
+    follow_condition("lane.late", present, reason="nothing waits that long any more")
+
+
+CHECKS: list[Check] = [check_dead_letters, check_processes, check_circuits, check_lanes]
+
+
+def add_check(check: Check) -> None:
+    """Have ``check`` done twice a second by the leading sentinel, in a transaction of its own."""
+    if check not in CHECKS:
+        CHECKS.append(check)

@@ -1,0 +1,49 @@
+"""What people say about an alert: that they have seen it, and that it is over."""
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from reliability.core.alerts import AlertState
+from reliability.core.errors import ReliabilityError
+from reliability.models import Alert
+from reliability.services.audit import record_audit
+from reliability.services.timeline import Happening, record_timeline
+
+MOST_AT_ONCE = 1000
+LONGEST_REASON = 500
+
+
+def acknowledge_alerts(ids: Sequence[int], *, actor: str, reason: str = "") -> int:
+    """Say that somebody has seen these alerts and works on them; returns how many were open and now are theirs.
+
+    Raises:
+        ReliabilityError: more than a thousand at once, or none of them is open; the message says what they are.
+    """
+    if len(ids) > MOST_AT_ONCE:
+        raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"At most {MOST_AT_ONCE} at once.")
+    with transaction.atomic():
+        rows = list(Alert.objects.select_for_update().filter(pk__in=ids, state=AlertState.OPEN).order_by("pk"))
+        if not rows:
+            raise ReliabilityError("VALIDATION_WRONG_STATE", _what_they_are(ids))
+        Alert.objects.filter(pk__in=[row.pk for row in rows]).update(
+            state=AlertState.ACKNOWLEDGED, acknowledged_at=Now(), acknowledged_by=actor[:150]
+        )
+        record_timeline(
+            Happening("alert", row.pk, "acknowledged", row.state, AlertState.ACKNOWLEDGED, actor=actor, reason=reason)
+            for row in rows
+        )
+        for row in rows:
+            record_audit(actor, "acknowledge_alert", f"alert:{row.pk}", before={"state": row.state}, reason=reason)
+    return len(rows)
+
+
+def _what_they_are(ids: Sequence[int]) -> str:
+    """Tell what became of alerts that cannot be acknowledged."""
+    row = Alert.objects.filter(pk__in=ids).order_by("-pk").first()
+    if row is None:
+        return "There is no such alert."
+    if row.state == AlertState.ACKNOWLEDGED:
+        return f"{row.acknowledged_by} has acknowledged it already."
+    return f"It is resolved: {row.resolved_reason or 'its condition is over'}."

@@ -1,0 +1,131 @@
+"""Keep alerts true: add up repeats, end what has been over for long enough, and look at what nobody reports.
+
+Every duty is a statement or two over what is open, never over what was. One leading sentinel does them in a thread
+of its own, so that a slow one delays no rescue.
+"""
+
+import logging
+import threading
+import time
+
+from django.db import DatabaseError, InterfaceError, connection, connections, transaction
+
+from reliability.core.alerts import AlertState
+from reliability.core.conditions import CONDITIONS
+from reliability.models import AlertRule
+from reliability.services.alert_conditions import CHECKS
+from reliability.services.timeline import Happening, record_timeline
+
+INTERVAL_SECONDS = 0.5
+_BATCH = 10_000
+
+_ADD_UP = """
+WITH gone AS (
+    DELETE FROM reliability_alertoccurrence
+    WHERE id IN (SELECT id FROM reliability_alertoccurrence ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+    RETURNING id, alert_id, at, message
+), total AS (
+    SELECT alert_id, count(*) AS number, max(at) AS last, (array_agg(message ORDER BY id DESC))[1] AS message
+    FROM gone GROUP BY alert_id
+), counted AS (
+    UPDATE reliability_alert alert
+    SET occurrences = alert.occurrences + total.number, last_raised_at = greatest(alert.last_raised_at, total.last),
+        message = total.message
+    FROM total WHERE alert.id = total.alert_id
+)
+SELECT count(*) FROM gone
+"""
+
+_END_CLEARED = """
+WITH ending AS MATERIALIZED (
+    SELECT id, state FROM reliability_alert
+    WHERE resolved_at IS NULL AND clears_at <= clock_timestamp() ORDER BY id FOR UPDATE SKIP LOCKED
+)
+UPDATE reliability_alert alert
+SET state = 'resolved', resolved_at = clock_timestamp(), resolved_reason = alert.clear_reason, clears_at = NULL
+FROM ending WHERE alert.id = ending.id
+RETURNING alert.id, ending.state, alert.clear_reason
+"""
+
+logger = logging.getLogger(__name__)
+
+
+def add_up_repeats() -> int:
+    """Count the repeats that were recorded since the last time into their alerts; returns how many."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_ADD_UP, [_BATCH])
+        return int(cursor.fetchone()[0])
+
+
+def end_cleared() -> list[int]:
+    """Resolve alerts whose condition has been over for its hold-down; returns their ids."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_END_CLEARED)
+        ended = cursor.fetchall()
+        record_timeline(
+            Happening("alert", pk, "resolved", state, AlertState.RESOLVED, reason=reason) for pk, state, reason in ended
+        )
+    return [pk for pk, _, _ in ended]
+
+
+def keep_alerts() -> None:
+    """Do every duty once. Raises ``DatabaseError``; one check that fails otherwise does not stop the others."""
+    while add_up_repeats() == _BATCH:
+        pass
+    for check in CHECKS:
+        try:
+            with transaction.atomic():
+                check()
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("an alert condition could not be evaluated", extra={"check": check.__qualname__})
+    end_cleared()
+
+
+def ensure_rules() -> None:
+    """Have a row to tune for each condition of the catalogue."""
+    AlertRule.objects.bulk_create([AlertRule(condition=name) for name in CONDITIONS], ignore_conflicts=True)
+
+
+class AlertKeeper:
+    """Keeps alerts while it leads; ``late_seconds`` is how long ago it last finished a round."""
+
+    def __init__(self) -> None:
+        self.leads = False
+        self._has_rules = False
+        self._finished = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="alert-keeper", daemon=True)
+
+    @property
+    def late_seconds(self) -> float:
+        return time.monotonic() - self._finished
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL_SECONDS):
+            if self.leads:
+                self._keep()
+            else:
+                self._finished = time.monotonic()
+        connections.close_all()
+
+    def _keep(self) -> None:
+        try:
+            if not self._has_rules:
+                ensure_rules()
+                self._has_rules = True
+            keep_alerts()
+            self._finished = time.monotonic()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("alerts cannot be kept for now", extra={"error": str(error).strip()})
+            connections.close_all()
+        except Exception:
+            logger.exception("alerts could not be kept")
