@@ -57,8 +57,8 @@ class AlertAdmin(RecordAdmin):
     search_help_text = "Number, scope, correlation id, or words of the message"
     ordering = ("-id",)
     actions = ("acknowledge",)
-    extra_details = (severity_badge, "what_to_do")
-    leading_fields = ("state", "condition", "scope", "message", "details")
+    extra_details = ("what_to_do",)
+    leading_fields = ("severity", "state", "condition", "scope", "message", "details")
 
     @admin.display(description="what to do")
     def what_to_do(self, row: Alert) -> str:

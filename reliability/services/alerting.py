@@ -153,7 +153,7 @@ def resolve_alert(condition: str, scope: str, *, reason: str) -> bool:
     hold_down = _hold_down_seconds(condition)
     if hold_down <= 0:
         return bool(end_alerts([(condition, scope)], by="", reason=reason))
-    parameters = {"condition": condition, "scope": scope, "seconds": hold_down, "reason": storable(reason)[:500]}
+    parameters: Any = {"condition": condition, "scope": scope, "seconds": hold_down, "reason": storable(reason)[:500]}
     with connection.cursor() as cursor:
         cursor.execute(_LET_CLEAR, parameters)
         clearing = [row[0] for row in cursor.fetchall()]
@@ -226,8 +226,9 @@ def _insert(fresh: Sequence[tuple[Raising, int]]) -> dict[_Key, int]:
     if not fresh:
         return {}
     rows = [_row(raising, severity) for raising, severity in fresh]
+    parameters: Any = [FLAP_WINDOW, json.dumps(rows, default=str)]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [FLAP_WINDOW, json.dumps(rows, default=str)])
+        cursor.execute(_INSERT, parameters)
         born = {(condition, scope): pk for pk, condition, scope in cursor.fetchall()}
     record_timeline(
         Happening("alert", born[_key(raising)], "raised", to_state=AlertState.OPEN, reason=raising.message)
