@@ -18,6 +18,7 @@ from brokers.core.reports import (
     FillPage,
     FillReport,
     InstrumentReport,
+    OrderPage,
     OrderReport,
     PositionReport,
     ReportedStatus,
@@ -67,6 +68,8 @@ class FakeBroker:
         )
         self.orders: dict[str, OrderReport] = {}
         self.fills: list[FillReport] = []
+        self.positions: dict[str, PositionReport] = {}
+        self.cash = Decimal(0)
         self.calls: list[str] = []
         self.canceled: list[str] = []
         self.during: dict[str, Callable[[], None]] = {}
@@ -187,12 +190,25 @@ class FakeBroker:
         fills = tuple(self.fills[start:])
         return FillPage(fills, fills[-1].cursor if fills else cursor)
 
+    async def page_open_orders(self, after: str) -> OrderPage:
+        """List two orders a page, so that tests turn pages."""
+        orders = await self.list_open_orders()
+        start = next((at + 1 for at, order in enumerate(orders) if after and order.broker_order_id == after), 0)
+        page = orders[start : start + 2]
+        return OrderPage(tuple(page), page[-1].broker_order_id if start + 2 < len(orders) else "")
+
+    async def page_fills(self, cursor: str) -> FillPage:
+        page = await self.list_fills(cursor)
+        fills = page.fills[:2]
+        return FillPage(fills, fills[-1].cursor if fills else cursor, len(page.fills) <= 2)
+
     async def list_positions(self) -> list[PositionReport]:
-        return []
+        self._end("positions", self._begin("positions"))
+        return list(self.positions.values())
 
     async def get_account(self) -> AccountReport:
         self._end("account", self._begin("account"))
-        return AccountReport("fake", "USD", Decimal(0), Decimal(0), Decimal(0), False)
+        return AccountReport("fake", "USD", self.cash, self.cash, self.cash, False)
 
     async def list_instruments(self) -> list[InstrumentReport]:
         self._end("instruments", self._begin("instruments"))

@@ -16,6 +16,7 @@ from brokers.core.reports import (
     AccountReport,
     FillPage,
     InstrumentReport,
+    OrderPage,
     OrderReport,
     PositionReport,
     StreamEvent,
@@ -60,6 +61,18 @@ class BrokerSession(Protocol):
         """
 
     async def list_open_orders(self) -> list[OrderReport]: ...
+
+    async def page_open_orders(self, after: str) -> OrderPage:
+        """Return a part of the open orders, from the beginning where ``after`` is empty.
+
+        A broker that lists in pages is asked for one of them, so that nobody holds more than a page;
+        the others answer the whole list.
+        """
+        ...
+
+    async def page_fills(self, cursor: str) -> FillPage:
+        """Return some of the fills after ``cursor``, oldest first; ``is_last`` when no more are there yet."""
+        ...
 
     async def list_fills(self, cursor: str) -> FillPage:
         """Return every fill after ``cursor`` (empty: from the beginning), oldest first."""

@@ -86,18 +86,30 @@ class FillPage:
 
     fills: tuple[FillReport, ...]
     cursor: str
+    is_last: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """A part of a list of orders, and the place to go on from; ``after`` is empty behind the last part."""
+
+    orders: tuple[OrderReport, ...]
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PositionReport:
+    """A holding; ``average_price`` is 0 where the broker does not say, ``reserved`` is what open orders hold of it."""
+
     symbol: str
     quantity: Decimal
     average_price: Decimal
+    reserved: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AccountReport:
-    """Balances of one account, in its currency."""
+    """Balances of one account, in its currency; ``reserved`` is cash that open orders hold, None where nobody says."""
 
     broker_account_id: str
     currency: str
@@ -105,6 +117,7 @@ class AccountReport:
     equity: Decimal
     buying_power: Decimal
     trading_blocked: bool
+    reserved: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

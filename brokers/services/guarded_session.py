@@ -9,6 +9,7 @@ from brokers.core.reports import (
     AccountReport,
     FillPage,
     InstrumentReport,
+    OrderPage,
     OrderReport,
     PositionReport,
     StreamEvent,
@@ -43,6 +44,12 @@ class GuardedSession:
 
     async def list_open_orders(self) -> list[OrderReport]:
         return await self._guards[CallClass.READS].call(self._session.list_open_orders)
+
+    async def page_open_orders(self, after: str) -> OrderPage:
+        return await self._guards[CallClass.READS].call(self._session.page_open_orders, after)
+
+    async def page_fills(self, cursor: str) -> FillPage:
+        return await self._guards[CallClass.READS].call(self._session.page_fills, cursor)
 
     async def list_fills(self, cursor: str) -> FillPage:
         return await self._guards[CallClass.READS].call(self._session.list_fills, cursor)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciliation.core.discrepancy import DiscrepancyKind
+from reconciliation.core.discrepancy import DiscrepancyKind, Standing
 
 
 class Resolution(StrEnum):
@@ -21,14 +21,6 @@ class Resolution(StrEnum):
     FREEZE = "freeze"
     ADJUST = "adjust"
     ACCEPT = "accept"
-
-
-class Standing(StrEnum):
-    """How far the broker's word goes beside ours: evidence only ever moves an order forward."""
-
-    AHEAD = "ahead"
-    BEHIND = "behind"
-    APART = "apart"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,11 @@
 """The life of one reconciliation run."""
 
+from datetime import timedelta
 from enum import StrEnum
+
+# What happened so shortly before the broker was asked may not have reached one of both sides yet.
+GRACE = timedelta(seconds=5)
+MOST_LOOKS = 4
 
 
 class RunKind(StrEnum):

@@ -1,9 +1,9 @@
 """The kinds of jobs this app brings."""
 
-from reliability.services.jobs.kinds import JobKind, register
+from reconciliation.services.run_job import ReconcileAccountJob, ReconcileAllJob
+from reliability.services.jobs.kinds import register
 
 
 def register_job_kinds() -> None:
-    kinds: tuple[JobKind, ...] = ()
-    for kind in kinds:
+    for kind in (ReconcileAccountJob(), ReconcileAllJob()):
         register(kind)

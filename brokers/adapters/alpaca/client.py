@@ -26,6 +26,7 @@ from brokers.core.reports import (
     FillPage,
     FillReport,
     InstrumentReport,
+    OrderPage,
     OrderReport,
     PositionReport,
     StreamEvent,
@@ -106,35 +107,35 @@ class AlpacaSession:
 
     async def list_open_orders(self) -> list[OrderReport]:
         """Return every open order, paged by order id, which unlike a submission time is never shared."""
-        query = {"status": "open", "direction": "asc", "limit": str(ORDERS_PAGE_SIZE), "nested": "false"}
         found: dict[str, OrderReport] = {}
-        after: dict[str, str] = {}
+        after = ""
         while True:
-            reply, rows = await self._get_rows("/v2/orders", **query, **after)
             known = len(found)
-            orders = self._distrusting(reply, parsing.parse_orders, rows)
-            found.update((order.broker_order_id, order) for order in orders)
-            if len(rows) < ORDERS_PAGE_SIZE:
+            reply, page = await self._page_open_orders(after)
+            found.update((order.broker_order_id, order) for order in page.orders)
+            if not page.after:
                 return list(found.values())
             if len(found) == known:
                 self._refuse_page(reply)
-            after = {"after_order_id": self._distrusting(reply, _row_id, rows[-1])}
+            after = page.after
+
+    async def page_open_orders(self, after: str) -> OrderPage:
+        return (await self._page_open_orders(after))[1]
+
+    async def page_fills(self, cursor: str) -> FillPage:
+        return (await self._page_fills(cursor, {cursor}))[1]
 
     async def list_fills(self, cursor: str) -> FillPage:
         """Return the FILL activities after the activity whose id is ``cursor``."""
-        query = {"direction": "asc", "page_size": str(FILLS_PAGE_SIZE)}
         fills: list[FillReport] = []
         seen = {cursor}
         while True:
-            token = {"page_token": cursor} if cursor else {}
-            reply, rows = await self._get_rows("/v2/account/activities/FILL", **query, **token)
-            fresh = [row for row in rows if self._distrusting(reply, parsing.activity_id, row) not in seen]
-            fills += (self._distrusting(reply, parsing.parse_fill, row) for row in fresh)
-            seen.update(row["id"] for row in fresh)
-            cursor = fresh[-1]["id"] if fresh else cursor
-            if len(rows) < FILLS_PAGE_SIZE:
+            reply, page = await self._page_fills(cursor, seen)
+            fills += page.fills
+            cursor = page.cursor
+            if page.is_last:
                 return FillPage(tuple(fills), cursor)
-            if not fresh:
+            if not page.fills:
                 self._refuse_page(reply)
 
     async def list_positions(self) -> list[PositionReport]:
@@ -177,6 +178,24 @@ class AlpacaSession:
         reply = await self._transport.call(Operation.QUERY, "GET", url, reply_limit=REPLY_LIMIT_BYTES)
         rows: list[Any] = self._parse(Operation.QUERY, reply, lambda rows: parsing.parse_list(rows, parsing.as_object))
         return reply, rows
+
+    async def _page_open_orders(self, after: str) -> tuple[Reply, OrderPage]:
+        query = {"status": "open", "direction": "asc", "limit": str(ORDERS_PAGE_SIZE), "nested": "false"}
+        if after:
+            query["after_order_id"] = after
+        reply, rows = await self._get_rows("/v2/orders", **query)
+        orders = tuple(self._distrusting(reply, parsing.parse_orders, rows))
+        is_last = len(rows) < ORDERS_PAGE_SIZE
+        return reply, OrderPage(orders, "" if is_last else self._distrusting(reply, _row_id, rows[-1]))
+
+    async def _page_fills(self, cursor: str, seen: set[str]) -> tuple[Reply, FillPage]:
+        """Return the fills of one page that are not in ``seen``, which takes them up."""
+        query = {"direction": "asc", "page_size": str(FILLS_PAGE_SIZE), **({"page_token": cursor} if cursor else {})}
+        reply, rows = await self._get_rows("/v2/account/activities/FILL", **query)
+        fresh = [row for row in rows if self._distrusting(reply, parsing.activity_id, row) not in seen]
+        fills = tuple(self._distrusting(reply, parsing.parse_fill, row) for row in fresh)
+        seen.update(row["id"] for row in fresh)
+        return reply, FillPage(fills, fresh[-1]["id"] if fresh else cursor, len(rows) < FILLS_PAGE_SIZE)
 
     def _parse(self, operation: Operation, reply: Reply, parse: Callable[[Any], Parsed]) -> Parsed:
         document = self._transport.document(operation, reply)

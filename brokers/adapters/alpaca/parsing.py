@@ -177,7 +177,9 @@ def parse_position(value: Any) -> PositionReport:
         quantity = -abs(quantity)
     elif quantity < 0:
         raise ParseError("a long position with a negative quantity")
-    return PositionReport(_text(row, "symbol"), quantity, _decimal(row, "avg_entry_price"))
+    available = _optional_decimal(row, "qty_available")
+    reserved = None if available is None else abs(quantity) - abs(available)
+    return PositionReport(_text(row, "symbol"), quantity, _decimal(row, "avg_entry_price"), reserved)
 
 
 def parse_account(value: Any) -> AccountReport:

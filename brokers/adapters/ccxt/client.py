@@ -30,6 +30,7 @@ from brokers.core.reports import (
     AccountReport,
     FillPage,
     InstrumentReport,
+    OrderPage,
     OrderReport,
     PositionReport,
     ReportedStatus,
@@ -134,6 +135,14 @@ class CcxtSession:
             return list({report.broker_order_id: report for report in reports}.values())
 
         return await self._call(Operation.QUERY, call)
+
+    async def page_open_orders(self, after: str) -> OrderPage:
+        """Return all of them: there are no pages."""
+        return OrderPage(tuple(await self.list_open_orders()))
+
+    async def page_fills(self, cursor: str) -> FillPage:
+        """Return all of them: there are no pages."""
+        return await self.list_fills(cursor)
 
     async def list_fills(self, cursor: str) -> FillPage:
         """Return the executions behind the cursor.

@@ -116,7 +116,9 @@ def parse_positions(balance: Any, currency: str, symbols: Collection[str]) -> li
     """
     held = {code: total for code, total in _totals(balance).items() if code != currency and total}
     return [
-        PositionReport(pair if (pair := f"{code}/{currency}") in symbols else code, total, Decimal(0))
+        PositionReport(
+            pair if (pair := f"{code}/{currency}") in symbols else code, total, Decimal(0), _reserved(balance, code)
+        )
         for code, total in held.items()
     ]
 
@@ -130,7 +132,14 @@ def parse_account(balance: Any, currency: str, account: str) -> AccountReport:
     free = _number(row, "free") if isinstance(row, Mapping) else Decimal(0)
     identity = next((str(info[name]) for name in ("uid", "id", "accountId") if info.get(name)), account)
     cash = totals.get(currency, Decimal(0))
-    return AccountReport(identity, currency, cash, cash, free, info.get("canTrade") in (False, "false"))
+    is_blocked = info.get("canTrade") in (False, "false")
+    return AccountReport(identity, currency, cash, cash, free, is_blocked, _reserved(balance, currency))
+
+
+def _reserved(balance: Any, code: str) -> Decimal | None:
+    """Return what open orders hold of an asset, None where the exchange does not say."""
+    row = balance.get(code)
+    return _optional(row, "used") if isinstance(row, Mapping) else None
 
 
 def parse_instruments(markets: Any) -> list[InstrumentReport]:

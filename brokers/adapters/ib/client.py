@@ -29,6 +29,7 @@ from brokers.core.reports import (
     FillPage,
     FillReport,
     InstrumentReport,
+    OrderPage,
     OrderReport,
     PositionReport,
     ReportedStatus,
@@ -118,6 +119,14 @@ class IBSession:
             return [report for report in reports if report.status in _OPEN]
 
         return await self._call(Operation.QUERY, step)
+
+    async def page_open_orders(self, after: str) -> OrderPage:
+        """Return all of them: there are no pages."""
+        return OrderPage(tuple(await self.list_open_orders()))
+
+    async def page_fills(self, cursor: str) -> FillPage:
+        """Return all of them: there are no pages."""
+        return await self.list_fills(cursor)
 
     async def list_fills(self, cursor: str) -> FillPage:
         """Return the executions after ``cursor`` that the gateway still has: those of its day."""

@@ -1,0 +1,133 @@
+"""What is recorded of an account, for those who compare it with what its broker reports.
+
+The constants are relations for statements of other apps that join a million rows at once; their
+columns are the fields of ``brokers.core.records``, and ``account`` is their one parameter.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from brokers.core.orders import OrderState, Side
+from brokers.core.records import RecordedFill, RecordedOrder, RecordedPosition
+from brokers.models import Account, Fill, Position
+
+# Orders that the broker should list as open: not final, and it has named them.
+OPEN_AT_BROKER = """
+SELECT id, client_order_id, broker_order_id, symbol, side, quantity, filled_quantity, limit_price
+FROM brokers_order WHERE account_id = %(account)s AND finished_at IS NULL AND broker_order_id <> ''
+"""
+BOOKED_FILLS = """
+SELECT id, execution_id, broker_order_id, symbol, side, quantity, price, cumulative_quantity, order_id
+FROM brokers_fill WHERE account_id = %(account)s
+"""
+HELD_POSITIONS = """
+SELECT symbol, quantity, average_price, changed_at FROM brokers_position WHERE account_id = %(account)s
+"""
+# Orders whose own fills do not add up to what they say was filled: all, and those that a mark leaves in question
+# (open and partly filled ones, and ``orders``, for which something was booked behind it).
+UNEVEN_BOOKINGS = """
+SELECT o.id, o.broker_order_id, o.symbol, o.filled_quantity, coalesce(f.booked, 0) AS booked
+FROM (SELECT id, broker_order_id, symbol, filled_quantity FROM brokers_order
+      WHERE account_id = %(account)s AND filled_quantity > 0) o
+LEFT JOIN (SELECT order_id, sum(quantity) AS booked FROM brokers_fill
+           WHERE account_id = %(account)s AND order_id IS NOT NULL GROUP BY order_id) f ON f.order_id = o.id
+WHERE o.filled_quantity IS DISTINCT FROM f.booked
+"""
+UNEVEN_BOOKINGS_SINCE = """
+SELECT o.id, o.broker_order_id, o.symbol, o.filled_quantity, coalesce(f.booked, 0) AS booked
+FROM brokers_order o
+CROSS JOIN LATERAL (SELECT sum(quantity) AS booked FROM brokers_fill WHERE order_id = o.id) f
+WHERE o.account_id = %(account)s AND ((o.finished_at IS NULL AND o.filled_quantity > 0) OR o.id = ANY(%(orders)s))
+      AND o.filled_quantity <> coalesce(f.booked, 0)
+"""
+
+_ORDERS = """
+SELECT o.id, o.client_order_id, o.broker_order_id, o.symbol, o.side, o.quantity, o.filled_quantity, o.limit_price,
+       o.state, e.recorded_at
+FROM brokers_order o LEFT JOIN brokers_orderevent e ON e.order_id = o.id AND e.sequence = o.version
+WHERE o.account_id = %(account)s AND (o.client_order_id = ANY(%(client_ids)s)
+      OR (o.broker_order_id <> '' AND o.broker_order_id = ANY(%(broker_ids)s)))
+"""
+_CASH_FLOW = """
+SELECT coalesce(sum(CASE side WHEN 'buy' THEN -quantity * price ELSE quantity * price END), 0), count(*),
+       max(executed_at), coalesce(bool_or(split_part(symbol, '/', 2) NOT IN ('', %(currency)s)), false)
+FROM brokers_fill WHERE account_id = %(account)s AND id > %(after)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CashFlow:
+    """What executions moved in the account's currency; ``has_other_currency``: some were paid for in another one."""
+
+    amount: Decimal
+    executions: int
+    latest_at: Any
+    has_other_currency: bool
+
+
+def list_recorded_orders(
+    account_id: int, client_ids: Iterable[str], broker_ids: Iterable[str]
+) -> dict[str, RecordedOrder]:
+    """Return the orders that either id names, final ones too, under both of their ids."""
+    parameters: Any = {
+        "account": account_id,
+        "client_ids": [one for one in client_ids if one],
+        "broker_ids": [one for one in broker_ids if one],
+    }
+    found: dict[str, RecordedOrder] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_ORDERS, parameters)
+        for key, client, broker, symbol, side, quantity, filled, limit_price, state, changed_at in cursor.fetchall():
+            sizes = (quantity, filled, limit_price)
+            order = RecordedOrder(key, client, broker, symbol, Side(side), *sizes, OrderState(state), changed_at)
+            found[order.client_order_id] = order
+            if order.broker_order_id:
+                found[order.broker_order_id] = order
+    return found
+
+
+def list_recorded_fills(account_id: int, execution_ids: Sequence[str]) -> dict[str, RecordedFill]:
+    """Return booked executions under their ids; those that came by another way under another id are not among them."""
+    rows = Fill.objects.filter(account_id=account_id, execution_id__in=execution_ids)
+    values = rows.values_list("execution_id", "broker_order_id", "symbol", "side", "quantity", "price", "order_id")
+    return {
+        name: RecordedFill(name, broker_order_id, symbol, Side(side), quantity, price, order_id)
+        for name, broker_order_id, symbol, side, quantity, price, order_id in values
+    }
+
+
+def list_recorded_positions(account_id: int, symbols: Iterable[str]) -> dict[str, RecordedPosition]:
+    rows = Position.objects.filter(account_id=account_id, symbol__in=list(symbols))
+    values = rows.values_list("symbol", "quantity", "average_price", "changed_at")
+    return {row[0]: RecordedPosition(*row) for row in values}
+
+
+def newest_fill_id() -> int:
+    """Return the number of the newest fill of all accounts, 0 without any."""
+    return Fill.objects.order_by("-id").values_list("id", flat=True).first() or 0
+
+
+def read_cash_flow(account_id: int, currency: str, after: int) -> CashFlow:
+    """Return what the executions booked behind fill ``after`` moved."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CASH_FLOW, {"account": account_id, "currency": currency, "after": after})
+        return CashFlow(*cursor.fetchone())
+
+
+def account_name(account_id: int) -> str:
+    return str(Account.objects.values_list("name", flat=True).get(pk=account_id))
+
+
+def find_account_id(name: str) -> int | None:
+    return Account.objects.filter(name=name).values_list("pk", flat=True).first()
+
+
+def order_ids_with_fills_after(account_id: int, fill_id: int) -> list[UUID]:
+    """Return the orders of an account for which something was booked behind a fill."""
+    rows = Fill.objects.filter(account_id=account_id, id__gt=fill_id, order_id__isnull=False)
+    return list(rows.values_list("order_id", flat=True).distinct())

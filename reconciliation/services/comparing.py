@@ -1,0 +1,119 @@
+"""The first look: records and reports side by side, and what differs as rows."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from brokers.selectors.recorded import (
+    list_recorded_fills,
+    list_recorded_orders,
+    order_ids_with_fills_after,
+    read_cash_flow,
+)
+from reconciliation.core.cash import compare_cash
+from reconciliation.core.discrepancy import Difference, DiscrepancyKind, SubjectType
+from reconciliation.core.matching import amount, compare_fill, compare_order, compare_position
+from reconciliation.core.runs import GRACE, RunKind
+from reconciliation.models import ReconciliationMark, ReconciliationRun
+from reconciliation.selectors.comparison import (
+    differing_fills,
+    differing_orders,
+    differing_positions,
+    patiently,
+    uneven_bookings,
+)
+from reconciliation.services.findings import let_go_of_unseen, record_differences
+
+_FEW_FILLS = 20_000
+
+
+def compare_all(run: ReconciliationRun, mark: ReconciliationMark) -> int:
+    """Compare everything the broker reported for a run, in the caller's transaction.
+
+    Returns:
+        How many differences the look saw. Memory stays small whatever the size: differences
+        come from the server a chunk at a time and leave as rows.
+    """
+    assert run.asked_at is not None
+    since = run.asked_at - GRACE
+    is_full = run.kind == RunKind.FULL
+    seen = _orders(run, since) + _fills(run, since) + _bookings(run, mark) + _positions(run, since)
+    seen += record_differences(run, cash_differences(run, mark, run.marks["account"], since))
+    let_go_of_unseen(run, with_fills=is_full)
+    return seen
+
+
+def _orders(run: ReconciliationRun, since: datetime) -> int:
+    seen = 0
+    with patiently():
+        for pairs in differing_orders(run.account_id, run.pk):
+            client_ids = [report.client_order_id for _, report in pairs if report is not None]
+            broker_ids = [report.broker_order_id if report is not None else name or "" for name, report in pairs]
+            recorded = list_recorded_orders(run.account_id, client_ids, broker_ids)
+            found: list[Difference] = []
+            for name, report in pairs:
+                if report is None:
+                    found += compare_order(recorded.get(name or ""), None, since)
+                else:
+                    order = recorded.get(report.broker_order_id) or recorded.get(report.client_order_id)
+                    found += compare_order(order, report, since)
+            seen += record_differences(run, found)
+    return seen
+
+
+def _fills(run: ReconciliationRun, since: datetime) -> int:
+    seen = 0
+    with patiently(by_hash=run.fills_reported > _FEW_FILLS):
+        for pairs in differing_fills(run.account_id, run.pk):
+            booked = list_recorded_fills(run.account_id, [name for _, name in pairs if name])
+            client_ids = [fill.client_order_id for fill, _ in pairs]
+            orders = list_recorded_orders(run.account_id, client_ids, [fill.broker_order_id for fill, _ in pairs])
+            found: list[Difference] = []
+            for fill, name in pairs:
+                is_ours = fill.broker_order_id in orders or fill.client_order_id in orders
+                found += compare_fill(booked.get(name or ""), fill, is_ours, since)
+            seen += record_differences(run, found)
+    return seen
+
+
+def _bookings(run: ReconciliationRun, mark: ReconciliationMark) -> int:
+    """Find orders that do not add up: all of them in a full run, else those that changed since the mark."""
+    is_full = run.kind == RunKind.FULL
+    with patiently(by_hash=is_full):
+        changed = None if is_full else order_ids_with_fills_after(run.account_id, mark.fill_id)
+        rows = uneven_bookings(run.account_id, changed)
+    return record_differences(run, [booking_difference(*row) for row in rows])
+
+
+def booking_difference(order_id: Any, name: str, symbol: str, filled: Decimal, booked: Decimal) -> Difference:
+    """Return the difference between what an order says was filled and the sum of its fills."""
+    sides = {"filled_quantity": amount(filled), "sum_of_fills": amount(booked)}
+    return Difference(DiscrepancyKind.QUANTITY, SubjectType.BOOKING, str(order_id), symbol, sides, {}, order_id)
+
+
+def _positions(run: ReconciliationRun, since: datetime) -> int:
+    seen = 0
+    with patiently():
+        for pairs in differing_positions(run.account_id, run.pk):
+            found = [one for ours, theirs in pairs for one in compare_position(ours, theirs, since)]
+            seen += record_differences(run, found)
+    return seen
+
+
+def cash_differences(
+    run: ReconciliationRun, mark: ReconciliationMark, account: dict[str, str], since: datetime
+) -> tuple[Difference, ...]:
+    """Return the difference between the cash that was reported and what is explained.
+
+    None where nothing is known: before the first mark, or where executions were paid for in another currency.
+    """
+    if mark.cash is None:
+        return ()
+    flow = read_cash_flow(run.account_id, account["currency"], mark.cash_fill_id)
+    if flow.has_other_currency:
+        return ()
+    in_flight = flow.latest_at is not None and flow.latest_at > since
+    expected = mark.cash + flow.amount
+    return compare_cash(
+        expected, Decimal(account["cash"]), account["currency"], flow.executions, is_in_flight=in_flight
+    )

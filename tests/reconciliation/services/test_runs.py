@@ -1,0 +1,253 @@
+"""A run names what differs between records and reports, settles what evidence settles, and invents nothing."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from brokers.core.reports import PositionReport, ReportedStatus
+from brokers.models import Account, Fill, Order, OrderEvent, Position
+from brokers.services.submission import OrderSubmission, accept_order
+from brokers.services.synchronization import record_evidence
+from reconciliation.core.runs import RunState
+from reconciliation.models import Discrepancy, ReconciliationRun
+from reconciliation.services.runs import request_run
+from reliability.core.taxonomy import FailureKind
+from reliability.models import Job
+from tests.factories import make_user
+from tests.fakes import FakeBroker, call_error, make_due, run_due
+
+pytestmark = pytest.mark.django_db
+
+LONG_AGO = datetime.now(UTC) - timedelta(hours=1)
+LIMIT = {"symbol": "AAPL", "side": "buy", "quantity": "10", "type": "limit", "limit_price": "99"}
+
+
+def placed(broker: FakeBroker, key: str = "k1", **body: Any) -> Order:
+    """Return an order that is working at the broker, at rest since an hour."""
+    owner = make_user()
+    accepted = accept_order(owner_id=owner.pk, actor="desk", submission=OrderSubmission(key, {**LIMIT, **body}))
+    run_due("orders")
+    at_rest()
+    return Order.objects.get(pk=accepted.id)
+
+
+def at_rest() -> None:
+    """Let everything that is recorded have happened an hour ago."""
+    for table, column in (
+        ("brokers_orderevent", "recorded_at"), ("brokers_fill", "executed_at"), ("brokers_position", "changed_at"),
+    ):  # fmt: skip
+        damage(f"UPDATE {table} SET {column} = %s", LONG_AGO)
+
+
+def damage(statement: str, *values: Any) -> None:
+    """Change rows by hand, as nobody should."""
+    tables = ("brokers_fill", "brokers_orderevent", "brokers_positionevent")
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for table in tables:
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        cursor.execute(statement, values)
+        for table in tables:
+            cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_append_only")
+
+
+def fill(broker: FakeBroker, account: Account, order: Order, quantity: int) -> None:
+    """Execute a part of an order and book it; the broker holds what it moved."""
+    executed = broker.execute(order.client_order_id, quantity, executed_at=LONG_AGO)
+    record_evidence(account.pk, list(broker.orders.values()), [executed], "stream")
+    hold(broker)
+    at_rest()
+
+
+def hold(broker: FakeBroker) -> None:
+    """Let the broker report the positions and the cash of its fills."""
+    broker.positions, broker.cash = {}, Decimal(0)
+    for one in broker.fills:
+        sign = 1 if one.side.value == "buy" else -1
+        held = broker.positions.get(one.symbol, PositionReport(one.symbol, Decimal(0), Decimal(100)))
+        broker.positions[one.symbol] = PositionReport(one.symbol, held.quantity + sign * one.quantity, Decimal(100))
+        broker.cash -= sign * one.quantity * one.price
+
+
+def reconcile(account: Account, kind: str = "incremental") -> ReconciliationRun:
+    """Run one reconciliation to its end, waits over at once."""
+    run = ReconciliationRun.objects.get(pk=request_run(account.pk, kind=kind, trigger="test", by="tests"))
+    for _ in range(20):
+        make_due(kind="reconciliation.run")
+        run_due("recovery")
+        run.refresh_from_db()
+        if run.finished_at is not None:
+            return run
+    raise AssertionError(f"the run does not end: {run.state} {run.step}")
+
+
+def found(**where: Any) -> list[tuple[str, str, str, str]]:
+    rows = Discrepancy.objects.filter(**where).order_by("kind", "subject")
+    return [(row.kind, row.subject, row.state, row.resolution) for row in rows]
+
+
+@pytest.mark.parametrize("kind", ["incremental", "full"])
+def test_where_both_sides_agree_nothing_is_found(broker: FakeBroker, account: Account, kind: str) -> None:
+    for number in range(5):
+        order = placed(broker, f"k{number}")
+    fill(broker, account, order, 4)
+    run = reconcile(account, kind)
+
+    assert (run.state, found(), run.orders_reported, run.fills_reported) == (RunState.CLEAN, [], 5, 1)
+    assert reconcile(account, kind).state == RunState.CLEAN
+
+
+def test_a_halved_fill_is_named(broker: FakeBroker, account: Account) -> None:
+    order = placed(broker)
+    fill(broker, account, order, 4)
+    damage("UPDATE brokers_fill SET quantity = quantity / 2")
+    run = reconcile(account)
+
+    row = Fill.objects.get()
+    assert run.state == RunState.DIFFERENCES
+    assert ("quantity", row.execution_id, "open", "freeze") in found(subject_type="fill")
+    assert found(subject_type="booking") == [("quantity", str(order.pk), "open", "freeze")]
+    sides = Discrepancy.objects.get(subject_type="fill")
+    assert (sides.recorded["quantity"], sides.reported["quantity"], sides.looks) == ("2", "4", 2)
+
+
+def test_a_halved_fill_behind_the_mark_is_named_by_the_next_full_run(broker: FakeBroker, account: Account) -> None:
+    order = placed(broker)
+    fill(broker, account, order, 10)
+    assert reconcile(account).state == RunState.CLEAN
+    damage("UPDATE brokers_fill SET quantity = quantity / 2")
+
+    assert reconcile(account, "full").state == RunState.DIFFERENCES
+    assert [one[0] for one in found(subject_type="fill")] == ["quantity"]
+    assert [one[0] for one in found(subject_type="booking")] == ["quantity"]
+
+
+def test_a_deleted_order_is_named(broker: FakeBroker, account: Account) -> None:
+    order = placed(broker)
+    damage("DELETE FROM brokers_order WHERE id = %s", order.pk)
+    run = reconcile(account)
+
+    assert (run.state, found()) == (RunState.DIFFERENCES, [("missing_here", "b-1", "open", "freeze")])
+    assert OrderEvent.objects.filter(order_id=order.pk).exists()
+
+
+def test_a_changed_position_is_named_and_stays_one_row_however_often_it_is_seen(
+    broker: FakeBroker, account: Account
+) -> None:
+    fill(broker, account, placed(broker), 4)
+    damage("UPDATE brokers_position SET quantity = 7")
+    first = reconcile(account)
+    second = reconcile(account)
+
+    row = Discrepancy.objects.get()
+    assert (first.state, second.state) == (RunState.DIFFERENCES, RunState.DIFFERENCES)
+    assert (row.kind, row.recorded["quantity"], row.reported["quantity"], row.state) == ("position", "7", "4", "open")
+    assert (row.run_id, row.last_run_id, row.looks) == (first.pk, second.pk, 3)
+    assert Position.objects.get().quantity == 7
+
+
+def test_what_both_sides_agree_on_again_vanishes_with_its_reason(broker: FakeBroker, account: Account) -> None:
+    fill(broker, account, placed(broker), 4)
+    damage("UPDATE brokers_position SET quantity = 7")
+    reconcile(account)
+    damage("UPDATE brokers_position SET quantity = 4")
+    run = reconcile(account)
+
+    row = Discrepancy.objects.get()
+    assert (run.state, row.state, row.reason) == (RunState.CLEAN, "vanished", "Both sides agree again.")
+
+
+def test_an_order_placed_directly_at_the_broker_is_named(broker: FakeBroker, account: Account) -> None:
+    broker.place("by-hand", symbol="MSFT")
+    run = reconcile(account)
+
+    assert (run.state, found()) == (RunState.DIFFERENCES, [("external", "b-1", "open", "freeze")])
+
+
+def test_an_order_placed_and_filled_elsewhere_is_named_once_and_its_fill_is_booked(
+    broker: FakeBroker, account: Account
+) -> None:
+    broker.place("by-hand", symbol="MSFT")
+    for _ in range(2):
+        broker.execute("by-hand", 5, executed_at=LONG_AGO)
+    hold(broker)
+    reconcile(account)
+
+    assert found() == [("external", "b-1", "open", "freeze")]
+    assert Position.objects.get().quantity == 10
+
+
+def test_an_order_that_ended_unheard_of_is_adopted_and_the_row_says_so(broker: FakeBroker, account: Account) -> None:
+    order = placed(broker)
+    report = broker.orders[order.client_order_id]
+    broker.orders[order.client_order_id] = replace(report, status=ReportedStatus.CANCELED)
+    run = reconcile(account)
+
+    row = Discrepancy.objects.get()
+    assert (run.found, run.resolved, run.remaining) == (1, 1, 0)
+    assert (row.kind, row.state, row.resolution) == ("state", "resolved", "adopt")
+    assert row.resolved_by == "reconciliation"
+    assert (row.recorded["state"], row.after["state"]) == ("working", "canceled")
+    order.refresh_from_db()
+    assert order.state == "canceled"
+    assert reconcile(account).state == RunState.CLEAN
+
+
+def test_an_unbooked_execution_is_booked_and_moves_the_position(broker: FakeBroker, account: Account) -> None:
+    order = placed(broker)
+    broker.execute(order.client_order_id, 10, executed_at=LONG_AGO)
+    hold(broker)
+    run = reconcile(account)
+
+    assert ("unknown_fill", "x-1", "resolved", "book") in found()
+    assert (Position.objects.get().quantity, Fill.objects.get().source) == (10, "reconciliation")
+    assert run.remaining == 0
+
+
+def test_an_order_that_the_broker_does_not_have_is_handed_to_a_person(broker: FakeBroker, account: Account) -> None:
+    placed(broker)
+    broker.orders.clear()
+    run = reconcile(account)
+
+    assert (run.state, found()) == (RunState.DIFFERENCES, [("missing_there", "b-1", "open", "freeze")])
+
+
+@pytest.mark.parametrize("question", ["open", "fills", "positions", "account"])
+def test_a_question_without_an_answer_is_no_information(broker: FakeBroker, account: Account, question: str) -> None:
+    fill(broker, account, placed(broker), 4)
+    damage("UPDATE brokers_position SET quantity = 7")
+    broker.fail(question, call_error(FailureKind.AMBIGUOUS))
+    run = reconcile(account)
+
+    assert (run.state, run.error_code, found()) == (RunState.INCONCLUSIVE, "TIMEOUT_READ", [])
+    assert not Job.objects.filter(kind="reconciliation.run").exclude(state="succeeded").exists()
+
+
+def test_a_second_look_without_an_answer_is_no_verdict(broker: FakeBroker, account: Account) -> None:
+    placed(broker)
+    broker.orders.clear()
+    broker.fail("get", call_error(FailureKind.TRANSIENT))
+
+    assert (reconcile(account).state, found()) == (RunState.INCONCLUSIVE, [])
+
+
+def test_what_happened_this_instant_is_looked_at_again_before_it_is_judged(
+    broker: FakeBroker, account: Account
+) -> None:
+    order = placed(broker)
+    executed = broker.execute(order.client_order_id, 4)
+    hold(broker)
+    run_id = request_run(account.pk, kind="incremental", trigger="test", by="tests")
+    run_due("recovery")
+
+    assert set(Discrepancy.objects.values_list("state", "is_in_flight")) >= {("suspected", True)}
+    record_evidence(account.pk, list(broker.orders.values()), [executed], "stream")
+    for _ in range(5):
+        make_due(kind="reconciliation.run")
+        run_due("recovery")
+    run = ReconciliationRun.objects.get(pk=run_id)
+    assert (run.state, run.found, found()) == (RunState.CLEAN, 0, [])
