@@ -9,6 +9,7 @@ class BrokersConfig(AppConfig):
         from brokers.adapters.failure_rules import register_failure_rules
         from brokers.services.baskets.legs import BasketSaga
         from brokers.services.degradation import declare_operations
+        from brokers.services.health_checks import register_checks
         from brokers.services.job_kinds import register_job_kinds
         from brokers.services.measures import connect_measures
         from brokers.services.order_alerts import check_unknown_orders
@@ -22,3 +23,4 @@ class BrokersConfig(AppConfig):
         declare_operations()
         connect_measures()
         add_check(check_unknown_orders)
+        register_checks()

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from config.views import health_live, health_ready, operations, operations_live
 from reliability.api.errors import api_not_found
+from reliability.api.health import DeepHealthView
 from reliability.api.metrics import MetricsView
 
 api_docs = login_required(SpectacularSwaggerSplitView.as_view(url_name="schema"))
@@ -19,6 +20,7 @@ urlpatterns = [
     path("", include("reliability.urls")),
     path("health/live", health_live),
     path("health/ready", health_ready),
+    path("health/deep", DeepHealthView.as_view(), name="health-deep"),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("api/v1/", include("brokers.api.urls")),
     path("api/v1/", include("reconciliation.api.urls")),

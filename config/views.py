@@ -4,15 +4,12 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.core.cache import cache
-from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
-from redis.exceptions import RedisError
 
 from brokers.selectors.accounts import list_accounts
 from brokers.selectors.freezes import freeze_facts, list_freezes
@@ -21,6 +18,7 @@ from brokers.selectors.orders import count_in_flight, list_finished, list_in_fli
 from reliability.api.errors import error_response
 from reliability.conf import get_conf
 from reliability.core.correlation import current_correlation_id
+from reliability.core.degradation import Health
 from reliability.core.errors import ReliabilityError
 from reliability.selectors.alerts import count_unresolved, list_unresolved
 from reliability.selectors.errors import count_new_guesses
@@ -28,6 +26,7 @@ from reliability.selectors.jobs import list_dead_letter_groups, list_lanes, list
 from reliability.selectors.processes import list_processes
 from reliability.services.circuit_board import read_board
 from reliability.services.degradation import read_status
+from reliability.services.health import check_health
 from reliability.views.fragments import fragment_response
 
 DEAD_LETTERS_SHOWN = 10
@@ -46,28 +45,12 @@ def health_live(request: HttpRequest) -> JsonResponse:
 @require_GET
 @never_cache
 def health_ready(request: HttpRequest) -> JsonResponse:
-    """Orders can be accepted: the database answers. Redis away is degraded, not unready."""
-    checks = {"database": _database_answers(), "redis": _redis_answers()}
-    status = "ready" if all(checks.values()) else ("degraded" if checks["database"] else "unready")
-    return JsonResponse({"status": status, "checks": checks}, status=200 if checks["database"] else 503)
-
-
-def _database_answers() -> bool:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        connection.close()
-        return False
-    return True
-
-
-def _redis_answers() -> bool:
-    try:
-        cache.get("health")
-    except (RedisError, OSError):
-        return False
-    return True
+    """Orders can be accepted: the database answers and has our schema. Redis away is degraded, not unready."""
+    report = check_health(("database", "migrations", "redis"))
+    checks = {one.name: one.health is not Health.DOWN for one in report.components}
+    is_ready = report.health is not Health.DOWN
+    status = "unready" if not is_ready else ("ready" if all(checks.values()) else "degraded")
+    return JsonResponse({"status": status, "checks": checks}, status=200 if is_ready else 503)
 
 
 def installation(request: HttpRequest) -> dict[str, Any]:

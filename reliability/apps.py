@@ -9,6 +9,7 @@ class ReliabilityConfig(AppConfig):
         from django.db import connection
 
         from reliability.services.fold_job import FoldMetricsJob
+        from reliability.services.health_checks import register_checks
         from reliability.services.jobs.kinds import register
         from reliability.services.jobs.messages import CeleryMessageJob
         from reliability.services.measures import connect_measures
@@ -19,3 +20,4 @@ class ReliabilityConfig(AppConfig):
         if connection.vendor == "postgresql":  # a project that only guards its own calls may have no such database
             connect_records()
             connect_measures()
+            register_checks()

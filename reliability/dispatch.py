@@ -90,3 +90,18 @@ def nudge(lane: str) -> None:
 def nudge_on_commit(lane: str) -> None:
     """Nudge ``lane`` once the current transaction commits."""
     transaction.on_commit(partial(nudge, lane), robust=True)
+
+
+def queue_depths(lanes: Sequence[str]) -> dict[str, int]:
+    """Return how many messages wait in the queue of each lane; raises whatever the transport raises."""
+    from celery import current_app
+
+    depths = {}
+    with current_app.connection_for_read() as link:
+        for lane in lanes:
+            with link.channel() as channel:
+                try:
+                    depths[lane] = int(channel.queue_declare(queue=lane, passive=True).message_count)
+                except link.channel_errors:  # a queue nobody has used yet; Redis knows no empty ones
+                    depths[lane] = 0
+    return depths

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from typing import Any
 
 from django.db import close_old_connections
@@ -39,7 +40,7 @@ class StandbyScheduler(DatabaseScheduler):
             self._heap = None
         self._leads = leads
         if self._pulse is not None:
-            self._pulse.detail = {"leader": leads}
+            self._pulse.detail = {"leader": leads, **({"ticked_at": time.time()} if leads else {})}
         if not leads:
             return _STANDBY_SECONDS
         return float(super().tick(*args, **kwargs))
