@@ -11,6 +11,8 @@ from aiohttp import web
 
 from brokers.simulator.app import build_app
 from brokers.simulator.broker import Broker
+from brokers.simulator.doors import Doors
+from brokers.simulator.faults import Endpoint
 from brokers.simulator.ib.connection import ApiSocket
 from brokers.simulator.ledger import LEDGER_NAME, LedgerError
 from brokers.simulator.ledger_writer import LedgerWriter
@@ -31,12 +33,12 @@ async def serve(settings: Settings) -> None:
             loop.add_signal_handler(signal_number, broker.stopping.set)
         runner = web.AppRunner(build_app(broker), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
-        await site.start()
-        port = runner.addresses[0][1]
-        print(f"simulator {settings.name} listening on http://{settings.host}:{port}", flush=True)
+        doors = Doors(broker, runner)
+        for endpoint, port in (await doors.open_all()).items():
+            where = "" if endpoint is Endpoint.PRIMARY else f" as its {endpoint}"
+            print(f"simulator {settings.name} listening{where} on http://{settings.host}:{port}", flush=True)
         api = await _serve_ib(broker) if settings.ib_port is not None else None
-        await _run_until_stopped(broker)
+        await _run_until_stopped(broker, doors)
         broker.streams.disconnect_all()
         broker.gateway.disconnect_all()
         if api is not None:
@@ -57,12 +59,13 @@ async def _serve_ib(broker: Broker) -> asyncio.Server:
     return server
 
 
-async def _run_until_stopped(broker: Broker) -> None:
+async def _run_until_stopped(broker: Broker, doors: Doors) -> None:
     """Run the background work; the first part of it that fails ends the program with its error."""
     waiting: set[asyncio.Future[Any]] = {
         asyncio.create_task(broker.stopping.wait()),
         asyncio.create_task(broker.run_ticks()),
         asyncio.create_task(broker.streams.run()),
+        asyncio.create_task(doors.run()),
         broker.ledger.failed,
     }
     done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

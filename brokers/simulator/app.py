@@ -45,10 +45,12 @@ def build_app(broker: Broker) -> web.Application:
     add_binance_routes(app, broker)
 
     async def stream(request: web.Request) -> web.StreamResponse:
-        refusal = broker.faults.strike(REFUSE_STREAMS, Operation.STREAM)
+        refusal = broker.faults.strike(REFUSE_STREAMS, Operation.STREAM, broker.endpoint_of(request))
         if refusal is not None:
             return web.json_response({"message": "stream refused"}, status=refusal.parameters.get("status", 503))
-        return await serve_stream(request, broker.streams, broker.render_event, broker.is_known_key)
+        return await serve_stream(
+            request, broker.streams, broker.render_event, broker.is_known_key, broker.endpoint_of(request)
+        )
 
     app.router.add_get("/stream", stream)
     return app

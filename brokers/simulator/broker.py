@@ -8,9 +8,11 @@ from decimal import Decimal
 from hmac import compare_digest
 from uuid import NAMESPACE_URL, uuid5
 
+from aiohttp import web
+
 from brokers.simulator.account import Account
 from brokers.simulator.book import Book
-from brokers.simulator.faults import Fault, FaultBoard, FaultKind
+from brokers.simulator.faults import Endpoint, Fault, FaultBoard, FaultKind
 from brokers.simulator.ib.gateway import Gateway
 from brokers.simulator.instruments import Instrument, choose_instruments
 from brokers.simulator.ledger import LEDGER_NAME, read_records
@@ -36,6 +38,8 @@ class Broker:
         self.account_id = str(uuid5(NAMESPACE_URL, f"stanchion-simulator/account/{settings.name}"))
         self.started_at = time.monotonic()
         self.stopping = asyncio.Event()
+        self.ports: dict[int, Endpoint] = {}
+        self.conditions_changed = asyncio.Event()
         draws = random.Random(settings.seed)  # noqa: S311 -- reproducible, not secret
         self.faults = FaultBoard(time.monotonic, random.Random(settings.seed).random, self._fault_ended)  # noqa: S311
         self.streams = StreamHub(ledger, self.faults, draws.random)
@@ -111,8 +115,15 @@ class Broker:
         self.venue.is_open = not self.settings.market_closed and find(FaultKind.MARKET_CLOSED) is None
         self.venue.is_matching = find(FaultKind.PAUSE_MATCHING) is None
         self.venue.is_deduplicating = find(FaultKind.NO_DEDUPE) is None
+        self.streams.apply_stalls()
+        self.conditions_changed.set()
         unlinked = find(FaultKind.IB_LINK_DOWN)
         self.gateway.set_link(None if unlinked is None else bool(unlinked.parameters.get("data_lost", False)))
+
+    def endpoint_of(self, request: web.Request) -> Endpoint:
+        """Return where a request came in, by the port it was sent to."""
+        address = request.transport.get_extra_info("sockname") if request.transport is not None else None
+        return self.ports.get(address[1], Endpoint.PRIMARY) if address else Endpoint.PRIMARY
 
     def is_known_key(self, key: str, secret: str) -> bool:
         settings = self.settings

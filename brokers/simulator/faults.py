@@ -18,6 +18,13 @@ class Operation(StrEnum):
     ANY = "any"
 
 
+class Endpoint(StrEnum):
+    """Where a call came in: the broker may listen on a second port, before the same ledger."""
+
+    PRIMARY = "primary"
+    BACKUP = "backup"
+
+
 class FaultKind(StrEnum):
     LATENCY = "latency"
     ERROR = "error"
@@ -30,6 +37,8 @@ class FaultKind(StrEnum):
     DISCONNECT_STREAMS = "disconnect_streams"
     REFUSE_STREAMS = "refuse_streams"
     SILENT_STREAM = "silent_stream"
+    STALL_STREAMS = "stall_streams"
+    ENDPOINT_DOWN = "endpoint_down"
     DUPLICATE_FILLS = "duplicate_fills"
     DELAY_FILLS = "delay_fills"
     REORDER_FILLS = "reorder_fills"
@@ -54,8 +63,24 @@ REPLY_KINDS = frozenset(
 IB_REPLY_KINDS = REPLY_KINDS | {FaultKind.IB_ERROR}
 FILL_KINDS = frozenset({FaultKind.DUPLICATE_FILLS, FaultKind.DELAY_FILLS, FaultKind.REORDER_FILLS})
 CONDITION_KINDS = frozenset(
-    {FaultKind.MARKET_CLOSED, FaultKind.NO_DEDUPE, FaultKind.PAUSE_MATCHING, FaultKind.IB_LINK_DOWN}
+    {
+        FaultKind.MARKET_CLOSED,
+        FaultKind.NO_DEDUPE,
+        FaultKind.PAUSE_MATCHING,
+        FaultKind.IB_LINK_DOWN,
+        FaultKind.STALL_STREAMS,
+        FaultKind.ENDPOINT_DOWN,
+    }
 )
+ENDPOINT_KINDS = REPLY_KINDS | {
+    FaultKind.LATENCY,
+    FaultKind.DISCONNECT_STREAMS,
+    FaultKind.REFUSE_STREAMS,
+    FaultKind.SILENT_STREAM,
+    FaultKind.STALL_STREAMS,
+    FaultKind.ENDPOINT_DOWN,
+}
+"""Faults that can be of one endpoint alone."""
 
 Check = Callable[[Any], bool]
 
@@ -110,6 +135,8 @@ PARAMETERS: dict[FaultKind, dict[str, Check]] = {
     FaultKind.DISCONNECT_STREAMS: {},
     FaultKind.REFUSE_STREAMS: {"status": _is_status},
     FaultKind.SILENT_STREAM: {},
+    FaultKind.STALL_STREAMS: {},
+    FaultKind.ENDPOINT_DOWN: {},
     FaultKind.DUPLICATE_FILLS: {"times": _is_count},
     FaultKind.DELAY_FILLS: {"ms": _is_number, "jitter_ms": _is_number},
     FaultKind.REORDER_FILLS: {"window": _is_count, "ms": _is_number},
@@ -145,7 +172,11 @@ class Fault:
     count: int | None
     expires_at: float | None
     parameters: dict[str, Any]
+    endpoint: Endpoint | None = None
     hits: int = 0
+
+    def concerns(self, endpoint: Endpoint) -> bool:
+        return self.endpoint is None or self.endpoint is endpoint
 
     def summary(self, monotonic: float) -> dict[str, Any]:
         left = None if self.expires_at is None else round(max(self.expires_at - monotonic, 0.0), 3)
@@ -153,6 +184,7 @@ class Fault:
             "id": self.id,
             "kind": self.kind,
             "operation": self.operation,
+            "endpoint": self.endpoint,
             "probability": self.probability,
             "count": self.count,
             "seconds_left": left,
@@ -177,7 +209,8 @@ def parse_fault(fields: Any, monotonic: float) -> Fault:
         operation = Operation(str(fields.get("operation", Operation.ANY)))
     except ValueError as error:
         raise FaultRequestError(f"operation must be one of: {', '.join(Operation)}") from error
-    parameters = {k: v for k, v in fields.items() if k not in ("kind", "operation", *COMMON_FIELDS)}
+    endpoint = _parse_endpoint(fields, kind)
+    parameters = {k: v for k, v in fields.items() if k not in ("kind", "operation", "endpoint", *COMMON_FIELDS)}
     for name, value in parameters.items():
         if name not in PARAMETERS[kind]:
             raise FaultRequestError(f"{kind} has no parameter {name}")
@@ -195,7 +228,22 @@ def parse_fault(fields: Any, monotonic: float) -> Fault:
         count=fields.get("count"),
         expires_at=None if seconds is None else monotonic + seconds,
         parameters=parameters,
+        endpoint=endpoint,
     )
+
+
+def _parse_endpoint(fields: Mapping[str, Any], kind: FaultKind) -> Endpoint | None:
+    """Return the endpoint that the fault is of; None: it is of the whole broker."""
+    if fields.get("endpoint") is None:
+        if kind is FaultKind.ENDPOINT_DOWN:
+            raise FaultRequestError(f"{kind} wants an endpoint: {', '.join(Endpoint)}")
+        return None
+    if kind not in ENDPOINT_KINDS:
+        raise FaultRequestError(f"{kind} is of the whole broker and takes no endpoint")
+    try:
+        return Endpoint(str(fields["endpoint"]))
+    except ValueError as error:
+        raise FaultRequestError(f"endpoint must be one of: {', '.join(Endpoint)}") from error
 
 
 @dataclass
@@ -222,14 +270,16 @@ class FaultBoard:
             if fault.expires_at is not None and fault.expires_at <= now:
                 self.remove(fault.id, "expired")
 
-    def strike(self, kinds: frozenset[FaultKind], operation: Operation) -> Fault | None:
+    def strike(
+        self, kinds: frozenset[FaultKind], operation: Operation, endpoint: Endpoint = Endpoint.PRIMARY
+    ) -> Fault | None:
         """Return the first fault of these kinds that hits now, counting the hit."""
         if not self.faults:
             return None
         self.expire()
         for fault in list(self.faults.values()):
             applies = fault.kind in kinds and fault.operation in (operation, Operation.ANY)
-            if applies and self.draw() < fault.probability:
+            if applies and fault.concerns(endpoint) and self.draw() < fault.probability:
                 self._hit(fault)
                 return fault
         return None
@@ -237,6 +287,10 @@ class FaultBoard:
     def find_active(self, kind: FaultKind) -> Fault | None:
         """Find a switched-on condition. Looking does not count as a hit."""
         return next((fault for fault in self.faults.values() if fault.kind is kind), None)
+
+    def is_active_at(self, kind: FaultKind, endpoint: Endpoint) -> bool:
+        """Tell whether a condition holds at an endpoint. Looking does not count as a hit."""
+        return any(fault.kind is kind and fault.concerns(endpoint) for fault in self.faults.values())
 
     def _hit(self, fault: Fault) -> None:
         fault.hits += 1

@@ -75,10 +75,11 @@ def gated(broker: Broker, dialect: Dialect, route: Route, operation: Operation) 
         call = Call(broker, dialect, request, await request.read())
         if operation in LEDGERED:
             _record_request(call, operation)
-        latency = broker.faults.strike(LATENCY, operation)
+        endpoint = broker.endpoint_of(request)
+        latency = broker.faults.strike(LATENCY, operation, endpoint)
         if latency is not None and not latency.parameters.get("applied", False):
             await _delay(broker, latency)
-        fault = broker.faults.strike(REPLY_KINDS, operation)
+        fault = broker.faults.strike(REPLY_KINDS, operation, endpoint)
         response = await _respond(call, route, operation, fault)
         if latency is not None and latency.parameters.get("applied", False):
             await _delay(broker, latency)

@@ -14,6 +14,7 @@ class Settings:
 
     host: str
     port: int
+    backup_port: int | None
     data_dir: Path
     name: str
     seed: int
@@ -79,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     add("--port", type=_port, default=8090, help="port to listen on, 0 for a free one (default 8090)")
+    add("--backup-port", type=_port, help="listen on a second port too, before the same ledger; 0 for a free one")
     add("--data-dir", type=Path, required=True, help="directory of the ledger; created if absent")
     add("--name", default="sim", help="name shown in the ready line and in /sim/state")
     add("--seed", type=int, default=1, help="seed of prices, partial fills and fault probabilities (default 1)")
@@ -111,6 +113,7 @@ def parse_settings(arguments: Sequence[str] | None, environment: Mapping[str, st
     return Settings(
         host=given.host,
         port=given.port,
+        backup_port=given.backup_port,
         data_dir=given.data_dir,
         name=given.name,
         seed=given.seed,

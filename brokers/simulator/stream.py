@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from brokers.simulator.faults import FILL_KINDS, FaultBoard, FaultKind, Operation
+from brokers.simulator.faults import FILL_KINDS, Endpoint, FaultBoard, FaultKind, Operation
 from brokers.simulator.ledger_writer import LedgerWriter
 from brokers.simulator.venue import Event
 from brokers.simulator.wire import Json
@@ -17,11 +17,16 @@ from brokers.simulator.wire import Json
 Render = Callable[[Event], Json | None]
 """An event as one API tells it; None where that API has no word for it."""
 
-Frames = dict[Render, bytes]
-"""One event in the words of each API that somebody listens to."""
+Audience = tuple[Endpoint, Render]
+"""Who hears an event alike: those connected to one endpoint through one API."""
+
+Frames = dict[Audience, bytes]
+"""One event in the words of each API that somebody listens to, where it is told."""
 
 QUEUE_LIMIT = 50_000
 DEFAULT_REORDER_MS = 200
+STALL_LOOK_SECONDS = 0.02
+SILENT = frozenset({FaultKind.SILENT_STREAM})
 
 
 @dataclass(eq=False)
@@ -31,8 +36,25 @@ class Subscriber:
     socket: web.WebSocketResponse
     transport: asyncio.Transport | None
     render: Render
+    endpoint: Endpoint = Endpoint.PRIMARY
     queue: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(QUEUE_LIMIT))
     is_listening: bool = False
+    moving: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def audience(self) -> Audience:
+        return self.endpoint, self.render
+
+    def stall(self) -> None:
+        """Read and send nothing any more: pings stay unanswered, the connection stays open."""
+        if self.moving.is_set() and self.transport is not None:
+            self.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
+        self.moving.clear()
+
+    def go_on(self) -> None:
+        if not self.moving.is_set() and self.transport is not None:
+            self.transport.resume_reading()  # type: ignore[attr-defined]  # it is a socket's
+        self.moving.set()
 
     def abort(self) -> None:
         if self.transport is not None:
@@ -52,14 +74,14 @@ class StreamHub:
 
     def publish(self, event: Event) -> None:
         """Take an event as it is now. Without listeners it is gone, as at Alpaca: the stream has no replay."""
-        wanted = {subscriber.render for subscriber in self.subscribers if subscriber.is_listening}
-        if not wanted:
-            return
-        if self._faults.strike(frozenset({FaultKind.SILENT_STREAM}), Operation.STREAM):
+        listening = {subscriber.audience for subscriber in self.subscribers if subscriber.is_listening}
+        audience = {one for one in listening if one[0] not in self._silenced({place for place, _ in listening})}
+        if audience != listening:
             self._ledger.append({"kind": "stream_lost", "event": event.name, "order_id": event.order.id})
+        told = {render: render(event) for _, render in audience}
+        frames = {one: json.dumps(told[one[1]]).encode() for one in audience if told[one[1]] is not None}
+        if not frames:
             return
-        told = {render: render(event) for render in wanted}
-        frames = {render: json.dumps(message).encode() for render, message in told.items() if message is not None}
         if event.fill is None:
             self._outbox.put_nowait(frames)
         else:
@@ -75,15 +97,33 @@ class StreamHub:
             for subscriber in list(self.subscribers):
                 if subscriber.is_listening:
                     self._enqueue(
-                        subscriber, [frames[subscriber.render] for frames in events if subscriber.render in frames]
+                        subscriber, [frames[subscriber.audience] for frames in events if subscriber.audience in frames]
                     )
 
-    def disconnect_all(self) -> int:
-        """Cut every connection without a closing handshake and return how many there were."""
-        count = len(self.subscribers)
-        for subscriber in list(self.subscribers):
+    def disconnect_all(self, endpoint: Endpoint | None = None) -> int:
+        """Cut every connection, or those of one endpoint, without a closing handshake; return how many there were."""
+        cut = [one for one in self.subscribers if endpoint is None or one.endpoint is endpoint]
+        for subscriber in cut:
             subscriber.abort()
-        return count
+        return len(cut)
+
+    def apply_stalls(self) -> None:
+        """Stall the connections of the endpoints that a fault stalls, and let the others go on."""
+        for subscriber in self.subscribers:
+            if self._faults.is_active_at(FaultKind.STALL_STREAMS, subscriber.endpoint):
+                subscriber.stall()
+            else:
+                subscriber.go_on()
+
+    async def wait_while_stalled(self, request: web.Request, endpoint: Endpoint) -> None:
+        """Leave a new connection without an answer while its endpoint is stalled."""
+        while self._faults.is_active_at(FaultKind.STALL_STREAMS, endpoint):
+            if request.transport is None or request.transport.is_closing():
+                return
+            await asyncio.sleep(STALL_LOOK_SECONDS)
+
+    def _silenced(self, endpoints: set[Endpoint]) -> set[Endpoint]:
+        return {one for one in sorted(endpoints) if self._faults.strike(SILENT, Operation.STREAM, one)}
 
     def _publish_fill(self, frames: Frames) -> None:
         fault = self._faults.strike(FILL_KINDS, Operation.STREAM)
@@ -117,11 +157,15 @@ class StreamHub:
 
 
 @asynccontextmanager
-async def connected(request: web.Request, hub: StreamHub, render: Render, *, text: bool) -> AsyncIterator[Subscriber]:
+async def connected(
+    request: web.Request, hub: StreamHub, render: Render, endpoint: Endpoint, *, text: bool
+) -> AsyncIterator[Subscriber]:
     """Accept a websocket and send it what is queued for it, as text or binary frames, until the block ends."""
+    await hub.wait_while_stalled(request, endpoint)
     socket = web.WebSocketResponse(compress=False)
     await socket.prepare(request)
-    subscriber = Subscriber(socket, request.transport, render)
+    subscriber = Subscriber(socket, request.transport, render, endpoint)
+    subscriber.moving.set()
     hub.subscribers.add(subscriber)
     sender = asyncio.create_task(_send_queued(subscriber, text=text))
     try:
@@ -140,10 +184,14 @@ async def commands(subscriber: Subscriber) -> AsyncIterator[dict[str, Any]]:
 
 
 async def serve_stream(
-    request: web.Request, hub: StreamHub, render: Render, is_known_key: Callable[[str, str], bool]
+    request: web.Request,
+    hub: StreamHub,
+    render: Render,
+    is_known_key: Callable[[str, str], bool],
+    endpoint: Endpoint,
 ) -> web.StreamResponse:
     """Speak the trade_updates protocol on one connection until it ends."""
-    async with connected(request, hub, render, text=False) as subscriber:
+    async with connected(request, hub, render, endpoint, text=False) as subscriber:
         is_authorized = False
         async for command in commands(subscriber):
             if command.get("action") in ("authenticate", "auth"):
@@ -158,6 +206,7 @@ async def serve_stream(
 async def _send_queued(subscriber: Subscriber, *, text: bool) -> None:
     while True:
         frame = await subscriber.queue.get()
+        await subscriber.moving.wait()
         try:
             await (subscriber.socket.send_str(frame.decode()) if text else subscriber.socket.send_bytes(frame))
         except ConnectionError:

@@ -31,7 +31,7 @@ def add_binance_routes(app: web.Application, broker: Broker) -> None:
         app.router.add_route(method, path, gated(broker, dialect, route, operation))
 
     async def stream(request: web.Request) -> web.StreamResponse:
-        refusal = broker.faults.strike(REFUSE_STREAMS, Operation.STREAM)
+        refusal = broker.faults.strike(REFUSE_STREAMS, Operation.STREAM, broker.endpoint_of(request))
         if refusal is not None:
             return web.json_response({"msg": "stream refused"}, status=refusal.parameters.get("status", 503))
         return await serve_user_data(request, broker)

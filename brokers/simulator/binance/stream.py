@@ -43,7 +43,8 @@ EXECUTION_TYPES = {
 async def serve_user_data(request: web.Request, broker: Broker) -> web.StreamResponse:
     """Answer requests on one connection until it ends; events follow once it has subscribed."""
     render = UserData(broker)
-    async with connected(request, broker.streams, render, text=True) as subscriber:
+    endpoint = broker.endpoint_of(request)
+    async with connected(request, broker.streams, render, endpoint, text=True) as subscriber:
         async for command in commands(subscriber):
             _answer(subscriber, command, broker)
     return subscriber.socket

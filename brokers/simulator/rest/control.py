@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from brokers.simulator.broker import Broker
-from brokers.simulator.faults import FaultKind, FaultRequestError, parse_fault
+from brokers.simulator.faults import Endpoint, FaultKind, FaultRequestError, parse_fault
 from brokers.simulator.orders import Status
 from brokers.simulator.requests import find_instrument
 
@@ -46,6 +46,7 @@ class ControlRoutes:
                 "prices": {symbol: str(price) for symbol, price in broker.venue.prices().items()},
                 "is_open": broker.venue.is_open,
                 "streams": {"connected": len(subscribers), "listening": sum(s.is_listening for s in subscribers)},
+                "endpoints": {endpoint: port for port, endpoint in sorted(broker.ports.items())},
                 "faults": len(broker.faults.faults),
             }
         )
@@ -62,11 +63,15 @@ class ControlRoutes:
         except FaultRequestError as error:
             raise _unprocessable(str(error)) from error
         if fault.kind is FaultKind.DISCONNECT_STREAMS:
-            fault.hits = self.broker.streams.disconnect_all() + self.broker.gateway.disconnect_all()
+            fault.hits = self._cut(fault.endpoint)
             self.broker.ledger.append({"kind": "fault_on", "fault": fault.summary(time.monotonic())})
         else:
             self.broker.switch_on(fault)
         return await self._reply(fault.summary(time.monotonic()), status=201)
+
+    def _cut(self, endpoint: Endpoint | None) -> int:
+        count = self.broker.streams.disconnect_all(endpoint)
+        return count if endpoint is Endpoint.BACKUP else count + self.broker.gateway.disconnect_all()
 
     async def remove_all_faults(self, _: web.Request) -> web.Response:
         removed = list(self.broker.faults.faults)
