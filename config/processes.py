@@ -83,6 +83,7 @@ def _simulators(instance: Instance) -> tuple[ProcessSpec, ...]:
             argv=(
                 *(sys.executable, "-m", "brokers.simulator", "--host", "127.0.0.1"),
                 *("--port", str(instance.ports[f"simbroker-{letter}"])),
+                *("--backup-port", str(instance.ports[f"simbroker-{letter}-backup"])),
                 *("--data-dir", str(instance.directory / f"simbroker-{letter}")),
                 *("--name", f"sim-{letter}", "--seed", str(seed), "--cash", "100000000"),
             ),

@@ -65,3 +65,6 @@ class StreamLostError(BrokersError):
         super().__init__(code, message)
         self.code = code
         self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"

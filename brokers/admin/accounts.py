@@ -11,7 +11,7 @@ from django.db import models
 from django.http import HttpRequest
 
 from brokers.adapters.registry import adapter_names
-from brokers.models import Account, Broker, Instrument, StreamSession
+from brokers.models import Account, Broker, Instrument, StreamChange, StreamSession
 from brokers.services.credentials import set_credentials
 from reliability.admin.records import PlainAdmin, RecordAdmin
 from reliability.services.audit import record_audit
@@ -47,6 +47,16 @@ class BrokerForm(forms.ModelForm):
         if self.cleaned_data["stream_url"]:
             require_safe_address(self.cleaned_data["stream_url"], "ws")
         return str(self.cleaned_data["stream_url"])
+
+    def clean_backup_base_url(self) -> str:
+        if self.cleaned_data["backup_base_url"]:
+            require_safe_address(self.cleaned_data["backup_base_url"], "http")
+        return str(self.cleaned_data["backup_base_url"])
+
+    def clean_backup_stream_url(self) -> str:
+        if self.cleaned_data["backup_stream_url"]:
+            require_safe_address(self.cleaned_data["backup_stream_url"], "ws")
+        return str(self.cleaned_data["backup_stream_url"])
 
 
 class SecretInput(forms.PasswordInput):
@@ -97,7 +107,17 @@ class AuditedAdmin(PlainAdmin):
 class BrokerAdmin(AuditedAdmin):
     form = BrokerForm
     list_display = ("name", "adapter", "base_url", "call_timeout_ms", "connect_timeout_ms")
-    fields = ("name", "adapter", "base_url", "stream_url", "call_timeout_ms", "connect_timeout_ms")
+    fields = (
+        "name",
+        "adapter",
+        "base_url",
+        "stream_url",
+        "backup_base_url",
+        "backup_stream_url",
+        "mute_after_ms",
+        "call_timeout_ms",
+        "connect_timeout_ms",
+    )
     ordering = ("name",)
 
     def fixed_fields(self, request: HttpRequest, obj: models.Model | None = None) -> tuple[str, ...]:
@@ -137,6 +157,28 @@ class InstrumentAdmin(RecordAdmin):
 
 @admin.register(StreamSession)
 class StreamSessionAdmin(RecordAdmin):
-    list_display = ("account", "state", "connected_at", "last_alive_at", "last_event_at", "reconnects", "last_error")
+    list_display = (
+        "account",
+        "state",
+        "endpoint",
+        "standby",
+        "generation",
+        "caught_up_generation",
+        "last_alive_at",
+        "last_event_at",
+        "reconnects",
+        "switches",
+        "silences",
+        "last_error",
+    )
+    list_filter = ("state", "endpoint", "standby")
     list_select_related = ("account",)
     ordering = ("account_id",)
+
+
+@admin.register(StreamChange)
+class StreamChangeAdmin(RecordAdmin):
+    list_display = ("at", "account", "kind", "endpoint", "generation", "pulse", "reason")
+    list_filter = ("kind", "endpoint", "account")
+    list_select_related = ("account",)
+    ordering = ("-id",)

@@ -20,3 +20,8 @@ def uuid7() -> UUID:
 def seconds_of(value: UUID) -> float:
     """Return when a version-7 UUID was made, in seconds since 1970, to the millisecond."""
     return (value.int >> 80) / 1000
+
+
+def earliest_uuid7(seconds: float) -> UUID:
+    """Return the least version-7 UUID of an instant, in seconds since the epoch: no later one is smaller."""
+    return UUID(int=(int(seconds * 1000) & 0xFFFF_FFFF_FFFF) << 80)

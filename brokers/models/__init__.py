@@ -1,4 +1,4 @@
-from brokers.models.accounts import Account, Broker, Instrument, StreamSession
+from brokers.models.accounts import Account, Broker, Instrument, StreamChange, StreamSession
 from brokers.models.baskets import Basket, BasketLeg
 from brokers.models.external_orders import ExternalOrder
 from brokers.models.freezes import Freeze, FreezeEvent
@@ -26,5 +26,6 @@ __all__ = [
     "PositionEvent",
     "SealCursor",
     "SealedRow",
+    "StreamChange",
     "StreamSession",
 ]

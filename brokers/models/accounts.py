@@ -4,6 +4,12 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
+from brokers.core.streams import Endpoint, StandbyState, StreamChangeKind, StreamState
+
+
+def _choices(kind: type) -> list[tuple[str, str]]:
+    return [(member.value, member.value) for member in kind]  # type: ignore[attr-defined]
+
 
 class Broker(models.Model):
     """One broker: which adapter speaks its wire, and where."""
@@ -12,6 +18,23 @@ class Broker(models.Model):
     adapter = models.CharField(max_length=32)
     base_url = models.URLField(max_length=300)
     stream_url = models.CharField(max_length=300, blank=True, default="")
+    backup_base_url = models.URLField(
+        max_length=300,
+        blank=True,
+        default="",
+        help_text="A second address of the same accounts; calls go there while the first one cannot be reached.",
+    )
+    backup_stream_url = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        help_text="A second address of the order stream; it is subscribed as well and takes over at once.",
+    )
+    mute_after_ms = models.PositiveIntegerField(
+        default=400,
+        validators=[MinValueValidator(100)],
+        help_text="A stream that has not told of an order so long after the broker took it has lost the event.",
+    )
     call_timeout_ms = models.PositiveIntegerField(default=5000)
     connect_timeout_ms = models.PositiveIntegerField(default=2000)
     max_concurrent_calls = models.PositiveIntegerField(
@@ -72,20 +95,53 @@ class Instrument(models.Model):
 
 
 class StreamSession(models.Model):
-    """The order stream of one account: who holds it, and when it last gave a sign of life."""
+    """The order stream of one account: who holds it, where it is connected, and when it last gave a sign of life.
+
+    ``generation`` counts how often the stream was taken up or taken over; ``caught_up_generation``
+    is the last one of which it is known that nothing was missed before it. ``unreachable_since``
+    is set while the broker answers neither stream nor calls, as of ``checked_at``.
+    """
 
     account = models.OneToOneField(Account, on_delete=models.CASCADE, primary_key=True)
-    state = models.CharField(max_length=16, default="down")
+    state = models.CharField(max_length=16, choices=_choices(StreamState), default=StreamState.DOWN)
+    endpoint = models.CharField(max_length=8, choices=_choices(Endpoint), default=Endpoint.PRIMARY)
+    standby = models.CharField(max_length=8, choices=_choices(StandbyState), default=StandbyState.NONE)
     pulse = models.IntegerField(null=True)
     generation = models.BigIntegerField(default=0)
+    caught_up_generation = models.BigIntegerField(default=0)
+    caught_up_at = models.DateTimeField(null=True)
     connected_at = models.DateTimeField(null=True)
     last_event_at = models.DateTimeField(null=True)
     last_alive_at = models.DateTimeField(null=True)
     last_error = models.CharField(max_length=500, blank=True, default="")
     reconnects = models.PositiveIntegerField(default=0)
+    switches = models.PositiveIntegerField(default=0)
+    silences = models.PositiveIntegerField(default=0)
+    unreachable_since = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True)
 
     class Meta:
         default_permissions = ("view",)
 
     def __str__(self) -> str:
         return f"stream of {self.account_id}: {self.state}"
+
+
+class StreamChange(models.Model):
+    """One thing that happened to an account's stream; append-only."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
+    kind = models.CharField(max_length=16, choices=_choices(StreamChangeKind))
+    endpoint = models.CharField(max_length=8, choices=_choices(Endpoint))
+    generation = models.BigIntegerField()
+    pulse = models.IntegerField(null=True)
+    reason = models.CharField(max_length=500, blank=True, default="")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["account", "id"], name="streamchange_account")]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.endpoint}"

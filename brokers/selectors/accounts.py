@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Count, Q
 
 from brokers.core.orders import OrderState
+from brokers.core.streams import StreamState
 from brokers.models import Account, Order, StreamSession
 
 _WITH_STREAM_SECONDS = 15.0
@@ -24,6 +25,15 @@ class AccountStatus:
     enabled: bool
     is_default: bool
     stream_state: str
+    stream_endpoint: str
+    stream_standby: str
+    stream_generation: int
+    stream_reconnects: int
+    stream_switches: int
+    stream_silences: int
+    stream_caught_up: bool
+    stream_event_at: datetime | None
+    unreachable_since: datetime | None
     stream_alive_at: datetime | None
     stream_error: str
     synced_at: datetime | None
@@ -74,20 +84,34 @@ def list_accounts() -> list[AccountStatus]:
             open=Count("id"), unknown=Count("id", filter=Q(state=OrderState.UNKNOWN))
         )
     }
+    none = StreamSession(state=StreamState.DOWN)
     return [
-        AccountStatus(
-            id=row.pk,
-            name=row.name,
-            broker=row.broker_id,
-            adapter=row.broker.adapter,
-            enabled=row.enabled,
-            is_default=row.is_default,
-            stream_state=sessions[row.pk].state if row.pk in sessions else "down",
-            stream_alive_at=sessions[row.pk].last_alive_at if row.pk in sessions else None,
-            stream_error=sessions[row.pk].last_error if row.pk in sessions else "",
-            synced_at=row.synced_at,
-            open_orders=counts.get(row.pk, {}).get("open", 0),
-            unknown_orders=counts.get(row.pk, {}).get("unknown", 0),
-        )
+        _status(row, sessions.get(row.pk, none), counts.get(row.pk, {}))
         for row in Account.objects.select_related("broker").order_by("name")
     ]
+
+
+def _status(row: Account, stream: StreamSession, counts: dict[str, int]) -> AccountStatus:
+    return AccountStatus(
+        id=row.pk,
+        name=row.name,
+        broker=row.broker_id,
+        adapter=row.broker.adapter,
+        enabled=row.enabled,
+        is_default=row.is_default,
+        stream_state=stream.state,
+        stream_endpoint=stream.endpoint,
+        stream_standby=stream.standby,
+        stream_generation=stream.generation,
+        stream_reconnects=stream.reconnects,
+        stream_switches=stream.switches,
+        stream_silences=stream.silences,
+        stream_caught_up=stream.caught_up_generation >= stream.generation,
+        stream_event_at=stream.last_event_at,
+        unreachable_since=stream.unreachable_since,
+        stream_alive_at=stream.last_alive_at,
+        stream_error=stream.last_error,
+        synced_at=row.synced_at,
+        open_orders=counts.get("open", 0),
+        unknown_orders=counts.get("unknown", 0),
+    )

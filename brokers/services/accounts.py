@@ -4,11 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from brokers.adapters.interface import AccountSettings, BrokerAdapter
 from brokers.adapters.registry import get_adapter
-from brokers.models import Account, Instrument
+from brokers.core.streams import MUTE_SECONDS
+from brokers.models import Account, Broker, Instrument
 from brokers.services.credentials import CredentialsUnreadableError, read_credentials
 from reliability.core.errors import ReliabilityError
 
@@ -28,7 +29,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class AccountProfile:
-    """One account as a plain value."""
+    """One account as a plain value; ``backup`` are the settings of its broker's second addresses, if it has any."""
 
     id: int
     name: str
@@ -38,6 +39,15 @@ class AccountProfile:
     adapter: BrokerAdapter
     settings: AccountSettings
     limits: Limits = Limits()
+    backup: AccountSettings | None = None
+    mute_after_seconds: float = MUTE_SECONDS
+
+    @property
+    def standby(self) -> AccountSettings | None:
+        """The settings of a second order stream, if the broker offers one."""
+        if self.backup is None or self.backup.stream_url == self.settings.stream_url:
+            return None
+        return self.backup
 
 
 class _Directory:
@@ -84,7 +94,26 @@ def _profile(row: Account) -> AccountProfile:
     )
     adapter = get_adapter(row.broker.adapter)
     limits = Limits(row.broker.max_concurrent_calls, row.broker.calls_per_minute)
-    return AccountProfile(row.pk, row.name, row.broker_id, row.enabled, row.is_default, adapter, settings, limits)
+    return AccountProfile(
+        id=row.pk,
+        name=row.name,
+        broker=row.broker_id,
+        enabled=row.enabled,
+        is_default=row.is_default,
+        adapter=adapter,
+        settings=settings,
+        limits=limits,
+        backup=_backup(row.broker, settings),
+        mute_after_seconds=row.broker.mute_after_ms / 1000,
+    )
+
+
+def _backup(broker: Broker, settings: AccountSettings) -> AccountSettings | None:
+    """Return the settings with the second addresses in place of the first; one that is missing stays as it is."""
+    if not broker.backup_base_url and not broker.backup_stream_url:
+        return None
+    base_url = broker.backup_base_url.rstrip("/") or settings.base_url
+    return replace(settings, base_url=base_url, stream_url=broker.backup_stream_url or settings.stream_url)
 
 
 def _credentials(row: Account) -> dict[str, str]:

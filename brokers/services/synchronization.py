@@ -20,6 +20,7 @@ from brokers.services.fills import lock_external_fills
 from brokers.services.guards import CallClass, refused_here, waiting
 from brokers.services.order_batch import OrderBatch
 from brokers.services.sessions import get_session
+from brokers.services.streams.generations import catch_up, current_generation
 from reliability.core.jobs import ClaimedJob, Disposition, Done, JobError, Performed, Snooze
 from reliability.core.taxonomy import FailureKind
 from reliability.services.jobs.enqueue import NewJob, enqueue_job, enqueue_jobs
@@ -31,18 +32,23 @@ SYNC_ALL_KIND = "orders.sync_all"
 _MOST_COMPARED = 10_000
 _MOST_LOOKED_UP = 100
 _QUIET_AFTER = timedelta(seconds=3)
+_OVERTAKEN = JobError("NETWORK_STREAM_CLOSED", "The stream was taken up again meanwhile: this snapshot is too old.")
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """``quiet`` are orders of ours that should be open, ``asked`` are ids that fills named and nobody here knows."""
+    """``quiet`` are orders of ours that should be open, ``asked`` are ids that fills named and nobody here knows.
+
+    ``generation`` is that of the order stream as the broker was asked.
+    """
 
     profile: AccountProfile
     cursor: str
     quiet: frozenset[str]
     asked: frozenset[str]
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,9 @@ class SyncAccountJob(JobKind):
     A fill names its order by the broker's id. Where no order of ours has that id yet (its
     acknowledgement was lost), nothing is booked and the cursor stays: a second job asks the
     broker for those orders, and only what is not ours by then is booked as external.
+
+    What was asked in an older generation of the order stream is still true and is merged, but it
+    does not count as caught up: the broker is asked again.
     """
 
     name: ClassVar[str] = SYNC_KIND
@@ -111,7 +120,8 @@ class SyncAccountJob(JobKind):
         quiet = known.filter(acknowledged_at__lt=timezone.now() - _QUIET_AFTER)
         ids = quiet.order_by("id").values_list("broker_order_id", flat=True)[:_MOST_COMPARED]
         asked = frozenset(job.payload.get("asked", ()))
-        return SyncRequest(profile, account.fill_cursor, frozenset(ids), asked)
+        generation = current_generation(account.pk)
+        return SyncRequest(profile, account.fill_cursor, frozenset(ids), asked, generation)
 
     def _apply_one(self, outcome: Performed) -> Disposition:
         account_id = outcome.job.payload["account"]
@@ -135,6 +145,9 @@ class SyncAccountJob(JobKind):
         else:
             account.fill_cursor = lagging_cursor(result.page.fills, account.fill_cursor)
         account.save(update_fields=["fill_cursor", "synced_at"])
+        assert isinstance(outcome.request, SyncRequest)
+        if not catch_up(account_id, outcome.request.generation):
+            return Snooze(timedelta(0), _OVERTAKEN)
         return Done()
 
 

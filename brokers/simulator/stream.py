@@ -48,12 +48,12 @@ class Subscriber:
     def stall(self) -> None:
         """Read and send nothing any more: pings stay unanswered, the connection stays open."""
         if self.moving.is_set() and self.transport is not None:
-            self.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
+            self.transport.pause_reading()
         self.moving.clear()
 
     def go_on(self) -> None:
         if not self.moving.is_set() and self.transport is not None:
-            self.transport.resume_reading()  # type: ignore[attr-defined]  # it is a socket's
+            self.transport.resume_reading()
         self.moving.set()
 
     def abort(self) -> None:

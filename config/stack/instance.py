@@ -17,7 +17,9 @@ from config.stack.postgres import Postgres, home_for
 from config.stack.valkey import Valkey
 
 ENV_FILE = "instance.env"
-PORT_NAMES = ("web", "postgres", "valkey", "simbroker-a", "simbroker-b", "flower")
+PORT_NAMES = (
+    "web", "postgres", "valkey", "simbroker-a", "simbroker-b", "flower", "simbroker-a-backup", "simbroker-b-backup",
+)  # fmt: skip
 # Only for ``prepare``, Flower and whoever logs in: no other process is handed these.
 LOGIN_NAMES = ("STANCHION_ADMIN_USER", "STANCHION_ADMIN_PASSWORD", "STANCHION_API_TOKEN")
 _PORT_BASE = "STANCHION_PORT_BASE"
@@ -73,7 +75,7 @@ class Instance:
     def urls(self) -> dict[str, str]:
         """Addresses for a person or a test; none holds a password."""
         web = f"http://127.0.0.1:{self.ports['web']}"
-        simulators = {name: f"http://127.0.0.1:{self.ports[name]}" for name in ("simbroker-a", "simbroker-b")}
+        simulators = {name: f"http://127.0.0.1:{self.ports[name]}" for name in PORT_NAMES if "simbroker" in name}
         flower = f"http://127.0.0.1:{self.ports['flower']}"
         return {"web": web, "admin": f"{web}/admin/", "api": f"{web}/api/v1/docs/", "flower": flower, **simulators}
 
@@ -91,6 +93,8 @@ class Instance:
             "STANCHION_FLOWER_URL": urls["flower"],
             "STANCHION_SIM_A_URL": urls["simbroker-a"],
             "STANCHION_SIM_B_URL": urls["simbroker-b"],
+            "STANCHION_SIM_A_BACKUP_URL": urls["simbroker-a-backup"],
+            "STANCHION_SIM_B_BACKUP_URL": urls["simbroker-b-backup"],
             "STANCHION_INSTANCE": self.name,
         }
 

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MODELS = [
     "reliability/job", "reliability/jobattempt", "reliability/deadletter", "reliability/lane", "reliability/heartbeat",
     "reliability/auditentry", "brokers/order", "brokers/orderevent", "brokers/fill", "brokers/position",
-    "brokers/positionevent", "brokers/instrument", "brokers/streamsession", "brokers/account", "brokers/broker",
+    "brokers/positionevent", "brokers/instrument", "brokers/streamsession", "brokers/streamchange",
+    "brokers/account", "brokers/broker",
     "knox/authtoken", "django_celery_beat/periodictask", "django_celery_beat/crontabschedule", "auth/user",
 ]  # fmt: skip
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from brokers.services.streaming import StreamSupervisor
+from brokers.services.streams.supervisor import StreamSupervisor
 from reliability.services.pulse import start_process_pulse
 from reliability.services.records import follow_records
 

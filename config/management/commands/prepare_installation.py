@@ -54,7 +54,7 @@ class Command(BaseCommand):
     help = (
         "Create roles and schedules; and, from the environment, a login (STANCHION_ADMIN_USER, "
         "STANCHION_ADMIN_PASSWORD), an API token (STANCHION_API_TOKEN) and accounts at simulated brokers "
-        "(STANCHION_SIM_A_URL, STANCHION_SIM_B_URL)."
+        "(STANCHION_SIM_A_URL, STANCHION_SIM_B_URL, and their second addresses, STANCHION_SIM_A_BACKUP_URL and so on)."
     )
 
     @transaction.atomic
@@ -111,11 +111,17 @@ class Command(BaseCommand):
             url = os.environ.get(f"STANCHION_SIM_{suffix.upper()}_URL")
             if not url:
                 continue
-            stream = url.replace("http", "ws", 1) + "/stream"
+            backup = os.environ.get(f"STANCHION_SIM_{suffix.upper()}_BACKUP_URL", "")
+            addresses = {"base_url": url, "stream_url": _stream_of(url)}
+            addresses |= {"backup_base_url": backup, "backup_stream_url": _stream_of(backup)}
             broker, _ = Broker.objects.update_or_create(
-                name=f"sim-{suffix}", defaults={"adapter": "alpaca", "base_url": url, "stream_url": stream}
+                name=f"sim-{suffix}", defaults={"adapter": "alpaca", **addresses}
             )
             account, _ = Account.objects.get_or_create(
                 name=f"sim-{suffix}", defaults={"broker": broker, "is_default": suffix == "a"}
             )
             set_credentials(account, credentials)
+
+
+def _stream_of(url: str) -> str:
+    return url.replace("http", "ws", 1) + "/stream" if url else ""

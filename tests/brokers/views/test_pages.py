@@ -104,7 +104,7 @@ def test_the_screen_asks_the_same_few_questions_however_much_there_is(
         make_dead_letter()
         make_process()
 
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         page = client.get("/").content.decode()
 
     assert page.count('<tr id="order-') <= 35

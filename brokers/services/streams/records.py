@@ -1,0 +1,92 @@
+"""The rows of order streams: the session of each account, and what happened to it."""
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from brokers.core.reports import StreamEvent
+from brokers.core.streams import Endpoint, StandbyState, StreamChangeKind, StreamState
+from brokers.models import Account, StreamSession
+from brokers.services.streams.generations import note_change
+from brokers.services.synchronization import record_evidence, want_sync
+
+_REASON_LIMIT = 500
+
+
+def record_events(account_id: int, events: Sequence[StreamEvent]) -> None:
+    with transaction.atomic():
+        fills = [event.fill for event in events if event.fill is not None]
+        record_evidence(account_id, [event.order for event in events], fills, "stream")
+        _session(account_id).update(last_event_at=timezone.now())
+
+
+def mark_up(account_id: int, pulse: int, endpoint: Endpoint, *, switched: str | None = None) -> int:
+    """Begin a new generation at an endpoint, ask for what was missed, and return the generation.
+
+    ``switched`` is why the other connection was left, None for a stream that was down.
+    """
+    now = timezone.now()
+    kind = StreamChangeKind.UP if switched is None else StreamChangeKind.SWITCHED
+    with transaction.atomic():
+        StreamSession.objects.get_or_create(account=Account.objects.get(pk=account_id))
+        _session(account_id).update(
+            state=StreamState.UP,
+            endpoint=endpoint,
+            pulse=pulse,
+            generation=F("generation") + 1,
+            connected_at=now,
+            last_alive_at=now,
+            last_error=(switched or "")[:_REASON_LIMIT],
+            unreachable_since=None,
+            reconnects=F("reconnects") + int(switched is None),
+            switches=F("switches") + int(switched is not None),
+        )
+        generation = note_change(account_id, kind, endpoint, switched or "")
+        want_sync({account_id})
+    return generation
+
+
+def mark_down(account_id: int, endpoint: Endpoint, state: StreamState, reason: str) -> None:
+    """Record that nothing is heard of an account any more."""
+    with transaction.atomic():
+        _session(account_id).update(state=state, last_error=reason[:_REASON_LIMIT])
+        _session(account_id).filter(standby=StandbyState.UP).update(standby=StandbyState.DOWN)
+        note_change(account_id, StreamChangeKind.DOWN, endpoint, reason)
+
+
+def mark_silent(account_id: int, endpoint: Endpoint, kind: StreamChangeKind, reason: str) -> None:
+    """Record that a connection said nothing, or not what it should have."""
+    with transaction.atomic():
+        _session(account_id).update(silences=F("silences") + 1)
+        note_change(account_id, kind, endpoint, reason)
+
+
+def mark_standby(account_id: int, endpoint: Endpoint, state: StandbyState, reason: str = "") -> None:
+    kind = StreamChangeKind.STANDBY_UP if state is StandbyState.UP else StreamChangeKind.STANDBY_DOWN
+    with transaction.atomic():
+        _session(account_id).update(standby=state)
+        note_change(account_id, kind, endpoint, reason)
+
+
+def mark_alive(account_id: int, standby: StandbyState) -> None:
+    _session(account_id).update(state=StreamState.UP, standby=standby, last_alive_at=timezone.now())
+
+
+def mark_reach(account_id: int, *, answered: bool, reason: str = "") -> None:
+    """Record whether a broker whose stream is gone answers calls."""
+    now = timezone.now()
+    with transaction.atomic():
+        session = _session(account_id).select_for_update(no_key=True).first()
+        if session is None:
+            return
+        since = session.unreachable_since
+        _session(account_id).update(checked_at=now, unreachable_since=None if answered else since or now)
+        if answered == (since is not None):
+            kind = StreamChangeKind.REACHABLE if answered else StreamChangeKind.UNREACHABLE
+            note_change(account_id, kind, Endpoint(session.endpoint), reason)
+
+
+def _session(account_id: int) -> QuerySet[StreamSession]:
+    return StreamSession.objects.filter(account_id=account_id)
