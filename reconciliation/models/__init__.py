@@ -1,3 +1,17 @@
+from reconciliation.models.bars import Bar, BarRevision, BarSeries, QuestionableBar
+from reconciliation.models.gaps import Gap, GapEvent
+from reconciliation.models.releases import BarRelease
 from reconciliation.models.runs import Discrepancy, ReconciliationMark, ReconciliationRun
 
-__all__ = ["Discrepancy", "ReconciliationMark", "ReconciliationRun"]
+__all__ = [
+    "Bar",
+    "BarRelease",
+    "BarRevision",
+    "BarSeries",
+    "Discrepancy",
+    "Gap",
+    "GapEvent",
+    "QuestionableBar",
+    "ReconciliationMark",
+    "ReconciliationRun",
+]

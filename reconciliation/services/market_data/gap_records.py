@@ -1,0 +1,152 @@
+"""Bring the rows of gaps to what is missing now, with an event for each change."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from django.utils import timezone
+
+from reconciliation.core.bars import instant
+from reconciliation.core.gaps import OPEN_STATES, GapCause, GapChanges, GapState, KnownGap, Run, plan_changes
+from reconciliation.core.slots import SlotGrid
+from reconciliation.models import Gap, GapEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is missing of one series: ``runs`` are all of it between the positions ``stretch``, both included."""
+
+    series_id: int
+    grid: SlotGrid
+    runs: Sequence[Run]
+    stretch: Run
+
+
+@dataclass(slots=True)
+class RecordedChanges:
+    """How many rows of gaps were made, ended and changed, and the ids of new ones."""
+
+    found: list[int] = field(default_factory=list)
+    filled: int = 0
+    changed: int = 0
+
+
+def record_findings(findings: Iterable[Finding], *, actor: str = "") -> RecordedChanges:
+    """Compare findings with the recorded gaps and write what changed, in the caller's transaction.
+
+    Only gaps whose cause is that no bar came are touched. Whoever calls holds the series' rows, so that two
+    processes do not record the same gap.
+    """
+    findings = list(findings)
+    rows = _open_gaps([finding.series_id for finding in findings])
+    writer = _Writer(actor)
+    for finding in findings:
+        known = rows.get(finding.series_id, ())
+        within = [gap for gap in known if _run(gap, finding.grid).first <= finding.stretch.last]
+        within = [gap for gap in within if _run(gap, finding.grid).last >= finding.stretch.first]
+        runs = _with_rest(finding, within)
+        changes = plan_changes([KnownGap(gap.pk, _run(gap, finding.grid), GapState(gap.state)) for gap in within], runs)
+        writer.add(finding, changes, {gap.pk: gap for gap in within})
+    return writer.write()
+
+
+def _open_gaps(series_ids: Sequence[int]) -> dict[int, list[Gap]]:
+    found: dict[int, list[Gap]] = {}
+    states = [state.value for state in OPEN_STATES]
+    query = Gap.objects.filter(series_id__in=series_ids, state__in=states, cause=GapCause.MISSING.value)
+    for gap in query.order_by("started_at"):
+        found.setdefault(gap.series_id, []).append(gap)
+    return found
+
+
+def _run(gap: Gap, grid: SlotGrid) -> Run:
+    first = grid.position(int(gap.started_at.timestamp()))
+    return Run(first, max(first, grid.position(int(gap.ended_at.timestamp()) + 1) - 1))
+
+
+def _with_rest(finding: Finding, within: Sequence[Gap]) -> list[Run]:
+    """Add what known gaps have outside the stretch that was looked at: nothing is known to have changed there."""
+    runs = list(finding.runs)
+    for gap in within:
+        run = _run(gap, finding.grid)
+        if run.first < finding.stretch.first:
+            runs.append(Run(run.first, finding.stretch.first - 1))
+        if run.last > finding.stretch.last:
+            runs.append(Run(finding.stretch.last + 1, run.last))
+    return _joined(runs)
+
+
+def _joined(runs: Iterable[Run]) -> list[Run]:
+    joined: list[Run] = []
+    for run in sorted(runs):
+        if joined and run.first <= joined[-1].last + 1:
+            joined[-1] = Run(joined[-1].first, max(joined[-1].last, run.last))
+        else:
+            joined.append(run)
+    return joined
+
+
+class _Writer:
+    """Collects the changes of many series and writes them in a few statements."""
+
+    def __init__(self, actor: str) -> None:
+        self._actor = actor
+        self._now = timezone.now()
+        self._new: list[tuple[Gap, str, int | None]] = []
+        self._changed: list[Gap] = []
+        self._events: list[GapEvent] = []
+        self._filled = 0
+
+    def add(self, finding: Finding, changes: GapChanges, known: Mapping[int, Gap]) -> None:
+        for run in changes.found:
+            self._make(finding, run, GapState.FOUND, "found", None)
+        for gap_id, run in changes.split:
+            self._make(finding, run, GapState(known[gap_id].state), "split", gap_id)
+        for gap_id in changes.filled:
+            self._end(known[gap_id], GapState.FILLED, "filled", {})
+            self._filled += 1
+        for gap_id, into in changes.merged:
+            self._end(known[gap_id], GapState.MERGED, "merged", {"into": into})
+        for gap_id, run in changes.resized:
+            gap = known[gap_id]
+            self._place(gap, finding.grid, run)
+            self._changed.append(gap)
+            self._note(gap, gap.state, "resized", {})
+
+    def write(self) -> RecordedChanges:
+        Gap.objects.bulk_create([gap for gap, _, _ in self._new], batch_size=1000)
+        for gap, what, origin in self._new:
+            self._note(gap, "", what, {} if origin is None else {"from": origin})
+        fields = ["started_at", "ended_at", "missing", "state", "closed_at"]
+        Gap.objects.bulk_update(self._changed, fields, batch_size=500)
+        GapEvent.objects.bulk_create(self._events, batch_size=1000)
+        found = [gap.pk for gap, what, _ in self._new if what == "found"]
+        return RecordedChanges(found, self._filled, len(self._changed))
+
+    def _make(self, finding: Finding, run: Run, state: GapState, what: str, origin: int | None) -> None:
+        gap = Gap(series_id=finding.series_id, state=state.value, cause=GapCause.MISSING.value, found_at=self._now)
+        self._place(gap, finding.grid, run)
+        self._new.append((gap, what, origin))
+
+    def _place(self, gap: Gap, grid: SlotGrid, run: Run) -> None:
+        gap.started_at, gap.ended_at = instant(grid.at(run.first)), instant(grid.at(run.last))
+        gap.missing = run.missing
+
+    def _end(self, gap: Gap, state: GapState, what: str, detail: dict[str, int]) -> None:
+        before, gap.state, gap.closed_at = gap.state, state.value, self._now
+        self._changed.append(gap)
+        self._note(gap, before, what, detail)
+
+    def _note(self, gap: Gap, before: str, what: str, detail: dict[str, int]) -> None:
+        self._events.append(
+            GapEvent(
+                gap=gap,
+                from_state=before,
+                to_state=gap.state,
+                what=what,
+                started_at=gap.started_at,
+                ended_at=gap.ended_at,
+                missing=gap.missing,
+                detail=detail,
+                actor=self._actor,
+            )
+        )
