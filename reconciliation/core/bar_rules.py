@@ -5,6 +5,7 @@ bar after: a price far away that comes straight back, with no more trading than 
 stays is news. How far is far is measured in the series' own typical steps, so quiet and wild series have rules alike.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -112,9 +113,11 @@ def typical(before: Sequence[Bar]) -> Typical | None:
     if not recent:
         return None
     closes = [float(bar.values.close) for bar in recent]
-    steps = [abs(math.log(after / close)) for close, after in zip(closes, closes[1:], strict=False)]
+    steps = [abs(math.log(after / close)) for close, after in itertools.pairwise(closes)]
     step = 1.4826 * median(steps) if steps else 0.0
-    return Typical(closes[-1], max(step, LEAST_TYPICAL), median(float(bar.values.volume) for bar in recent), len(recent))
+    return Typical(
+        closes[-1], max(step, LEAST_TYPICAL), median(float(bar.values.volume) for bar in recent), len(recent)
+    )
 
 
 def scale_faults(bar: Bar, usual: Typical | None, previous: Bar | None, after: Bar | None) -> list[BarFault]:

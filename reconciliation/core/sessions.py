@@ -28,9 +28,10 @@ class Session:
 
 
 def fx_sessions(first: date, last: date) -> list[Session]:
-    """Return the FX trading days of ``first`` to ``last``: Monday to Friday, each from 17:00 New York the evening before.
+    """Return the FX trading days of ``first`` to ``last``.
 
-    Christmas and New Year's Day are no trading days: their 24 hours from 17:00 to 17:00 are closed.
+    They are Monday to Friday, each from 17:00 in New York of the evening before until 17:00. Christmas and New
+    Year's Day are no trading days.
     """
     sessions = []
     for day in _days(first, last):

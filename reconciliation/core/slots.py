@@ -140,9 +140,7 @@ def infer_stamping(
     """
     if timeframe.is_daily:
         known = set(stamps)
-        hits = {
-            way: len(known & {daily_stamp(session, way, zone) for session in sessions}) for way in DailyStamp
-        }
+        hits = {way: len(known & {daily_stamp(session, way, zone) for session in sessions}) for way in DailyStamp}
         return Stamping(daily=max(DailyStamp, key=lambda way: hits[way]))
     tallies: dict[int, int] = {0: 0}
     for stamp in stamps:

@@ -1,5 +1,7 @@
 """Bars of market data: the usable ones in partitions by month, what was replaced, and what cannot be used."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -9,8 +11,8 @@ from reconciliation.core.slots import DailyStamp, Stamping
 from reconciliation.core.timeframes import Timeframe
 
 
-def price_field(**options: bool) -> "models.DecimalField[object, object]":
-    return models.DecimalField(max_digits=25, decimal_places=10, **options)
+def price_field() -> "models.DecimalField[Any, Any]":
+    return models.DecimalField(max_digits=25, decimal_places=10)
 
 
 class BarSeries(models.Model):
@@ -89,9 +91,7 @@ class BarRevision(models.Model):
 
     class Meta:
         ordering = ["id"]
-        constraints = [
-            models.UniqueConstraint(fields=["series", "opened_at", "revision"], name="barrevision_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["series", "opened_at", "revision"], name="barrevision_once")]
         default_permissions = ("view",)
 
     def __str__(self) -> str:

@@ -18,7 +18,9 @@ class Gap(models.Model):
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()
     missing = models.PositiveIntegerField()
-    state = models.CharField(max_length=16, choices=[(one.value, one.value) for one in GapState], default=GapState.FOUND)
+    state = models.CharField(
+        max_length=16, choices=[(one.value, one.value) for one in GapState], default=GapState.FOUND
+    )
     cause = models.CharField(max_length=16, choices=[(one.value, one.value) for one in GapCause])
     reason = models.CharField(max_length=500, blank=True, default="")
     found_at = models.DateTimeField(db_default=Now())

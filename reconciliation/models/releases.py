@@ -22,9 +22,7 @@ class BarRelease(models.Model):
 
     class Meta:
         ordering = ["seq"]
-        constraints = [
-            models.UniqueConstraint(fields=["series", "opened_at", "revision"], name="barrelease_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["series", "opened_at", "revision"], name="barrelease_once")]
         default_permissions = ()
 
     def __str__(self) -> str:

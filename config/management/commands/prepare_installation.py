@@ -46,6 +46,7 @@ _ROLES = {
         "acknowledge_alert",
         "run_reconciliation",
         "resolve_discrepancy",
+        "operate_marketdata",
     ),
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection
 
 from reconciliation.core.bars import FIELDS, Bar, BarQuality, BarValues, instant
+from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import BarRevision, BarSeries
 from reconciliation.services.market_data.partitions import ensure_partitions
 
@@ -23,17 +24,17 @@ FROM unnest(%(stamps)s::timestamptz[], %(open)s::numeric[], %(high)s::numeric[],
             %(close)s::numeric[], %(volume)s::numeric[]) AS bar (opened_at, {_COLUMNS})
 ON CONFLICT (series_id, opened_at) DO NOTHING
 RETURNING opened_at
-"""
+"""  # noqa: S608  # names of our own columns
 _EXISTING = f"""
 SELECT opened_at, revision, {_COLUMNS}, source, quality, received_at FROM reconciliation_bar
 WHERE series_id = %s AND opened_at BETWEEN %s AND %s AND opened_at = ANY(%s)
 FOR UPDATE
-"""
+"""  # noqa: S608  # names of our own columns
 _REVISE = f"""
 UPDATE reconciliation_bar SET revision = revision + 1, received_at = statement_timestamp(),
     source = %s, quality = '{BarQuality.REVISED.value}', {", ".join(f"{name} = %s" for name in FIELDS)}
 WHERE series_id = %s AND opened_at = %s
-"""
+"""  # noqa: S608  # names of our own columns
 
 
 class OnDifference(Enum):
@@ -72,7 +73,7 @@ def write_bars(
     unchanged = 0
     for start in range(0, len(bars), _BATCH):
         batch = bars[start : start + _BATCH]
-        ensure_partitions(bar.stamp for bar in batch)
+        ensure_partitions(Timeframe(series.timeframe), (bar.stamp for bar in batch))
         fresh = _insert(series.pk, batch, source, quality)
         new.extend(fresh)
         if len(fresh) == len(batch):

@@ -1,5 +1,6 @@
 """Trading calendars by name: ``FX`` and ``24/7`` are ours, the rest comes from ``exchange_calendars``."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -74,11 +75,18 @@ def _exchange_calendar(name: str, first: date, last: date) -> Calendar:
 
     known = get_calendar_names(include_aliases=True)
     if name not in known:
-        raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"There is no calendar called {name!r}. Use FX, 24/7 or a code such as XNAS, XNYS or XLON.")
+        raise ReliabilityError(
+            "VALIDATION_INVALID_REQUEST",
+            f"There is no calendar called {name!r}. Use FX, 24/7 or a code such as XNAS, XNYS or XLON.",
+        )
     try:
-        calendar = get_calendar(name, start=first.isoformat(), end=last.isoformat())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of pandas, for the library
+            calendar = get_calendar(name, start=first.isoformat(), end=last.isoformat())
     except (ValueError, errors.CalendarError) as error:
-        raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"The calendar {name} does not cover {first} to {last}: {error}") from error
+        raise ReliabilityError(
+            "VALIDATION_INVALID_REQUEST", f"The calendar {name} does not cover {first} to {last}: {error}"
+        ) from error
     sessions = tuple(
         Session(row.Index.date(), _trading(row.open, row.break_start, row.break_end, row.close))
         for row in calendar.schedule.itertuples()
@@ -88,7 +96,7 @@ def _exchange_calendar(name: str, first: date, last: date) -> Calendar:
 
 def _trading(opens: object, pause: object, resume: object, closes: object) -> tuple[tuple[datetime, datetime], ...]:
     """Return the stretches of trading of one row; a missing lunch break is NaT, which is not equal to itself."""
-    if pause != pause:  # noqa: PLR0124
+    if pause != pause:
         return ((_instant(opens), _instant(closes)),)
     return ((_instant(opens), _instant(pause)), (_instant(resume), _instant(closes)))
 

@@ -5,10 +5,12 @@ holidays, and gaps. The calendar then says which of these few steps hide expecte
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from reconciliation.core.bars import instant
 from reconciliation.core.gaps import GapCause, GapPolicy, GapState, Run, missing_runs, without
@@ -64,7 +66,8 @@ def scan_gaps(symbol: str | None = None, *, actor: str = "") -> ScanResult:
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '10min'")
         series = list(_locked(symbol))
         steps = _irregular_steps(series)
-        findings, missing = [], []
+        findings: list[Finding] = []
+        missing: list[MissingBars] = []
         held = _held_stamps(series)
         accepted = _accepted_gaps(series)
         for one in series:
@@ -78,7 +81,7 @@ def scan_gaps(symbol: str | None = None, *, actor: str = "") -> ScanResult:
     return ScanResult(len(series), tuple(missing), changes)
 
 
-def _locked(symbol: str | None) -> Sequence[BarSeries]:
+def _locked(symbol: str | None) -> QuerySet[BarSeries]:
     query = BarSeries.objects.select_for_update().order_by("symbol", "timeframe")
     return query if symbol is None else query.filter(symbol=symbol)
 
@@ -110,7 +113,7 @@ def _irregular_steps(series: Sequence[BarSeries]) -> dict[int, list[tuple[int, i
     return steps
 
 
-def _rows(statement: str, parameters: dict[str, object]) -> Iterator[tuple[int, ...]]:
+def _rows(statement: str, parameters: Mapping[str, Any]) -> Iterator[tuple[int, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         yield from cursor.fetchall()
@@ -144,7 +147,8 @@ def _held_stamps(series: Sequence[BarSeries]) -> dict[int, list[int]]:
         series__in=series, state=QuestionableBar.State.HELD, stamp__isnull=False
     ).values_list("series_id", "stamp")
     for series_id, stamp in rows:
-        stamps[series_id].append(int(stamp.timestamp()))
+        if series_id is not None and stamp is not None:
+            stamps[series_id].append(int(stamp.timestamp()))
     return stamps
 
 

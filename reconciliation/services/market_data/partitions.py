@@ -1,15 +1,22 @@
-"""The monthly partitions of the table of bars, made when they are needed."""
+"""The partitions of the table of bars, made when they are needed: a month each.
 
-from collections.abc import Iterable
+Years of daily bars would make hundreds of nearly empty months. So a past year that daily bars are the first to reach is
+one partition.
+"""
+
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from django.db import connection, transaction
+from django.utils import timezone
+
+from reconciliation.core.timeframes import Timeframe
 
 _LOCK = 7_103_001  # one process makes partitions at a time
 _known: set[tuple[int, int]] = set()
 
 
-def ensure_partitions(stamps: Iterable[int]) -> None:
+def ensure_partitions(timeframe: Timeframe, stamps: Iterable[int]) -> None:
     """Make the partitions that bars at ``stamps`` need, in the caller's transaction. Costs nothing for known months.
 
     A month is believed to be there only after its transaction was committed, so a rollback is not remembered.
@@ -20,10 +27,15 @@ def ensure_partitions(stamps: Iterable[int]) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        there = set(list_partitions())
-        for year, month in sorted(missing):
-            if partition_name(year, month) not in there:
-                _create(year, month)
+    there = set(list_partitions())
+    for year, month in sorted(missing):
+        if partition_name(year) in there or partition_name(year, month) in there:
+            continue
+        if timeframe.is_daily and _is_free_past_year(year, there):
+            _create(partition_name(year), (year, 1), (year + 1, 1))
+            there.add(partition_name(year))
+        else:
+            _create(partition_name(year, month), (year, month), (year + 1, 1) if month == 12 else (year, month + 1))
     transaction.on_commit(lambda: _known.update(missing))
 
 
@@ -33,7 +45,7 @@ def forget_partitions() -> None:
 
 
 def list_partitions() -> list[str]:
-    """Return the names of the partitions, oldest month first."""
+    """Return the names of the partitions, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
@@ -42,17 +54,20 @@ def list_partitions() -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
-def partition_name(year: int, month: int) -> str:
-    return f"reconciliation_bar_y{year:04d}m{month:02d}"
+def partition_name(year: int, month: int | None = None) -> str:
+    return f"reconciliation_bar_y{year:04d}" + (f"m{month:02d}" if month else "")
 
 
-def _create(year: int, month: int) -> None:
+def _is_free_past_year(year: int, there: Collection[str]) -> bool:
+    months = {partition_name(year, month) for month in range(1, 13)}
+    return year < timezone.now().year and months.isdisjoint(there)
+
+
+def _create(name: str, first: tuple[int, int], following: tuple[int, int]) -> None:
     """Attach a finished table: that does not block readers, as creating a partition in place does."""
-    name = partition_name(year, month)
-    following = (year + 1, 1) if month == 12 else (year, month + 1)
+    start, end = (f"{year:04d}-{month:02d}-01 00:00+00" for year, month in (first, following))
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TABLE {name} (LIKE reconciliation_bar INCLUDING ALL)")
         cursor.execute(
-            f"ALTER TABLE reconciliation_bar ATTACH PARTITION {name} FOR VALUES "
-            f"FROM ('{year:04d}-{month:02d}-01 00:00+00') TO ('{following[0]:04d}-{following[1]:02d}-01 00:00+00')"
+            f"ALTER TABLE reconciliation_bar ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{end}')"
         )

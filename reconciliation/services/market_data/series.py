@@ -7,9 +7,7 @@ from reconciliation.models import BarSeries
 from reliability.core.errors import ReliabilityError
 
 
-def open_series(
-    symbol: str, timeframe: Timeframe, calendar: str, policy: GapPolicy, stamping: Stamping
-) -> BarSeries:
+def open_series(symbol: str, timeframe: Timeframe, calendar: str, policy: GapPolicy, stamping: Stamping) -> BarSeries:
     """Return the series of a symbol and timeframe, locked; made when it is new, and then as the arguments say.
 
     A known series keeps its way of stamping; its policy is set to ``policy``.
