@@ -36,7 +36,7 @@ def append_only(table):
 
 class Migration(migrations.Migration):
 
-    dependencies = [('reconciliation', '0001_runs'), ('reliability', '0002_database_objects')]
+    dependencies = [('reconciliation', '0003_run_progress'), ('reliability', '0002_database_objects')]
 
     operations = [
         migrations.CreateModel(
