@@ -14,6 +14,7 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
   bench-NAME   run benchmarks/bench_NAME.py (dashes become underscores)
   probe-NAME   run benchmarks/probe_NAME.py, which fails when an aim is missed
   basket-crashes  kill workers 200 times under baskets; fails when one is left half
+  order-races   1,000 changes racing with fills, 10,000 fill events shuffled, 300 replies lost, judged by the ledgers
   mutate       change the core in small places and show which changes its tests do not notice
 """
 
@@ -69,9 +70,9 @@ def run(command: str, rest: list[str]) -> int:
             raise SetupError(f"there is no benchmark called {command!r}")
         ensure_environment("dev.lock")
         replace_process([str(PYTHON), "-m", module, *rest])
-    if command == "basket-crashes":
+    if command in ("basket-crashes", "order-races"):
         ensure_environment("dev.lock")
-        replace_process([str(PYTHON), "-m", "benchmarks.basket_crashes", *rest])
+        replace_process([str(PYTHON), "-m", f"benchmarks.{command.replace('-', '_')}", *rest])
     if command == "mutate":
         ensure_environment("dev.lock")
         replace_process([str(PYTHON), "-m", "benchmarks.mutate", *rest])

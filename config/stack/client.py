@@ -75,6 +75,18 @@ class ApiClient:
             raise
         return True
 
+    async def replace(self, order_id: str, key: str, changes: dict[str, Any]) -> bool:
+        """Ask for a replacement; returns False when the order was final or another change of it was faster."""
+        try:
+            path = f"/api/v1/orders/{order_id}"
+            body = await self._insist("PATCH", path, json=changes, headers={"Idempotency-Key": key}, key=key)
+        except RefusedError as error:
+            if error.status == 409:
+                return False
+            raise
+        self.accepted[key] = body["id"]
+        return True
+
     async def get(self, path: str) -> Any:
         return await self._insist("GET", path, key=path)
 
