@@ -6,13 +6,16 @@ from django.utils import timezone
 
 from brokers.core.evidence import further_status
 from brokers.core.reports import OrderReport, ReportedStatus
-from brokers.models import ExternalOrder
+from brokers.models import Account, ExternalOrder
+from brokers.services.order_alerts import placed_elsewhere
+from reliability.services.alerting import raise_alerts
 
 
 def record_external_orders(account_id: int, reports: Sequence[OrderReport], source: str) -> None:
     """Record these orders, which are known not to be ours, in the caller's transaction.
 
-    Older or repeated reports change nothing, and two writers at once both have their say.
+    Older or repeated reports change nothing, and two writers at once both have their say. A person hears
+    of each new one, but not of what an account brought along when it was first looked at.
     """
     latest = {report.broker_order_id: report for report in reports if report.broker_order_id}
     if not latest:
@@ -21,6 +24,8 @@ def record_external_orders(account_id: int, reports: Sequence[OrderReport], sour
     missing = sorted(latest.keys() - set(known.values_list("broker_order_id", flat=True)))
     new = [_new(account_id, latest[key], source) for key in missing]
     ExternalOrder.objects.bulk_create(new, ignore_conflicts=True)
+    if new and Account.objects.filter(pk=account_id).exclude(synced_at=None).exists():
+        raise_alerts([placed_elsewhere(account_id, latest[key]) for key in missing])
     rows = {row.broker_order_id: row for row in known.select_for_update().order_by("broker_order_id")}
     changed = {row.pk: row for report in reports if (row := rows.get(report.broker_order_id)) and _merge(row, report)}
     for row in changed.values():

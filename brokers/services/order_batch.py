@@ -22,7 +22,9 @@ from brokers.core.history import DERIVED, add_notional
 from brokers.core.orders import FINAL_STATES, OWN_TRANSITIONS, OrderState, OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.reports import FillReport, OrderReport, ReportedStatus
 from brokers.services.fills import BookedFill, book_fills, known_fills
+from brokers.services.order_alerts import late_fill, overfill
 from brokers.services.order_statements import report_evidence
+from reliability.services.alerting import Raising, raise_alerts
 
 _COLUMNS = (
     "id", "client_order_id", "correlation_id", "symbol", "side", "order_type", "time_in_force", "quantity", "notional",
@@ -139,6 +141,7 @@ class OrderBatch:
         self._told = {row.id: _own_values(row) for row in self.rows.values()}
         self._events: list[tuple[Any, ...]] = []
         self._fills: list[BookedFill] = []
+        self._alerts: list[Raising] = []
         self._known_fills: set[tuple[str, object]] | None = None
 
     @classmethod
@@ -216,7 +219,11 @@ class OrderBatch:
             "cumulative_quantity": str(fill.cumulative_quantity) if fill.cumulative_quantity is not None else None,
         }
         if row.quantity is not None and merged.filled_quantity > row.quantity:
-            evidence["overfilled_by"] = str(merged.filled_quantity - row.quantity)
+            excess = merged.filled_quantity - row.quantity
+            evidence["overfilled_by"] = str(excess)
+            self._alerts.append(overfill(row.id, row.account_id, row.symbol, excess, fill))
+        if late:
+            self._alerts.append(late_fill(row.id, row.account_id, row.symbol, row.state, fill))
         kind = "fill_after_final" if late else "fill"
         self._event(row, kind, merged.state, source, "", evidence, fill.executed_at)
         return True
@@ -237,7 +244,7 @@ class OrderBatch:
         return {row.account_id for row in self._changed.values() if fills_are_missing(row.facts)}
 
     def save(self) -> None:
-        """Write every change: orders, their events, fills and the positions they move."""
+        """Write every change: orders, their events, fills and the positions they move, and alerts on what is odd."""
         if self._changed:
             rows = list(self._changed.values())
             assert all(self._told[row.id] == _own_values(row) for row in rows), "a change that no event tells of"
@@ -247,8 +254,11 @@ class OrderBatch:
                 cursor.execute(_INSERT_EVENTS, [list(column) for column in zip(*self._events, strict=True)])
         if self._fills:
             book_fills(self._fills)
+        if self._alerts:
+            raise_alerts(self._alerts)
         self._events.clear()
         self._fills.clear()
+        self._alerts.clear()
 
     def is_unbooked(self, account_id: int, fill: FillReport) -> bool:
         """Return whether this execution is not booked yet; nothing is changed."""

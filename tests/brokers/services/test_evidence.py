@@ -17,7 +17,7 @@ from brokers.models import Account, Fill, Order, OrderEvent, Position, PositionE
 from brokers.services.submission import OrderSubmission, accept_order
 from brokers.services.synchronization import record_evidence
 from reliability.core.taxonomy import FailureKind
-from reliability.models import Job
+from reliability.models import Alert, Job
 from tests.factories import make_user
 from tests.fakes import FakeBroker, call_error, make_due, run_due
 
@@ -132,9 +132,13 @@ def test_a_fill_after_a_final_state_is_booked_and_marked(broker: FakeBroker, acc
     assert order(order_id).state == "canceled"
     broker.orders[ours] = replace(broker.orders[ours], status=ReportedStatus.WORKING)
     fill = broker.execute(ours, 3)
-    record_evidence(account.pk, [], [fill], "stream")
+    for _ in range(2):
+        record_evidence(account.pk, [], [fill], "stream")
 
     assert (order(order_id).state, order(order_id).filled_quantity, quantity(account)) == ("canceled", 3, 3)
+    alert = Alert.objects.get()
+    assert (alert.condition, alert.scope, alert.occurrences) == ("order.fill_after_final", f"order:{order_id}", 1)
+    assert alert.details["quantity"] == "3"
     assert OrderEvent.objects.filter(order_id=order_id, kind="fill_after_final").exists()
 
 

@@ -5,12 +5,14 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from brokers.core.reports import ReportedStatus
 from brokers.models import Account, ExternalOrder, Fill, Order, OrderEvent
 from brokers.selectors.orders import find_order, order_summary
 from brokers.services.submission import OrderSubmission, accept_order
 from brokers.services.synchronization import record_evidence
+from reliability.models import Alert
 from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare
 from tests.factories import make_user
 from tests.fakes import FakeBroker, perform_calls, run_due
@@ -23,13 +25,22 @@ BODY = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
 
 def test_an_order_placed_elsewhere_is_recorded_and_not_adopted(broker: FakeBroker, account: Account) -> None:
     report = broker.place("by-hand", quantity=Decimal(5))
-    record_evidence(account.pk, [report], [], "poll")
+    Account.objects.update(synced_at=timezone.now())
+    for _ in range(2):
+        record_evidence(account.pk, [report], [], "poll")
 
     row = ExternalOrder.objects.get()
     assert (row.broker_order_id, row.client_order_id, row.quantity, row.status) == ("b-1", "by-hand", 5, "working")
     assert not Order.objects.exists()
+    alert = Alert.objects.get()
+    assert (alert.condition, alert.scope, alert.occurrences) == ("order.external", "account:desk/symbol:AAPL", 1)
     answer = client_of(make_user("brokers.view_order")).get("/api/v1/external-orders?account=desk").json()
     assert [(one["broker_order_id"], one["status"]) for one in answer["results"]] == [("b-1", "working")]
+
+
+def test_what_an_account_brings_along_is_recorded_without_an_alert(broker: FakeBroker, account: Account) -> None:
+    record_evidence(account.pk, [broker.place("by-hand")], [], "poll")
+    assert (ExternalOrder.objects.count(), Alert.objects.count()) == (1, 0)
 
 
 def test_reports_of_it_in_any_order_and_number_give_the_same(broker: FakeBroker, account: Account) -> None:
@@ -67,6 +78,7 @@ def test_more_filled_than_ordered_is_booked_and_shown(broker: FakeBroker, accoun
     assert (order.filled_quantity, order_summary(order)["overfilled"], Fill.objects.count()) == (13, True, 2)
     told = OrderEvent.objects.filter(order_id=order.pk, evidence__has_key="overfilled_by")
     assert [one.evidence["overfilled_by"] for one in told] == ["3.000000000000"]
+    assert [(one.condition, one.scope) for one in Alert.objects.all()] == [("order.overfill", f"order:{order.pk}")]
 
 
 def test_a_second_order_of_the_broker_under_our_id_is_not_ours(broker: FakeBroker, account: Account) -> None:
