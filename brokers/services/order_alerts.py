@@ -1,4 +1,4 @@
-"""What of an order a person must hear of, as alerts: unknown for too long, filled against the rules, placed elsewhere."""
+"""What of an order a person must hear of, as alerts: unknown too long, filled against the rules, placed elsewhere."""
 
 from datetime import timedelta
 from decimal import Decimal
