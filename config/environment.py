@@ -138,6 +138,7 @@ VARIABLES = (
         "4",
         "processes that call brokers: they share rate limits and the pace of a recovery, also while Redis is away",
     ),
+    Variable("STANCHION_ERROR_DAYS", _count, "90", "days that single errors are kept; groups and counts stay"),
     Variable(
         "STANCHION_ANCHOR_FILE", str, "", "file that anchors of the history are appended to, outside the database"
     ),

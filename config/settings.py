@@ -189,6 +189,7 @@ RELIABILITY: dict[str, Any] = {
     "job_lease": timedelta(seconds=ENV["STANCHION_JOB_LEASE_SECONDS"]),
     "flower_url": ENV["STANCHION_FLOWER_URL"],
     "redis_url": ENV["REDIS_URL"],
+    "error_days": ENV["STANCHION_ERROR_DAYS"],
     "calling_processes": ENV["STANCHION_CALLING_PROCESSES"],
 }
 BROKERS: dict[str, Any] = {

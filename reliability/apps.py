@@ -8,6 +8,7 @@ class ReliabilityConfig(AppConfig):
     def ready(self) -> None:
         from django.db import connection
 
+        from reliability.services.error_partitions import ErrorPartitionsJob
         from reliability.services.fold_job import FoldMetricsJob
         from reliability.services.health_checks import register_checks
         from reliability.services.jobs.kinds import register
@@ -16,6 +17,7 @@ class ReliabilityConfig(AppConfig):
         from reliability.services.records import connect_records
 
         register(CeleryMessageJob())
+        register(ErrorPartitionsJob())
         register(FoldMetricsJob())
         if connection.vendor == "postgresql":  # a project that only guards its own calls may have no such database
             connect_records()

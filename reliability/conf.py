@@ -23,6 +23,7 @@ class ReliabilityConf:
     heartbeat_interval: timedelta = timedelta(milliseconds=250)
     silence_limit: timedelta = timedelta(seconds=1)
     max_crashes: int = 3
+    error_days: int = 90
 
 
 @cache

@@ -17,6 +17,7 @@ from reliability.services.background import background
 from reliability.services.circuits import link
 from reliability.services.circuits.registry import get_runtime
 from reliability.services.error_guesses import counter
+from reliability.services.error_recorder import errors
 from reliability.services.jobs import kinds
 from reliability.services.limits.store import get_store
 from reliability.services.transition_records import recorder
@@ -74,6 +75,7 @@ def nothing_noted() -> None:
     """What earlier tests left to be written is forgotten."""
     recorder._waiting.clear()
     counter._tallies.clear()
+    errors._kinds.clear()
 
 
 @pytest.fixture

@@ -1,3 +1,25 @@
-from reliability.admin import alerts, circuits, dead_letters, errors, jobs, lanes, processes, sagas, tokens
+from reliability.admin import (
+    alerts,
+    circuits,
+    dead_letters,
+    error_groups,
+    errors,
+    jobs,
+    lanes,
+    processes,
+    sagas,
+    tokens,
+)
 
-__all__ = ["alerts", "circuits", "dead_letters", "errors", "jobs", "lanes", "processes", "sagas", "tokens"]
+__all__ = [
+    "alerts",
+    "circuits",
+    "dead_letters",
+    "error_groups",
+    "errors",
+    "jobs",
+    "lanes",
+    "processes",
+    "sagas",
+    "tokens",
+]

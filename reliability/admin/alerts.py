@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 
 from reliability.admin.deciding import ReasonForm, decide
 from reliability.admin.records import PlainAdmin, RecordAdmin
+from reliability.admin.timelines import history_of
 from reliability.core.conditions import CONDITIONS
 from reliability.core.taxonomy import ErrorSeverity
 from reliability.models import Alert, AlertRule
@@ -57,13 +58,17 @@ class AlertAdmin(RecordAdmin):
     search_help_text = "Number, scope, correlation id, or words of the message"
     ordering = ("-id",)
     actions = ("acknowledge",)
-    extra_details = ("what_to_do",)
+    extra_details = ("what_to_do", "history")
     leading_fields = ("severity", "state", "condition", "scope", "message", "details")
 
     @admin.display(description="what to do")
     def what_to_do(self, row: Alert) -> str:
         condition = CONDITIONS.get(row.condition)
         return " ".join(condition.steps) if condition else "—"
+
+    @admin.display(description="history")
+    def history(self, row: Alert) -> SafeString:
+        return history_of("alert", row.pk)
 
     def has_acknowledge_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("reliability.acknowledge_alert")

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from reliability.core.correlation import current_correlation_id
 from reliability.core.errors import ReliabilityError
 from reliability.core.text import storable
+from reliability.services.failed_requests import note_failed_request
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     known = to_reliability_error(error)
     if known.code == "SYSTEM_UNEXPECTED":
         logger.error("unexpected error", exc_info=error)
+    if known.definition.http_status >= 500:
+        note_failed_request(known, error, context.get("view"))
     return Response(error_body(known), known.definition.http_status, headers=_headers(known, error))
 
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from reliability.api import alerts, circuits, guesses, status, views
+from reliability.api import alerts, circuits, error_groups, guesses, status, views
 
 urlpatterns = [
     path("dead-letters", views.DeadLetterListView.as_view()),
@@ -11,6 +11,12 @@ urlpatterns = [
     path("lanes/<slug:name>/pause", views.LaneActionView.as_view(action="pause")),
     path("lanes/<slug:name>/resume", views.LaneActionView.as_view(action="resume")),
     path("errors/catalog", views.ErrorCatalogView.as_view()),
+    path("errors/groups", error_groups.GroupListView.as_view()),
+    path("errors/groups/<int:group_id>", error_groups.GroupView.as_view()),
+    path("errors/groups/<int:group_id>/resolve", error_groups.GroupDecisionView.as_view(action="resolve")),
+    path("errors/groups/<int:group_id>/reopen", error_groups.GroupDecisionView.as_view(action="reopen")),
+    path("errors/groups/<int:group_id>/snooze", error_groups.GroupSnoozeView.as_view()),
+    path("errors/groups/<int:group_id>/merge", error_groups.GroupMergeView.as_view()),
     path("errors/guesses", guesses.GuessListView.as_view()),
     path("errors/guesses/<int:guess_id>", guesses.GuessView.as_view()),
     path("errors/guesses/<int:guess_id>/confirm", guesses.GuessConfirmView.as_view()),

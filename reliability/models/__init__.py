@@ -2,6 +2,7 @@ from reliability.models.alerts import Alert, AlertOccurrence, AlertRule
 from reliability.models.audit import AuditEntry
 from reliability.models.circuits import Circuit, CircuitTransition
 from reliability.models.classification import ErrorGuess, ErrorRule
+from reliability.models.errors import ErrorEvent, ErrorFingerprint, ErrorGroup, ErrorRollup, ErrorTally
 from reliability.models.jobs import DeadLetter, Job, JobAttempt, Lane
 from reliability.models.metrics import MetricTotal
 from reliability.models.processes import Heartbeat
@@ -16,8 +17,13 @@ __all__ = [
     "Circuit",
     "CircuitTransition",
     "DeadLetter",
+    "ErrorEvent",
+    "ErrorFingerprint",
+    "ErrorGroup",
     "ErrorGuess",
+    "ErrorRollup",
     "ErrorRule",
+    "ErrorTally",
     "Heartbeat",
     "Job",
     "JobAttempt",

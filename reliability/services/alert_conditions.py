@@ -8,6 +8,7 @@ from collections.abc import Callable
 from django.db import connection
 
 from reliability.services.alerting import Raising, end_alerts, follow_condition, resolve_alert
+from reliability.services.error_groups import end_quiet_groups
 
 Check = Callable[[], None]
 
@@ -80,7 +81,7 @@ def check_lanes() -> None:
     follow_condition("lane.late", present, reason="nothing waits that long any more")
 
 
-CHECKS: list[Check] = [check_dead_letters, check_processes, check_circuits, check_lanes]
+CHECKS: list[Check] = [check_dead_letters, check_processes, check_circuits, check_lanes, end_quiet_groups]
 
 
 def add_check(check: Check) -> None:

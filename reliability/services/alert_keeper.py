@@ -14,6 +14,8 @@ from reliability.core.alerts import AlertState
 from reliability.core.conditions import CONDITIONS
 from reliability.models import AlertRule
 from reliability.services.alert_conditions import CHECKS
+from reliability.services.error_groups import BATCH as ERROR_BATCH
+from reliability.services.error_groups import roll_up_errors
 from reliability.services.timeline import Happening, record_timeline
 
 INTERVAL_SECONDS = 0.5
@@ -71,6 +73,8 @@ def end_cleared() -> list[int]:
 def keep_alerts() -> None:
     """Do every duty once. Raises ``DatabaseError``; one check that fails otherwise does not stop the others."""
     while add_up_repeats() == _BATCH:
+        pass
+    while roll_up_errors() >= ERROR_BATCH:
         pass
     for check in CHECKS:
         try:

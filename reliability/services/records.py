@@ -4,8 +4,10 @@ from reliability.services import circuits, classification
 from reliability.services.background import background
 from reliability.services.circuit_records import load_truth
 from reliability.services.error_guesses import counter
+from reliability.services.error_recorder import errors
 from reliability.services.error_rules import follower
-from reliability.services.guarding.outcomes import on_outcome
+from reliability.services.failed_requests import connect_failed_pages
+from reliability.services.guarding.outcomes import on_outcome, on_trouble
 from reliability.services.jobs.recall import recaller
 from reliability.services.measures import note_call, note_transition
 from reliability.services.metering import meter
@@ -22,7 +24,9 @@ def connect_records() -> None:
     circuits.on_transition(note_transition)
     classification.on_guess(counter.note)
     on_outcome(note_call)
-    for duty in (recorder.write, counter.write, follower.refresh, meter.write):
+    on_trouble(errors.note_call)
+    connect_failed_pages()
+    for duty in (recorder.write, errors.write, counter.write, follower.refresh, meter.write):
         background.add(duty)
 
 

@@ -18,10 +18,11 @@ from brokers.services.credentials import set_credentials
 from brokers.services.history.seal_job import SEAL_KIND
 from brokers.services.instruments import REFRESH_KIND
 from brokers.services.synchronization import SYNC_ALL_KIND
+from reliability.services.error_partitions import PARTITIONS_KIND
 from reliability.services.fold_job import FOLD_KIND
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
 
-_SCHEDULES = ((SYNC_ALL_KIND, 5), (REFRESH_KIND, 3600), (SEAL_KIND, 5), (FOLD_KIND, 3600))
+_SCHEDULES = ((SYNC_ALL_KIND, 5), (REFRESH_KIND, 3600), (SEAL_KIND, 5), (FOLD_KIND, 3600), (PARTITIONS_KIND, 3600))
 _OUR_APPS = ("reliability", "brokers", "reconciliation")
 # Whoever may look sees every kind of row of ours; each other role sees the same and may do what is named here.
 _ROLES = {
@@ -44,6 +45,7 @@ _ROLES = {
         "freeze_trading",
         "release_freeze",
         "acknowledge_alert",
+        "decide_errorgroup",
         "run_reconciliation",
         "resolve_discrepancy",
         "operate_marketdata",

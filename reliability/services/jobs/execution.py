@@ -28,6 +28,7 @@ from reliability.core.jobs import (
 from reliability.core.retry import backoff_delay
 from reliability.models import JobAttempt
 from reliability.services.jobs.dead_alerts import tell_dead
+from reliability.services.jobs.failed_attempts import record_failed_attempts
 from reliability.services.jobs.kinds import JobKind, Prepared, get_kind
 from reliability.services.jobs.table import Finish, claim_jobs, finish_jobs, lock_current
 
@@ -187,6 +188,7 @@ def _settle(jobs: Sequence[ClaimedJob], settled: Mapping[int, Disposition]) -> N
     finish_jobs(finishes)
     if attempts:
         JobAttempt.objects.bulk_create(attempts)
+        record_failed_attempts({job.id: job for job in jobs}, attempts)
     tell_dead([(job.kind, finish.error_message) for job, finish in zip(jobs, finishes, strict=True) if finish.is_dead])
 
 

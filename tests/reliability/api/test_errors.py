@@ -48,6 +48,8 @@ ALL = (
     "reliability.decide_errorguess",
     "reliability.view_alert",
     "reliability.acknowledge_alert",
+    "reliability.view_errorgroup",
+    "reliability.decide_errorgroup",
 )
 ORDER = "01900000-0000-7000-8000-000000000000"
 ENDPOINTS = [
@@ -84,6 +86,12 @@ ENDPOINTS = [
     ("POST", "/api/v1/lanes/orders/resume"),
     ("GET", "/api/v1/processes"),
     ("GET", "/api/v1/alerts"),
+    ("GET", "/api/v1/errors/groups"),
+    ("GET", "/api/v1/errors/groups/1"),
+    ("POST", "/api/v1/errors/groups/1/resolve"),
+    ("POST", "/api/v1/errors/groups/1/reopen"),
+    ("POST", "/api/v1/errors/groups/1/snooze"),
+    ("POST", "/api/v1/errors/groups/1/merge"),
     ("GET", "/api/v1/alerts/1"),
     ("POST", "/api/v1/alerts/acknowledge"),
     ("GET", "/api/v1/circuits"),
