@@ -1,65 +1,124 @@
-"""Messages leave here: nudges, bounded in time, that may be lost.
+"""Messages leave here: rings and nudges, bounded in time, that may be lost.
 
-A nudge is published by a thread of its own, so that no request ever waits for a message
-broker. Many nudges for one lane within ``SPACING_SECONDS`` become one; the first after a
-rest goes at once.
+Work that became due is told twice. A ring goes first: one small command to Redis, heard at once
+by one pool process that waits (``services.jobs.bell``). A nudge, a Celery task, follows a moment
+later, for whoever heard no ring. Both leave from threads of their own, so that no request ever
+waits for a message broker, and many for one lane within the spacing become one.
 """
 
 import logging
+import math
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import redis
 from django.db import transaction
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from reliability.conf import get_conf
 
 RUN_JOBS = "reliability.run_jobs"
-SPACING_SECONDS = 0.02
 EXPIRY_SECONDS = 5
+RING_SPACING_SECONDS = 0.005
+NUDGE_SPACING_SECONDS = 0.1
+NUDGE_DELAY_SECONDS = 0.03
+_RING_TIMEOUT_SECONDS = 0.1
 _FAILURE_PAUSE_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
 
 
-class Nudger:
-    """Publishes nudges from one background thread of the process that made it."""
+class Courier:
+    """Delivers word of lanes from one background thread of the process that made it.
 
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self._wanted: set[str] = set()
+    ``spacing`` is the least time between two deliveries for one lane, ``delay`` the wait before
+    the first after a rest. What cannot be delivered is dropped: the row is the truth.
+    """
+
+    def __init__(self, name: str, deliver: Callable[[str], None], *, spacing: float, delay: float = 0.0) -> None:
+        self._name, self._deliver, self._spacing, self._delay = name, deliver, spacing, delay
+        self._due: dict[str, float] = {}
         self._changed = threading.Condition()
         self._last_sent: dict[str, float] = {}
-        threading.Thread(target=self._run, name="nudger", daemon=True).start()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def request(self, lane: str) -> None:
         with self._changed:
-            if lane not in self._wanted:
-                self._wanted.add(lane)
+            if lane not in self._due:
+                rested = self._last_sent.get(lane, -math.inf) + self._spacing
+                self._due[lane] = max(rested, time.monotonic() + self._delay)
                 self._changed.notify()
 
     def _take(self) -> str:
-        """Wait for a lane that is wanted and rested, and take it."""
+        """Wait for the lane that is due first, and take it."""
         with self._changed:
             while True:
                 now = time.monotonic()
-                rests = {lane: self._last_sent.get(lane, 0.0) + SPACING_SECONDS - now for lane in self._wanted}
-                ready = [lane for lane, rest in rests.items() if rest <= 0]
-                if ready:
-                    self._wanted.discard(ready[0])
-                    self._last_sent[ready[0]] = now
-                    return ready[0]
-                self._changed.wait(min(rests.values()) if rests else None)
+                lane = min(self._due, key=self._due.__getitem__, default=None)
+                if lane is not None and self._due[lane] <= now:
+                    del self._due[lane]
+                    self._last_sent[lane] = now
+                    return lane
+                self._changed.wait(None if lane is None else self._due[lane] - now)
 
     def _run(self) -> None:
         while True:
             lane = self._take()
             try:
-                send_task(RUN_JOBS, {"lane": lane}, queue=lane, expires=EXPIRY_SECONDS)
-            except Exception as error:  # any transport may fail in its own way; the row is the truth
-                logger.warning("nudge not sent", extra={"lane": lane, "error": repr(error)})
+                self._deliver(lane)
+            except Exception as error:  # any transport may fail in its own way
+                logger.warning("not delivered", extra={"courier": self._name, "lane": lane, "error": repr(error)})
                 time.sleep(_FAILURE_PAUSE_SECONDS)
+
+
+class Nudger:
+    """The couriers of one process."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        nudges = Courier("nudger", send_nudge, spacing=NUDGE_SPACING_SECONDS, delay=NUDGE_DELAY_SECONDS)
+        self._couriers = [nudges]
+        if get_conf().redis_url:
+            self._couriers.insert(0, Courier("ringer", Ringer().ring, spacing=RING_SPACING_SECONDS))
+
+    def request(self, lane: str) -> None:
+        for courier in self._couriers:
+            courier.request(lane)
+
+
+def bell_key(lane: str) -> str:
+    """Return the list in Redis whose one element, if it is there, says that the lane may have due work."""
+    return f"stanchion:bell:{lane}"
+
+
+class Ringer:
+    """Rings bells over a connection of its own."""
+
+    def __init__(self) -> None:
+        self._client = redis.Redis.from_url(
+            get_conf().redis_url,
+            socket_timeout=_RING_TIMEOUT_SECONDS,
+            socket_connect_timeout=_RING_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    def ring(self, lane: str) -> None:
+        """Let one process that waits for ``lane`` look at it; a ring nobody waits for is kept for a while, once."""
+        key = bell_key(lane)
+        with self._client.pipeline(transaction=False) as commands:
+            commands.lpush(key, 1)
+            commands.ltrim(key, 0, 0)
+            commands.expire(key, EXPIRY_SECONDS)
+            commands.execute()
+
+
+def send_nudge(lane: str) -> None:
+    send_task(RUN_JOBS, {"lane": lane}, queue=lane, expires=EXPIRY_SECONDS)
 
 
 _nudger: Nudger | None = None

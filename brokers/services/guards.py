@@ -105,6 +105,10 @@ class BrokerGuard:
             return PROBES
         return self.guard.room()
 
+    def places(self) -> int:
+        """Return how many places for calls are left in this process, whatever the circuit says."""
+        return self.guard.room()
+
     def may_retry(self) -> bool:
         """Take one retry from the broker's budget; False when retries have had their share of its calls."""
         policy = self.guard.policy

@@ -5,6 +5,7 @@ sent by a process that died, or whose outcome is unknown, is looked up by client
 first, and sent again under the same id only after its absence is proven.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,8 +18,8 @@ from brokers.core.lookup import absence_is_proven, lookup_delay
 from brokers.core.orders import OrderState, OrderTerms
 from brokers.core.reports import OrderReport
 from brokers.core.routing import WhenUnavailable
-from brokers.services.accounts import AccountProfile, get_profile
-from brokers.services.guards import CallClass, refused_here, waiting
+from brokers.services.accounts import AccountProfile, get_profile, list_profiles
+from brokers.services.guards import CallClass, get_guard, refused_here, waiting
 from brokers.services.halts import halt_text
 from brokers.services.kill_switch import cancel_unsent
 from brokers.services.measures import note_acknowledged
@@ -72,6 +73,10 @@ class LookUpRequest:
 class SubmitOrderJob(JobKind):
     name: ClassVar[str] = SUBMIT_KIND
     lane: ClassVar[str] = "orders"
+
+    def room(self) -> int:
+        """As many as the account with the most places left takes: places belong to brokers, for whatever is called."""
+        return max((get_guard(profile, CallClass.ORDERS).places() for profile in list_profiles()), default=sys.maxsize)
 
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
         gate = OrderGate.look()

@@ -17,10 +17,13 @@ _LEASE_SHARE = 0.8
 
 
 class CallLoop:
-    """Performs calls and puts their outcomes into ``outcomes``; started after the fork."""
+    """Performs calls and puts their outcomes into ``outcomes``; started after the fork.
+
+    Whoever reads ``outcomes`` may be woken by a None that others put there.
+    """
 
     def __init__(self) -> None:
-        self.outcomes: SimpleQueue[Performed] = SimpleQueue()
+        self.outcomes: SimpleQueue[Performed | None] = SimpleQueue()
         self._loop = uvloop.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False

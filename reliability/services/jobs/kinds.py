@@ -1,5 +1,6 @@
 """Kinds of jobs: what each does, in three parts, and the registry of them."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -29,6 +30,13 @@ class JobKind:
     timeout: ClassVar[timedelta] = timedelta(seconds=8)
     lease: ClassVar[timedelta | None] = None
     applied_together: ClassVar[bool] = True
+
+    def room(self) -> int:
+        """Return how many jobs of this kind can begin in this process now; asked before every claim, so it is quick.
+
+        What is claimed beyond it has to go back and wait its turn, which costs more than not claiming it.
+        """
+        return sys.maxsize
 
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
         raise NotImplementedError
@@ -68,6 +76,11 @@ def list_kinds() -> list[JobKind]:
     return list(_KINDS.values())
 
 
+def lane_room(lane: str) -> int:
+    """Return how many jobs of a lane can begin in this process now, whatever their kind."""
+    return min((kind.room() for kind in _KINDS.values() if kind.lane == lane), default=sys.maxsize)
+
+
 __all__ = [
     "ClaimedJob",
     "Dead",
@@ -81,6 +94,7 @@ __all__ = [
     "UnknownKindError",
     "Wait",
     "get_kind",
+    "lane_room",
     "list_kinds",
     "register",
 ]

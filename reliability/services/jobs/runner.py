@@ -1,8 +1,8 @@
 """The runner of one pool process: it claims, has calls made, and writes what came of them.
 
 One thread owns the database connection and all decisions; a second one (``CallLoop``)
-makes the calls. A Celery nudge wakes the runner, and without any nudge it looks at its
-lanes by itself a few times a second, so a dead message broker costs latency only.
+makes the calls. A ring of the bell or a Celery nudge wakes the runner, and without any it
+looks at its lanes by itself a few times a second, so a dead message broker costs latency only.
 """
 
 import logging
@@ -16,20 +16,23 @@ from django.db import close_old_connections, connection
 from reliability.conf import get_conf
 from reliability.core.jobs import ClaimedJob, Performed
 from reliability.models import Lane
+from reliability.services.jobs.bell import Bell
 from reliability.services.jobs.event_loop import CallLoop
 from reliability.services.jobs.execution import DatabaseUnavailable, apply_outcomes, claim_and_prepare
+from reliability.services.jobs.kinds import lane_room
 from reliability.services.jobs.table import find_due, has_suspects, renew_leases
 from reliability.services.pulse import Pulse
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100
-PACE_SECONDS = 0.004
+GATHER_SECONDS = 0.001
 CLAIM_PACE_SECONDS = 0.015
-EAGER_SECONDS = 0.003
+EAGER_SECONDS = 0.02
 BUSY_SECONDS = 0.5
 _LANE_REFRESH_SECONDS = 1.0
 _DATABASE_PAUSE_SECONDS = 0.2
+_STOPPING_LOOK_SECONDS = 0.05
 
 
 class LaneState:
@@ -39,7 +42,13 @@ class LaneState:
         self.name = name
         self.concurrency = 100
         self.in_flight = 0
-        self.wanted = threading.Event()
+        self.wanted = False  # set by any thread, cleared by the runner's before it claims
+
+    def room(self) -> int:
+        """Return how many jobs may be claimed now: none while others are under way and it would be a small batch."""
+        most = min(self.concurrency, BATCH)
+        room = min(most, self.concurrency - self.in_flight, lane_room(self.name))
+        return room if room * 4 >= most or not self.in_flight else 0
 
 
 class JobRunner:
@@ -50,7 +59,8 @@ class JobRunner:
         self._pulse = pulse
         self._calls = CallLoop()
         self._claimed: dict[tuple[int, int], ClaimedJob] = {}
-        self._wake = threading.Event()
+        self._inbox = self._calls.outcomes
+        self._bell = Bell(get_conf().redis_url, lanes, self.wake)
         self._stop = threading.Event()
         self._next_look = 0.0
         self._next_refresh = 0.0
@@ -67,14 +77,15 @@ class JobRunner:
         """Look at ``lane`` as soon as possible; returns at once."""
         state = self._lanes.get(lane)
         if state is not None:
-            state.wanted.set()
-            self._wake.set()
+            state.wanted = True
+            self._inbox.put(None)
 
     def stop(self, wait_seconds: float) -> None:
         """Claim nothing more, hand back what has not begun, wait for what has, and write it."""
         self._stop.set()
+        self._bell.stop()
         self._calls.refuse_new_calls()
-        self._wake.set()
+        self._inbox.put(None)
         self._thread.join(timeout=wait_seconds)
         self._calls.stop()
 
@@ -119,17 +130,17 @@ class JobRunner:
             self._claim_suspect()
             return
         for lane in self._lanes.values():
-            room = lane.concurrency - lane.in_flight
-            if lane.wanted.is_set() and room * 4 >= min(lane.concurrency, BATCH):
-                lane.wanted.clear()
-                self._claim_lane(lane, min(room, BATCH))
+            room = lane.room() if lane.wanted else 0
+            if room > 0:
+                lane.wanted = False
+                self._claim_lane(lane, room)
 
     def _look(self, now: float) -> None:
-        """Ask without any nudge which lanes have due work: often while work comes in, else four times a second."""
-        busy = now < self._busy_until
-        self._next_look = now + (EAGER_SECONDS if busy else get_conf().poll_interval.total_seconds())
+        """Ask without being told which lanes have due work: four times a second, or often while work comes unheard."""
+        eager = now < self._busy_until and not self._bell.hears
+        self._next_look = now + (EAGER_SECONDS if eager else get_conf().poll_interval.total_seconds())
         for name in find_due(list(self._lanes)):
-            self._lanes[name].wanted.set()
+            self._lanes[name].wanted = True
 
     def _claim_suspect(self) -> None:
         """Run one job whose process died twice, with nothing beside it in this process."""
@@ -145,9 +156,10 @@ class JobRunner:
         self._next_claim = now + (0.0 if claimed == room else CLAIM_PACE_SECONDS)
         if claimed:
             self._busy_until = now + BUSY_SECONDS
-            self._next_look = min(self._next_look, now + EAGER_SECONDS)
+            if not self._bell.hears:
+                self._next_look = min(self._next_look, now + EAGER_SECONDS)
         if claimed == room:
-            lane.wanted.set()
+            lane.wanted = True
         self._claimed.update({call.job.claim: call.job for call in calls})
         lane.in_flight += len(calls)
         if calls:
@@ -156,24 +168,30 @@ class JobRunner:
 
     def _collect(self, outcomes: list[Performed]) -> None:
         """Wait for outcomes or for a reason to look again, and take all outcomes that are there."""
-        if self._claimed:
+        try:
+            first = self._inbox.get(timeout=self._idle_seconds())
+        except Empty:
+            return
+        if first is not None:
+            outcomes.append(first)
+            if len(self._claimed) > 1:
+                time.sleep(GATHER_SECONDS)
+        while True:
             try:
-                outcomes.append(self._calls.outcomes.get(timeout=PACE_SECONDS))
+                further = self._inbox.get_nowait()
             except Empty:
                 return
-            if len(self._claimed) > 1:
-                time.sleep(PACE_SECONDS / 4)
-            while True:
-                try:
-                    outcomes.append(self._calls.outcomes.get_nowait())
-                except Empty:
-                    return
-        now = time.monotonic()
-        if any(lane.wanted.is_set() for lane in self._lanes.values()):
-            time.sleep(max(0.0, self._next_claim - now))
-            return
-        self._wake.wait(max(0.0, self._next_look - now))
-        self._wake.clear()
+            if further is not None:
+                outcomes.append(further)
+
+    def _idle_seconds(self) -> float:
+        """Return how long there is nothing to do unless something comes in."""
+        if self._stop.is_set():
+            return _STOPPING_LOOK_SECONDS
+        wanted = any(lane.wanted and lane.room() > 0 for lane in self._lanes.values())
+        may_claim = not self._claimed if self._suspected else wanted
+        until = min(self._next_look, self._next_claim) if may_claim else self._next_look
+        return max(0.0, until - time.monotonic())
 
     def _forget(self, outcomes: Sequence[Performed]) -> None:
         for outcome in outcomes:

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.db import connection
 
 from reliability.models import Heartbeat, Job
+from reliability.services.jobs import runner as runner_module
 from reliability.services.jobs.enqueue import NewJob, enqueue_jobs
 from reliability.services.jobs.rescue import end_dead_processes
 from reliability.services.jobs.runner import JobRunner
@@ -127,6 +129,35 @@ def test_a_nudge_for_a_lane_it_does_not_serve_is_no_harm(deed: Deed, runner: Job
     enqueue(1)
     runner.wake("default")
     wait_for(all_succeeded)
+
+
+def test_a_runner_that_is_told_does_not_wait_for_its_next_look(
+    deed: Deed, pulse: Pulse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "find_due", lambda lanes: [])
+    runner = JobRunner(["default"], pulse)
+    for number in range(3):
+        enqueue(number)
+        wait_for(all_succeeded)
+    runner.stop(5)
+    assert deed.applied == [0, 1, 2]
+
+
+def test_a_runner_claims_no_more_than_can_begin(deed: Deed, pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
+    claims: list[int] = []
+    original = runner_module.claim_and_prepare
+
+    def claim(lane: str, worker: int, limit: int, **options: Any) -> Any:
+        claims.append(limit)
+        return original(lane, worker, limit, **options)
+
+    monkeypatch.setattr(runner_module, "claim_and_prepare", claim)
+    monkeypatch.setattr(deed, "room", lambda: 7, raising=False)
+    enqueue(*range(30))
+    runner = JobRunner(["default"], pulse)
+    wait_for(all_succeeded)
+    runner.stop(5)
+    assert max(claims) == 7
 
 
 def test_a_runner_retries(deed: Deed, runner: JobRunner) -> None:
