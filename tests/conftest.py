@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from hypothesis import settings
 
 from brokers.adapters import registry
 from brokers.models import Account, Broker
@@ -23,6 +24,10 @@ from reliability.services.limits.store import get_store
 from reliability.services.transition_records import recorder
 from tests.factories import make_lanes
 from tests.fakes import Deed, FakeBroker
+
+# A busy machine makes any example slow; only what an example shows may fail a test.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reliability.core.catalog import CATALOG, get_definition
-from reliability.core.classification import EFFECTFUL_OPERATIONS, ClassifiedError, Proof, RawFailure
+from reliability.core.classification import EFFECTFUL_OPERATIONS, ClassifiedError, Operation, Proof, RawFailure
 from reliability.core.guess import guess
 from reliability.core.rule_table import RuleTable, codes_of, text_of
 from reliability.core.rules import Resolver, Rule, Verdict
 from reliability.core.sources.http import resolve_http
 from reliability.core.taxonomy import ErrorCategory, ErrorDefinition, RecoveryStrategy
 from reliability.core.waits import named_wait
+from reliability.core.wording import leaves_open
 
 logger = logging.getLogger(__name__)
 
@@ -27,17 +28,13 @@ _TRYING_AGAIN = frozenset(
     }
 )
 # Classes of these are known by their name alone, wherever they were met.
-_LIBRARIES = (
-    "python",
-    "requests",
-    "httpx",
-    "urllib3",
-    "aiohttp",
-    "websockets",
-    "websocket",
-    "psycopg",
-    "redis",
-    "celery",
+_CLIENTS = ("python", "requests", "httpx", "urllib3", "aiohttp", "websockets", "websocket")
+_STORES = ("python", "psycopg", "redis", "celery")
+_OWN_OPERATIONS = frozenset({Operation.DB, Operation.DB_COMMIT, Operation.CACHE, Operation.QUEUE, Operation.LOCK})
+# Sources that name the failures of what they are built on in words of their own.
+_SELF_CONTAINED = frozenset({"psycopg", "redis", "celery", "kombu", "amqp", "stanchion"})
+_CLASS_NAME = re.compile(
+    r"(([A-Za-z_]\w*\.)+[A-Za-z_]\w*|[A-Z]\w*[a-z]\w*|[A-Za-z]*(?i:error|timeout|exception))([:(].*)?", re.DOTALL
 )
 _ROOTS = {
     "builtins": "python",
@@ -128,7 +125,7 @@ class Classifier:
             decision = _first_clear(chain) or decision
         if decision is None:
             decision = self._by_class(raw) or _guess(raw, text)
-        return _doubt(raw, decision, chain)
+        return _doubt(raw, decision, chain, text)
 
     def _by_source(self, raw: RawFailure, codes: tuple[str, ...], text: str) -> _Decision | None:
         table = self._tables.get(raw.source)
@@ -145,12 +142,18 @@ class Classifier:
         return [_Decision(verdict, f"cause {name[:80]}") for name, verdict in judged if verdict is not None]
 
     def _by_class(self, raw: RawFailure) -> _Decision | None:
-        """Take the raw code of an unknown source for an exception class; that is a good guess and no more."""
-        if raw.source in self.sources:
+        """Take the raw code for an exception class that the source has no word for.
+
+        A client library passes on classes of the language and of what it is built on, which mean there what
+        they mean anywhere. Of any other source it is a good guess and no more.
+        """
+        if not _CLASS_NAME.fullmatch(raw.raw_code.strip()[:500]):
             return None
         name, verdict = self._judge_class(raw, raw.raw_code, raw.message)
-        if verdict is None:
+        if verdict is None or (raw.source in _SELF_CONTAINED and not verdict.code.startswith("SYSTEM_")):
             return None
+        if raw.source in _CLIENTS or raw.source in _SELF_CONTAINED:
+            return _Decision(verdict, f"class {name[:80]}")
         if raw.operation in EFFECTFUL_OPERATIONS:
             verdict = replace(verdict, proof=Proof.UNPROVEN)
         return _Decision(verdict, f"guess from the class {name[:80]}", 0.9)
@@ -158,7 +161,8 @@ class Classifier:
     def _judge_class(self, raw: RawFailure, name: str, text: str) -> tuple[str, Verdict | None]:
         """Return what an exception class says in the library it belongs to, or in all that have one of that name."""
         root, _, rest = name.partition(".")
-        sources: Sequence[str] = (_ROOTS.get(root, root),) if rest else _LIBRARIES
+        by_name = _STORES if raw.operation in _OWN_OPERATIONS else _CLIENTS
+        sources: Sequence[str] = (_ROOTS.get(root, root),) if rest else by_name
         found = []
         for source in sources:
             one = RawFailure(source, raw.operation, name, text)
@@ -202,11 +206,11 @@ def _first_clear(chain: list[_Decision]) -> _Decision | None:
     return next((one for one in chain if not one.verdict.vague), chain[0] if chain else None)
 
 
-def _doubt(raw: RawFailure, decision: _Decision, chain: list[_Decision]) -> _Decision:
+def _doubt(raw: RawFailure, decision: _Decision, chain: list[_Decision], text: str) -> _Decision:
     """Take back a proof where the wrapped exceptions tell of another attempt that may have arrived.
 
     An exception met while handling another one is often the failure of a repeat: what it proves, it
-    proves of the repeat only.
+    proves of the repeat only. Nor is anything proven by an answer that calls its own outcome unknown.
     """
     proof = decision.verdict.proof
     if raw.operation not in EFFECTFUL_OPERATIONS or proof not in (Proof.NOT_SENT, Proof.REFUSED):
@@ -215,13 +219,10 @@ def _doubt(raw: RawFailure, decision: _Decision, chain: list[_Decision]) -> _Dec
         one.verdict.proof is Proof.UNPROVEN and not one.verdict.vague and one.verdict.code in _LOST_ATTEMPT
         for one in chain
     )
-    if not lost:
+    if not lost and not leaves_open(text):
         return decision
-    return replace(
-        decision,
-        verdict=replace(decision.verdict, proof=Proof.UNPROVEN),
-        rule=f"{decision.rule}, after an attempt that may have arrived",
-    )
+    why = "after an attempt that may have arrived" if lost else "but it calls its outcome unknown"
+    return replace(decision, verdict=replace(decision.verdict, proof=Proof.UNPROVEN), rule=f"{decision.rule}, {why}")
 
 
 def _guess(raw: RawFailure, text: str) -> _Decision:

@@ -38,7 +38,7 @@ _BROKER_OPERATIONS = frozenset(
         Operation.CONNECT,
     }
 )
-_CERTAIN_REFUSALS = frozenset(
+LOOKED_AT = frozenset(
     {
         "BROKER_INSUFFICIENT_FUNDS",
         "BROKER_INSUFFICIENT_POSITION",
@@ -49,6 +49,7 @@ _CERTAIN_REFUSALS = frozenset(
         "VALIDATION_UNKNOWN_SYMBOL",
     }
 )
+"""Refusals whose words only somebody uses who looked at the order, whoever he is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def _cautious(raw: RawFailure, verdict: Verdict, text: str) -> Verdict:
     """Take back every proof that a guess cannot give."""
     if raw.operation not in EFFECTFUL_OPERATIONS or verdict.proof is Proof.EXISTS:
         return verdict
-    certain = verdict.proof is Proof.REFUSED and verdict.code in _CERTAIN_REFUSALS
+    certain = verdict.proof is Proof.REFUSED and verdict.code in LOOKED_AT
     mixed = transport_verdict(text) is not None or _MARKUP.search(text)
     if certain and not mixed and not _by_status_leaves_open(raw, text):
         return verdict

@@ -19,7 +19,8 @@ class Phrase:
     proof: Proof
 
 
-_ORDER_ID = r"(client[ _-]?order[ _-]?(id|number)|clordid|client[ _-]?oid|order[ _-]?(id|number|ref))"
+_ORDER_ID = r"(client[ _-]?order[ _-]?(id|number)|cl[ _-]?ord[ _-]?id|client[ _-]?oid|order[ _-]?(link(ed)?[ _-]?)?(id|number|ref))"
+_FINAL = r"(filled|cancell?ed|closed|completed|executed|expired|rejected|in a final state)"
 _MONEY = r"(buying power|funds|balance|margin|cash|money|equity|credit|collateral)"
 _REFUSALS = (
     (r"insufficient (\w+ )?(permission|privilege|scope|right)", "AUTH_FORBIDDEN"),
@@ -98,7 +99,7 @@ _UNPROVEN = (
         "BROKER_ORDER_NOT_FOUND",
     ),
     (
-        r"already (been )?(filled|cancell?ed|closed|completed|executed|expired|rejected|in a final state)|not cancel+able"
+        rf"already (been )?{_FINAL}|not cancel+able"
         r"|(cannot|can't|can not|unable to|too late to|failed to) (be )?(cancel|modify|replace|amend)",
         "BROKER_ORDER_NOT_CANCELABLE",
     ),
@@ -120,8 +121,9 @@ def _phrases(table: tuple[tuple[str, str], ...], proof: Proof) -> tuple[Phrase, 
 
 _DUPLICATES = (
     (
-        rf"{_ORDER_ID}.{{0,40}}? (must be unique|(is )?(already|not unique|duplicate))"
-        rf"|duplicated? (\w+ )?(order|{_ORDER_ID})|order (\S+ )?already (exists|submitted|placed|received|sent)"
+        rf"{_ORDER_ID}\b.{{0,60}}? (must be unique|(is |was )?(not unique|duplicated?|in use|exists)"
+        rf"|(is |was |has )?already\b(?! (been )?{_FINAL}))"
+        rf"|duplicated? (\w+ )?(order|{_ORDER_ID})|order (\S+ ){{0,6}}already (exists|submitted|placed|received|sent)"
         r"|idempotency",
         "BROKER_DUPLICATE_CLIENT_ORDER_ID",
     ),
@@ -134,6 +136,22 @@ PHRASES: tuple[Phrase, ...] = (
     *_phrases(_UNPROVEN[2:], Proof.UNPROVEN),
 )
 """In this order: what leaves the outcome open stands above what proves a refusal."""
+
+
+_OPEN = re.compile(
+    r"(execution|send|order|submission|outcome|final|its) (status|state|result|outcome) (is |was )?(unknown|uncertain|undetermined|pending confirmation)"
+    r"|outcome (is )?(unknown|uncertain)|(may|might|could) (already )?have (already )?been (submitted|sent|accepted|placed|executed|filled|processed|received)"
+)
+
+
+def leaves_open(text: str) -> bool:
+    """Return whether ``text`` (lower case) says itself that nobody knows whether it was carried out."""
+    return _OPEN.search(text) is not None
+
+
+def tells_of_duplicate(text: str) -> bool:
+    """Return whether ``text`` (lower case) says that what was sent is there already."""
+    return any(phrase.pattern.search(text) for phrase in PHRASES if phrase.proof is Proof.EXISTS)
 
 
 def find_phrase(text: str) -> Phrase | None:

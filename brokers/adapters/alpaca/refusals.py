@@ -20,7 +20,7 @@ _BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"insufficient (underlying )?(qty|quantity|balance|shares|position)", "BROKER_INSUFFICIENT_POSITION"),
         (r"no available position|position (does not exist|not found)", "BROKER_INSUFFICIENT_POSITION"),
         (r"market (is )?(currently )?(closed|not open)|outside (of )?(regular )?market hours", "BROKER_MARKET_CLOSED"),
-        (r"could not find (us_equity|crypto|us_option|asset|symbol)", "VALIDATION_UNKNOWN_SYMBOL"),
+        (r"(could not|cannot) find (us_equity|crypto|us_option|asset|symbol)", "VALIDATION_UNKNOWN_SYMBOL"),
         (
             r"(asset|symbol|option contract)\b.* not found|(invalid|unknown) symbol|code=400.*invalid symbol",
             "VALIDATION_UNKNOWN_SYMBOL",
@@ -37,6 +37,7 @@ _BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 _BY_BROKER_CODE = {40310100: "BROKER_PATTERN_DAY_TRADER"}
+_UNDER_WAY = re.compile(r"pending[ _](new|cancel|replace)|\baccepted\b")
 _READS = frozenset({Operation.QUERY, Operation.ACCOUNT, Operation.DATA, Operation.STREAM, Operation.CONNECT})
 
 
@@ -51,6 +52,8 @@ def known_reason(message: str) -> str:
 
 def refusal_code(operation: Operation, status: int, broker_code: int | None, message: str) -> str:
     """Return the catalogue code of a refusal, given the operation, HTTP status, broker code and message."""
+    if operation in _READS and status == 404 and "position" in message.lower():
+        return "BROKER_POSITION_NOT_FOUND"
     reason = known_reason(message) or _BY_BROKER_CODE.get(broker_code or 0, "")
     if reason:
         return reason
@@ -59,5 +62,5 @@ def refusal_code(operation: Operation, status: int, broker_code: int | None, mes
     if operation is Operation.CANCEL and status == 422:
         return "VALIDATION_INVALID_REQUEST" if broker_code == 40010001 else "BROKER_ORDER_NOT_CANCELABLE"
     if operation is Operation.MODIFY and status == 422 and "replace" in message.lower():
-        return "VALIDATION_ORDER_FINAL"
+        return "VALIDATION_WRONG_STATE" if _UNDER_WAY.search(message.lower()) else "VALIDATION_ORDER_FINAL"
     return "VALIDATION_INVALID_ORDER" if status in (400, 422) else "BROKER_ORDER_REJECTED"

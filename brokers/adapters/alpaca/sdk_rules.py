@@ -12,6 +12,7 @@ Source:
 
 import re
 
+from brokers.adapters.alpaca.refusals import known_reason
 from brokers.adapters.alpaca.rules import error_body, judge_reply
 from brokers.adapters.alpaca.stream_rules import resolve_stream
 from brokers.adapters.failures.bodies import (
@@ -63,6 +64,8 @@ def _api_error(raw: RawFailure) -> Verdict:
     body = None if is_page(raw.message) else find_body(raw.message)
     body = body or error_body(raw.message)
     status = raw.http_status or _named_status(raw) or _implied_status(body)
+    if status is None and raw.operation not in EFFECTFUL and body.is_json and known_reason(body.message):
+        status = 403  # the status is lost, the reason is not; where nothing can have happened, it may decide
     if status is None:
         return unproven("DATA_MALFORMED_REPLY")
     return judge_reply(raw.operation, status, body)

@@ -55,6 +55,7 @@ _BY_TEXT = tuple(
         (r"internal (server )?error", 500),
     )
 )
+_SILENT = re.compile(r"keepalive ping timeout|ping/pong timed out|no pong")
 _HANDSHAKES = {401: "AUTH_INVALID_CREDENTIALS", 403: "AUTH_FORBIDDEN", 404: "BROKER_STREAM_REFUSED"}
 _CLOSES = {
     1000: "NETWORK_STREAM_CLOSED", 1001: "NETWORK_STREAM_CLOSED", 1002: "DATA_MALFORMED_REPLY",
@@ -87,6 +88,8 @@ def _verdict(raw: RawFailure) -> Verdict | None:
     code = as_code(rest) if as_code(rest) is not None else body.code
     if label in ("http", "handshake") or (raw.http_status and code is None) or short_name(rest) in _HANDSHAKE_NAMES:
         return _handshake(code or raw.http_status or find_status(raw.message), text, raw.message)
+    if _SILENT.search(text):
+        return unproven("NETWORK_STREAM_SILENT")
     if code is not None and code in _CLOSES:
         return _close(code, text)
     if is_page(raw.message):

@@ -9,6 +9,7 @@ import re
 
 from brokers.adapters.binance.reasons import FILTER, reason_code
 from brokers.adapters.failures.bodies import ErrorBody, as_code, find_body, is_page, read_body
+from brokers.adapters.failures.transport import judge_causes, judge_exception
 from brokers.adapters.failures.verdicts import (
     EFFECTFUL,
     exists,
@@ -81,8 +82,8 @@ _RAW_CODE = re.compile(r"(?:HTTP[ /]?)?(?P<status>[1-5][0-9]{2})?(?:/?(?P<code>-
 def resolve_binance(raw: RawFailure) -> Verdict | None:
     """Return what a reply of Binance proves, or None for a code that is not documented.
 
-    The raw code is Binance's (``-2010``), an HTTP status (``503``), or both (``400/-2010``); the
-    message is the text or the whole body.
+    The raw code is Binance's (``-2010``), an HTTP status (``503``), or both (``400/-2010``), and the
+    message the text or the whole body; or it is the class of the HTTP client's exception.
     """
     match = _RAW_CODE.fullmatch(raw.raw_code.strip())
     body = (None if is_page(raw.message) else find_body(raw.message)) or read_body(raw.message)
@@ -91,7 +92,9 @@ def resolve_binance(raw: RawFailure) -> Verdict | None:
     code = body.code if code is None else code
     if code is not None and code < 0:
         return judge_code(raw.operation, code, body)
-    return _judge_status(raw.operation, status, body, raw.message) if status is not None else None
+    if status is not None:
+        return _judge_status(raw.operation, status, body, raw.message)
+    return judge_causes(raw.causes) or judge_exception(raw.raw_code, raw.message)
 
 
 def judge_code(operation: Operation, code: int, body: ErrorBody) -> Verdict | None:
@@ -129,6 +132,8 @@ def _judge_reason(operation: Operation, code: int, body: ErrorBody) -> Verdict:
         return refused("BROKER_ORDER_REJECTED") if text else _judge_replacement(code, body)
     if code == -2011:
         return read_back("BROKER_ORDER_NOT_CANCELABLE")
+    if code == -2010 and not text and operation in EFFECTFUL:
+        return unproven("BROKER_ORDER_REJECTED", retryable=False)  # the words that are missing may say duplicate
     return refused("VALIDATION_INVALID_ORDER" if code == -1013 else "BROKER_ORDER_REJECTED")
 
 

@@ -19,6 +19,7 @@ from brokers.adapters.failures.bodies import ErrorBody, find_body, find_status, 
 from brokers.adapters.failures.transport import judge_causes, judge_exception, short_name
 from brokers.adapters.failures.verdicts import (
     EFFECTFUL,
+    ORDER_ENTRY,
     exists,
     not_sent,
     read_back,
@@ -27,8 +28,11 @@ from brokers.adapters.failures.verdicts import (
     unproven,
 )
 from reliability.core.classification import Operation, RawFailure
+from reliability.core.guess import LOOKED_AT
 from reliability.core.rules import Proof, Verdict
+from reliability.core.sources.http_body import all_words
 from reliability.core.taxonomy import RecoveryStrategy
+from reliability.core.wording import find_phrase, tells_of_duplicate
 
 SOURCE = "ccxt"
 # Classes that ccxt raises for an exchange's own refusal, or before it sends anything.
@@ -74,10 +78,12 @@ _UNPROVEN = {
     "checksumerror": "DATA_FEED_INTERRUPTED",
     "unsubscribeerror": "NETWORK_STREAM_CLOSED",
 }
+_SHARED_WITH_DUPLICATES = frozenset({"VALIDATION_INVALID_ORDER", "VALIDATION_INVALID_REQUEST"})
 CLASSES = frozenset(
     {*_REFUSED, *_NEVER_SENT, *_UNPROVEN, "ratelimitexceeded", "invalidnonce", "ordernotfound", "duplicateorderid",
      "cancelpending"}
 )  # fmt: skip
+_IDENTITY = re.compile(r"result|txid|ord(er)?_?id", re.IGNORECASE)
 _EXCHANGE = re.compile(r"^\s*(?P<name>[a-z][a-z0-9]{1,24})\b(?!\.)")
 _BINANCE = frozenset({"binance", "binanceus", "binanceusdm", "binancecoinm"})
 
@@ -115,13 +121,33 @@ def _judge_stranger(operation: Operation, name: str, status: int | None, body: E
     """Judge an exchange whose codes are not known: its text may still be one of the usual reasons."""
     if status is not None and (status >= 500 or status == 408):
         return None
-    text = body.message.lower()
     if body.code is not None and body.code < -999 and (known := judge_code(operation, body.code, body)):
         return known
-    if "duplicate" in text and ("order" in text or "clientoid" in text):
+    said = all_words(body.document or {})
+    if operation in ORDER_ENTRY and (
+        tells_of_duplicate(said) or ("duplicate" in said and ("order" in said or "clientoid" in said))
+    ):
         return exists()
-    reason = reason_code(text)
-    return refused(reason) if reason and name not in ("requesttimeout", "badresponse", "nullresponse") else None
+    if name in ("requesttimeout", "badresponse", "nullresponse") or _names_an_order(body.document):
+        return None
+    reason = reason_code(body.message.lower()) or _usual_reason(said)
+    return refused(reason) if reason else None
+
+
+def _usual_reason(said: str) -> str:
+    """Return the code of a refusal in words that only somebody uses who looked at the order."""
+    phrase = find_phrase(said)
+    return phrase.code if phrase is not None and phrase.proof is Proof.REFUSED and phrase.code in LOOKED_AT else ""
+
+
+def _names_an_order(document: object) -> bool:
+    """Return whether a reply names an order beside its error: then one may have been placed."""
+    if isinstance(document, dict):
+        return any(
+            (_IDENTITY.fullmatch(str(name)) and value not in (None, "", "0", 0, [], {})) or _names_an_order(value)
+            for name, value in document.items()
+        )
+    return isinstance(document, list) and any(_names_an_order(one) for one in document)
 
 
 def _judge_bare_status(raw: RawFailure, name: str, status: int) -> Verdict | None:
@@ -161,6 +187,8 @@ def _judge_class(raw: RawFailure, name: str) -> Verdict:
         return refused_for_now("SYSTEM_CLOCK_SKEW")
     if name == "onmaintenance" and find_body(raw.message) and not is_page(raw.message):
         return refused_for_now("BROKER_MAINTENANCE")
+    if name == "requesttimeout" and "keepalive" in raw.message.lower():
+        return unproven("NETWORK_STREAM_SILENT")
     return judge_causes(raw.causes) or _judge_own_text(raw, name) or unproven(_UNPROVEN[name])
 
 
@@ -174,9 +202,11 @@ def _judge_own_text(raw: RawFailure, name: str) -> Verdict | None:
 
 def _judge_refusing_class(raw: RawFailure, code: str) -> Verdict:
     """Return a refusal in the words of the exchange, where the class is wider than they are."""
+    if not raw.message.strip() and raw.operation in ORDER_ENTRY and code in _SHARED_WITH_DUPLICATES:
+        return unproven(code, retryable=False)
     narrower = reason_code(raw.message.lower())
     if code in ("VALIDATION_INVALID_ORDER", "VALIDATION_INVALID_REQUEST", "BROKER_ORDER_REJECTED"):
-        if "duplicate order" in raw.message.lower():
+        if raw.operation in ORDER_ENTRY and tells_of_duplicate(raw.message.lower()):
             return exists()
         code = narrower or code
     if code == "VALIDATION_INVALID_REQUEST" and raw.operation in EFFECTFUL:

@@ -96,6 +96,8 @@ def _message(fields: dict[str, object]) -> str:
         value = fields.get(name)
         if isinstance(value, str) and value:
             return value
+        if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+            return "; ".join(value)
     return ""
 
 

@@ -48,4 +48,6 @@ def read_back(code: str) -> Verdict:
     return Verdict(code, Proof.UNPROVEN, retryable=False, strategy=RecoveryStrategy.IGNORE)
 
 
-_CONVERGING = frozenset({"BROKER_ORDER_NOT_CANCELABLE", "BROKER_ORDER_NOT_FOUND", "VALIDATION_ORDER_FINAL"})
+_CONVERGING = frozenset(
+    {"BROKER_ORDER_NOT_CANCELABLE", "BROKER_ORDER_NOT_FOUND", "BROKER_POSITION_NOT_FOUND", "VALIDATION_ORDER_FINAL"}
+)

@@ -22,6 +22,11 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         )
     ),
     ErrorDefinition(
+        "BROKER_POSITION_NOT_FOUND", Cat.BROKER, Sev.LOW, Do.IGNORE,
+        "The account holds no position in this symbol.", "Take it for flat: there is nothing to sell or close.",
+        http_status=404,
+    ),
+    ErrorDefinition(
         "BROKER_DUPLICATE_CLIENT_ORDER_ID", Cat.BROKER, Sev.MEDIUM, Do.RETRY_IMMEDIATE,
         "An order under this client order id exists already.", "It is looked up and adopted.",
         retryable=True, ambiguous=True, http_status=409,

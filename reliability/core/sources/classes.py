@@ -18,7 +18,7 @@ ClassTable = Mapping[str, Verdict | Judge]
 
 _STATUS = re.compile(
     r"\b([1-5]\d\d) (?:client|server) error|(?:client|server) error '([1-5]\d\d)|^\s*([1-5]\d\d), message="
-    r"|too many ([1-5]\d\d) error responses|\bhttp(?: status)?(?: code)?[ :=]*([1-5]\d\d)\b"
+    r"|too many ([1-5]\d\d) error responses|handshake status ([1-5]\d\d)\b|\bhttp(?: status)?(?: code)?[ :=]*([1-5]\d\d)\b"
 )
 
 MISCONFIGURED = Verdict(

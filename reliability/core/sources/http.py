@@ -27,6 +27,8 @@ _LOST = frozenset({444, 499, 460})
 _TLS = frozenset({495, 496})
 # Not begun by the definition of the status, whoever says it.
 _NOT_BEGUN = frozenset({421, 425})
+# A read settles it; the same is not sent again.
+_EXISTS = Verdict("BROKER_DUPLICATE_CLIENT_ORDER_ID", Proof.EXISTS, retryable=False, strategy=RecoveryStrategy.IGNORE)
 _REFUSED_WITHOUT_WORDS = {401: "AUTH_INVALID_CREDENTIALS", 403: "AUTH_FORBIDDEN"}
 _BY_STATUS = {
     401: "AUTH_INVALID_CREDENTIALS",
@@ -74,7 +76,7 @@ def _server_failure(status: int, body: Body) -> Verdict:
     if status == 511:
         return Verdict("NETWORK_PROXY_FAILED", Proof.UNPROVEN)
     if told in ("BROKER_MAINTENANCE", "BROKER_OVERLOADED", "BROKER_DUPLICATE_CLIENT_ORDER_ID"):
-        return Verdict(told, Proof.EXISTS if told.endswith("_CLIENT_ORDER_ID") else Proof.UNPROVEN)
+        return _EXISTS if told == _EXISTS.code else Verdict(told, Proof.UNPROVEN)
     if status in _GATEWAY_TIMEOUTS:
         return Verdict("TIMEOUT_GATEWAY", Proof.UNPROVEN)
     if status in _OVERLOADED:
@@ -135,7 +137,7 @@ def _by_words(operation: Operation, body: Body) -> Verdict | None:
     if proof is Proof.EXISTS:
         if operation not in _ORDER_ENTRY:
             return Verdict("BROKER_CONFLICT", Proof.UNPROVEN)
-        return Verdict(code, proof)
+        return _EXISTS
     if code == "VALIDATION_INVALID_REQUEST" and operation in _ORDER_ENTRY:
         code = "VALIDATION_INVALID_ORDER"
     return Verdict(code, proof if body.is_document or body.is_plain else Proof.UNPROVEN)

@@ -12,6 +12,8 @@ _SAYS_WHY = re.compile(
     r"(err(or)?s?|msg|message|reason|detail(s)?|description|code|title|error_?(code|message|description|type)|ret_?(code|msg)|status_?(code|message))",
     re.IGNORECASE,
 )
+_NUMBERS = re.compile(r"ret_?code|err(or)?_?code|errno", re.IGNORECASE)
+_NO_ERROR = frozenset({"", "0", "None", "200", "False", "[]", "{}"})
 _DENIALS = {"success": (False, "false"), "ok": (False,), "status": ("error", "fail", "failed", "failure", "rejected")}
 
 
@@ -70,6 +72,11 @@ def read_body(text: str, broker_code: str = "") -> Body:
     )
 
 
+def all_words(document: object) -> str:
+    """Return everything a document says, in lower case and bounded."""
+    return " ".join(_words(document))[:TEXT_LIMIT].lower()
+
+
 def _words(value: object, depth: int = 0) -> Iterator[str]:
     """Yield what a document says: its strings and numbers, and the names of what it denies."""
     if depth > _DEPTH_LIMIT:
@@ -106,5 +113,7 @@ def _denies_success(document: object) -> bool:
         for name, values in _DENIALS.items()
         if not isinstance(document.get(name), dict | list)
     ):
+        return True
+    if any(_NUMBERS.fullmatch(str(name)[:20]) and str(value) not in _NO_ERROR for name, value in document.items()):
         return True
     return bool(document.get("error") or document.get("errors"))

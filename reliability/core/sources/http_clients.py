@@ -5,7 +5,7 @@ Sources:
     urllib3 2.8 ``exceptions.py``; aiohttp 3.14 ``client_exceptions.py``.
 """
 
-from reliability.core.classification import Proof
+from reliability.core.classification import Operation, Proof
 from reliability.core.rules import Verdict
 from reliability.core.sources.classes import (
     LATE,
@@ -25,6 +25,14 @@ from reliability.core.sources.classes import (
 )
 
 _UNSENDABLE = Verdict("VALIDATION_INVALID_REQUEST", Proof.NOT_SENT)
+
+
+def _given_up(operation: Operation, text: str) -> Verdict:
+    """Judge the end of urllib3's own attempts: by the status that was met each time, or by the last failure."""
+    if "error responses" in text:
+        return Verdict(told_by_status(operation, text).code, Proof.UNPROVEN)
+    return told_by_text(LOST)(operation, text)
+
 
 REQUESTS: ClassTable = {
     "requestexception": told_by_text(LOST),
@@ -93,7 +101,7 @@ URLLIB3: ClassTable = {
     "proxyerror": through_proxy,
     "decodeerror": MALFORMED,
     "protocolerror": LOST,
-    "maxretryerror": told_by_text(LOST),
+    "maxretryerror": _given_up,
     "hostchangederror": MISCONFIGURED,
     "timeoutstateerror": OWN_FAULT,
     "timeouterror": told_by_text(LATE),

@@ -112,6 +112,7 @@ _BY_PYTHON_CLASS = {
 _TEXTS = tuple(
     (re.compile(pattern), verdict)
     for pattern, verdict in (
+        (r"current transaction is aborted|failed sql transaction", _UNDONE),
         (r"deadlock detected|could not serialize access", _CONFLICT),
         (
             r"too many (clients|connections)|remaining connection slots|no more connections allowed",

@@ -24,7 +24,8 @@ _BEFORE = tuple(
     for pattern, code in (
         (
             r"certificate.?verify.?failed|hostname.{0,10}mismatch|doesn't match|wrong.version.number|handshake.?failure"
-            r"|unsupported.protocol|self[- ]signed certificate|certificate has expired",
+            r"|unsupported.protocol|self[- ]signed certificate|certificate has expired|alert.protocol.version|unrecognized.name"
+            r"|no.protocols.available|no.shared.cipher|no.ciphers.available|no.application.protocol|inappropriate.fallback",
             "NETWORK_TLS_FAILED",
         ),
         (r"cannot connect to proxy|tunnel connection failed|proxy connection failed", "NETWORK_PROXY_FAILED"),
@@ -35,7 +36,7 @@ _BEFORE = tuple(
         ),
         (
             r"connect ?timeout|connection timeout to host|connect(ion)? timed out to|timed out.{0,20}connect(ing)?\b"
-            r"|connect(ion)? to \S+ timed out",
+            r"|connect(ion)? to \S+ timed out|timed out during (the )?(opening |tls |ssl )?handshake|handshake (operation )?timed out",
             "TIMEOUT_CONNECT",
         ),
         (

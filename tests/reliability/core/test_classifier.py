@@ -1,5 +1,6 @@
 """Who decides about a failure, in which order, and what becomes of the verdict."""
 
+import json
 import logging
 import re
 
@@ -103,10 +104,40 @@ def test_a_class_of_a_library_nobody_knows_is_not_taken_for_another_library_s() 
     assert "class" in ask(GENERIC, "ConnectTimeout").rule
 
 
-def test_a_known_source_is_not_searched_for_classes() -> None:
+def test_a_class_that_a_broker_s_rules_do_not_name_is_a_guess() -> None:
     classifier = Classifier(resolvers={**generic_resolvers(), "desk": lambda raw: None})
+    error = ask(classifier, "ConnectionRefusedError", "")
 
-    assert "features" in ask(classifier, "ConnectionRefusedError", "").rule
+    assert (error.code, error.guessed, error.proof) == ("NETWORK_CONNECT_REFUSED", True, Proof.UNPROVEN)
+
+
+@pytest.mark.parametrize("source", ["requests", "httpx", "aiohttp", "websockets"])
+def test_a_client_library_passes_on_classes_that_are_not_its_own(source: str) -> None:
+    refused = ask(GENERIC, "ConnectionRefusedError", "[Errno 111] Connection refused", source=source)
+    closed = ask(GENERIC, "RuntimeError", "Session is closed", source=source)
+
+    assert (refused.code, refused.guessed, refused.ambiguous) == ("NETWORK_CONNECT_REFUSED", False, False)
+    assert closed.code != "BROKER_MARKET_CLOSED"
+    assert ask(GENERIC, "json.JSONDecodeError", "Expecting value", source=source).ambiguous
+
+
+@pytest.mark.parametrize("raw_code", ["ERR", "Error", "E42", "busy"])
+@pytest.mark.parametrize("words", ["connection refused", "insufficient funds", "order already filled", "timeout"])
+def test_a_word_of_a_broker_is_not_taken_for_one_of_the_database(raw_code: str, words: str) -> None:
+    assert not ask(GENERIC, raw_code, words).code.startswith("SYSTEM_")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "insufficient funds check timed out, execution status unknown",
+        "rejected? the order may have been submitted",
+        "send status is unknown: insufficient funds",
+    ],
+)
+def test_an_answer_that_calls_its_outcome_unknown_proves_no_refusal(words: str) -> None:
+    assert not ask(GENERIC, "422/-", '{"message": "insufficient funds"}', source="http").ambiguous
+    assert ask(GENERIC, "422/-", json.dumps({"message": words}), source="http").ambiguous
 
 
 def test_libraries_see_the_operation_the_class_and_the_words() -> None:
@@ -117,7 +148,7 @@ def test_libraries_see_the_operation_the_class_and_the_words() -> None:
 
     classifier = Classifier(resolvers={"python": watch, "redis": watch})
     ask(classifier, "desk.Error", "outer", operation=Operation.CACHE, causes=(("redis.TimeoutError", "inner"),))
-    ask(classifier, "Lost", "words")
+    ask(classifier, "Lost", "words", operation=Operation.CACHE)
 
     assert RawFailure("redis", Operation.CACHE, "redis.TimeoutError", "inner") in seen
     assert [raw.source for raw in seen if raw.raw_code == "Lost"] == ["python", "redis"]
@@ -125,7 +156,7 @@ def test_libraries_see_the_operation_the_class_and_the_words() -> None:
 
 def test_of_libraries_that_disagree_the_one_that_proves_least_is_believed() -> None:
     refused, unproven = Verdict("BROKER_WASH_TRADE", Proof.REFUSED), Verdict("TIMEOUT_READ", Proof.UNPROVEN)
-    classifier = Classifier(resolvers={"python": lambda raw: refused, "redis": lambda raw: unproven})
+    classifier = Classifier(resolvers={"python": lambda raw: refused, "httpx": lambda raw: unproven})
 
     assert ask(classifier, "Lost", causes=(("Inner", ""),)).code == "TIMEOUT_READ"
 
