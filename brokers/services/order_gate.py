@@ -12,11 +12,13 @@ from brokers.services.freeze_gate import FreezeGate
 from brokers.services.guards import BrokerGuard, CallClass, get_guard
 from brokers.services.halts import frozen_text, frozen_wait_name
 from brokers.services.order_batch import OrderRow
+from brokers.services.reachability import unreachable_accounts, unreachable_wait_name
 from reliability.core.jobs import JobError, Wait
 
 SETTLE_SECONDS = 5.0
 _NO_ROOM_SECONDS = 0.1
 _FROZEN_SECONDS = 3.0  # the release of a freeze calls its orders back sooner
+_UNREACHABLE_SECONDS = 3.0  # its orders are called back sooner, when the broker answers again
 _steady_since: dict[int, float] = {}
 
 
@@ -28,14 +30,16 @@ class OrderGate:
     guards: dict[int, BrokerGuard]
     taken: dict[int, int] = field(default_factory=dict)
     freezes: FreezeGate = field(default_factory=FreezeGate)
+    unreachable: frozenset[int] = frozenset()
     _halts: list[Halt] | None = None
 
     @classmethod
     def look(cls) -> "OrderGate":
         """Look at every account; nothing is reserved, so a call can still be refused."""
-        now = time.monotonic()
+        now, gone = time.monotonic(), unreachable_accounts()
         guards = {profile.id: get_guard(profile, CallClass.ORDERS) for profile in list_profiles()}
-        return cls({account: _see(account, guard, now) for account, guard in guards.items()}, guards)
+        seen = {account: _see(account, guard, now, account in gone) for account, guard in guards.items()}
+        return cls(seen, guards, unreachable=gone)
 
     def narrow(self, wanted: int) -> list[int]:
         """Return the accounts that cannot take ``wanted`` orders at once."""
@@ -78,7 +82,10 @@ class OrderGate:
             name = frozen_wait_name(get_profile(account).name)
             return Wait(self.guards[account].pace(_FROZEN_SECONDS), why, name)
         guard = self.guards[account]
-        return Wait(guard.pace(left[account].wait_seconds), error, guard.circuit)
+        name = guard.circuit
+        if account in self.unreachable:
+            name = unreachable_wait_name(get_profile(account).name)
+        return Wait(guard.pace(left[account].wait_seconds), error, name)
 
     def _not_halted(self, route: Sequence[int]) -> list[int]:
         return [one for one in route if self.halt_of(one) is None]
@@ -93,8 +100,8 @@ class OrderGate:
         return replace(one, wait_seconds=max(one.wait_seconds, _NO_ROOM_SECONDS))
 
 
-def _see(account: int, guard: BrokerGuard, now: float) -> Availability:
-    wait = guard.wait_seconds()
+def _see(account: int, guard: BrokerGuard, now: float, is_gone: bool) -> Availability:
+    wait = max(guard.wait_seconds(), _UNREACHABLE_SECONDS if is_gone else 0.0)
     if wait > 0:
         _steady_since.pop(account, None)
         return Availability(wait, 0.0, 0)

@@ -19,6 +19,7 @@ from brokers.services.external_orders import record_external_orders
 from brokers.services.fills import lock_external_fills
 from brokers.services.guards import CallClass, refused_here, waiting
 from brokers.services.order_batch import OrderBatch
+from brokers.services.reachability import release_if_seen
 from brokers.services.sessions import get_session
 from brokers.services.streams.generations import catch_up, current_generation
 from reliability.core.jobs import ClaimedJob, Disposition, Done, JobError, Performed, Snooze
@@ -148,6 +149,7 @@ class SyncAccountJob(JobKind):
         assert isinstance(outcome.request, SyncRequest)
         if not catch_up(account_id, outcome.request.generation):
             return Snooze(timedelta(0), _OVERTAKEN)
+        release_if_seen(account_id)
         return Done()
 
 

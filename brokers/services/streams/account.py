@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 
 from django.db import IntegrityError
 
@@ -60,8 +61,13 @@ class AccountStream:
         self._begin()
 
     @property
-    def is_listening(self) -> bool:
-        return self._pair.active is not None
+    def is_held(self) -> bool:
+        """Whether this process holds the stream's place."""
+        return self._is_held
+
+    def doubt(self) -> None:
+        """Ask whether the broker is there: it leaves calls unanswered."""
+        self._doubt.set()
 
     def learn(self, activity: Activity) -> None:
         """Take in what the broker is known to have done: the connections must tell of it as well."""
@@ -90,8 +96,9 @@ class AccountStream:
         self._news: asyncio.Queue[News | Look] = asyncio.Queue()
         self._pair = StreamPair()
         self._links = {one: Link(self.account_id, one, self._news.put_nowait) for one in Endpoint}
-        self._down = asyncio.Event()
-        self._down.set()
+        self._is_held = False
+        self._doubt = asyncio.Event()
+        self._doubt.set()
         self._troubled_until = 0.0
         self._snapshot: asyncio.Task[None] | None = None
 
@@ -102,9 +109,11 @@ class AccountStream:
         self._pair = StreamPair(mute_seconds)
         work = [*(link.run() for link in self._links.values()), self._take_turns(), self._look(), self._keep()]
         tasks = [asyncio.create_task(one) for one in (*work, self._probe(), self._ask_again())]
+        self._is_held = True
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._is_held = False
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -151,7 +160,7 @@ class AccountStream:
         if outcome.turn in (Turn.UP, Turn.SWITCHED):
             await self._begin_generation(outcome.turn, reason)
         elif outcome.turn is Turn.DOWN:
-            self._down.set()
+            self._doubt.set()
             await note(account, lambda: records.mark_down(account, endpoint, state, reason))
         elif outcome.turn in (Turn.STANDBY_UP, Turn.STANDBY_DOWN):
             standby = StandbyState.UP if outcome.turn is Turn.STANDBY_UP else StandbyState.DOWN
@@ -162,7 +171,6 @@ class AccountStream:
     async def _begin_generation(self, turn: Turn, reason: str) -> None:
         endpoint = self._pair.active
         assert endpoint is not None
-        self._down.clear()
         switched = reason if turn is Turn.SWITCHED else None
         if turn is Turn.UP:
             self._may_record.clear()
@@ -198,21 +206,23 @@ class AccountStream:
         return StandbyState.UP if both else StandbyState.DOWN
 
     async def _probe(self) -> None:
-        """While nothing is heard, ask the broker whether it is there at all."""
+        """While nothing is heard, or calls stay unanswered, ask the broker whether it is there at all."""
         while True:
-            await self._down.wait()
+            await self._doubt.wait()
             profile = await in_database(lambda: get_profile(self.account_id))
             reason = await find_unreachable(profile)
-            if self._down.is_set():
-                mark = lambda: records.mark_reach(self.account_id, answered=not reason, reason=reason)  # noqa: B023, E731
-                await note(self.account_id, mark)
+            await note(
+                self.account_id, partial(records.mark_reach, self.account_id, answered=not reason, reason=reason)
+            )
+            if not reason and self._pair.active is not None:
+                self._doubt.clear()
             await asyncio.sleep(_PROBE_SECONDS)
 
     async def _ask_again(self) -> None:
         """While the stream is down, or was silent a moment ago, poll more often than the schedule does."""
         while True:
             await asyncio.sleep(_TROUBLED_SYNC_SECONDS)
-            if self._down.is_set() or time.monotonic() < self._troubled_until:
+            if self._pair.active is None or time.monotonic() < self._troubled_until:
                 await note(self.account_id, lambda: want_sync({self.account_id}))
 
     # -- recording ------------------------------------------------------------------------

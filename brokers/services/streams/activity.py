@@ -12,6 +12,7 @@ from brokers.core.identifiers import earliest_uuid7
 from brokers.core.streams import Names, execution_names, order_names
 
 YOUNG_ORDERS = timedelta(minutes=2)
+STUCK_SECONDS = 1.0
 _FILL_SLACK_SECONDS = 1.0  # between the broker's clock, which dates executions, and ours
 
 _REPLIES = """
@@ -21,6 +22,11 @@ SELECT account_id, client_order_id, broker_order_id,
 FROM brokers_order
 WHERE finished_at IS NULL AND account_id = ANY(%s) AND id > %s
   AND acknowledged_at > clock_timestamp() - interval '3 seconds'
+"""
+_STUCK = """
+SELECT DISTINCT account_id FROM brokers_order
+WHERE finished_at IS NULL AND account_id = ANY(%s) AND id > %s AND state = 'sending'
+  AND sent_at < clock_timestamp() - make_interval(secs => %s)
 """
 _LAST_FILL = "SELECT coalesce(max(id), 0) FROM brokers_fill"
 _POLLED_FILLS = """
@@ -68,6 +74,14 @@ class ActivityReader:
                 for account, *names, known, began in cursor.fetchall()
             ]
         return found
+
+    def find_stuck(self, account_ids: Sequence[int]) -> set[int]:
+        """Return those of these accounts whose broker has not answered an order for a while."""
+        if not account_ids:
+            return set()
+        with connection.cursor() as cursor:
+            cursor.execute(_STUCK, [list(account_ids), _floor(), STUCK_SECONDS])
+            return {row[0] for row in cursor.fetchall()}
 
     def _first_fill(self, now: float, last: int) -> int:
         """Return the last fill as of two seconds ago: ids may commit in another order than they were drawn."""

@@ -1,4 +1,7 @@
-"""The rows of order streams: the session of each account, and what happened to it."""
+"""The rows of order streams: the session of each account, and what happened to it.
+
+Locks are taken in one order everywhere: orders, the key of a wanted synchronization, the session.
+"""
 
 from collections.abc import Sequence
 
@@ -9,6 +12,7 @@ from django.utils import timezone
 from brokers.core.reports import StreamEvent
 from brokers.core.streams import Endpoint, StandbyState, StreamChangeKind, StreamState
 from brokers.models import Account, StreamSession
+from brokers.services.reachability import call_back, freeze_unreachable
 from brokers.services.streams.generations import note_change
 from brokers.services.synchronization import record_evidence, want_sync
 
@@ -30,7 +34,11 @@ def mark_up(account_id: int, pulse: int, endpoint: Endpoint, *, switched: str | 
     now = timezone.now()
     kind = StreamChangeKind.UP if switched is None else StreamChangeKind.SWITCHED
     with transaction.atomic():
+        want_sync({account_id})
         StreamSession.objects.get_or_create(account=Account.objects.get(pk=account_id))
+        if _session(account_id).filter(unreachable_since__isnull=False).update(unreachable_since=None, checked_at=now):
+            note_change(account_id, StreamChangeKind.REACHABLE, endpoint)
+            call_back(account_id)
         _session(account_id).update(
             state=StreamState.UP,
             endpoint=endpoint,
@@ -39,13 +47,10 @@ def mark_up(account_id: int, pulse: int, endpoint: Endpoint, *, switched: str | 
             connected_at=now,
             last_alive_at=now,
             last_error=(switched or "")[:_REASON_LIMIT],
-            unreachable_since=None,
             reconnects=F("reconnects") + int(switched is None),
             switches=F("switches") + int(switched is not None),
         )
-        generation = note_change(account_id, kind, endpoint, switched or "")
-        want_sync({account_id})
-    return generation
+        return note_change(account_id, kind, endpoint, switched or "")
 
 
 def mark_down(account_id: int, endpoint: Endpoint, state: StreamState, reason: str) -> None:
@@ -75,17 +80,22 @@ def mark_alive(account_id: int, standby: StandbyState) -> None:
 
 
 def mark_reach(account_id: int, *, answered: bool, reason: str = "") -> None:
-    """Record whether a broker whose stream is gone answers calls."""
-    now = timezone.now()
+    """Record whether a broker of which nothing is heard answers calls; freeze its account when it long does not."""
     with transaction.atomic():
         session = _session(account_id).select_for_update(no_key=True).first()
         if session is None:
             return
-        since = session.unreachable_since
+        now, since = timezone.now(), session.unreachable_since
         _session(account_id).update(checked_at=now, unreachable_since=None if answered else since or now)
-        if answered == (since is not None):
-            kind = StreamChangeKind.REACHABLE if answered else StreamChangeKind.UNREACHABLE
-            note_change(account_id, kind, Endpoint(session.endpoint), reason)
+        if answered and since is not None:
+            note_change(account_id, StreamChangeKind.REACHABLE, Endpoint(session.endpoint))
+            call_back(account_id)
+        elif not answered and since is None:
+            note_change(account_id, StreamChangeKind.UNREACHABLE, Endpoint(session.endpoint), reason)
+        elif not answered and since is not None:
+            freeze_unreachable(account_id, now - since, reason)
+    if answered and since is not None:
+        want_sync({account_id})
 
 
 def _session(account_id: int) -> QuerySet[StreamSession]:

@@ -6,11 +6,12 @@ the subscription stands, the account is synchronized, and the schedule does it a
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from brokers.services.accounts import AccountProfile, list_profiles
 from brokers.services.life_signs import LifeSigns
 from brokers.services.streams.account import AccountStream
-from brokers.services.streams.activity import ActivityReader
+from brokers.services.streams.activity import Activity, ActivityReader
 from brokers.services.streams.database import in_database
 from reliability.services.jobs.execution import DatabaseUnavailable
 from reliability.services.pulse import Pulse
@@ -61,10 +62,16 @@ class StreamSupervisor:
         reader = ActivityReader()
         while True:
             await asyncio.sleep(_ACTIVITY_SECONDS)
-            listening = [account for account, stream in self._streams.items() if stream.is_listening]
+            held = [account for account, stream in self._streams.items() if stream.is_held]
             try:
-                known = await in_database(lambda accounts=listening: reader.read(accounts))  # type: ignore[misc]
+                known, stuck = await in_database(lambda accounts=held: _read(reader, accounts))  # type: ignore[misc]
             except DatabaseUnavailable:
                 continue
             for activity in known:
                 self._streams[activity.account_id].learn(activity)
+            for account in stuck:
+                self._streams[account].doubt()
+
+
+def _read(reader: ActivityReader, accounts: Sequence[int]) -> tuple[list[Activity], set[int]]:
+    return reader.read(accounts), reader.find_stuck(accounts)
