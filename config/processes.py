@@ -1,22 +1,19 @@
 """The processes of one machine's stack: what runs, after what, and when it counts as ready.
 
-Production runs the same Python processes from images; only the servers and the simulated brokers
-are of this list alone. docs/reference/processes.md explains them.
+The Python processes are those of ``config/roles.py``, which production runs too; only the servers and the
+simulated brokers are of this list alone. docs/reference/processes.md explains them.
 """
 
 import signal
 import sys
 
+from config.roles import SETUP, get_role
 from config.stack.instance import Instance, process_environment
 from config.stack.launch import Account
 from config.stack.postgres import clean_environment
 from config.stack.readiness import http_answers, postgres_answers, valkey_answers
 from config.stack.spec import Kind, LogLine, ProcessSpec
 
-_MANAGE = (sys.executable, "manage.py")
-_CELERY = (sys.executable, "-m", "celery", "-A", "config.celery")
-_LOG_LEVEL = ("-l", "INFO")  # Celery's own default hides the line that says it is ready
-_WORKER_OPTIONS = ("--without-gossip", "--without-mingle", "-E", *_LOG_LEVEL)
 # Two, so that the death of one leaves another that is warm: starting Python and Celery takes seconds.
 _ORDER_WORKERS = ("worker-orders", "worker-orders-2")
 _SERVERS = ("postgres", "valkey")
@@ -62,12 +59,13 @@ def stack(instance: Instance) -> tuple[ProcessSpec, ...]:
 
 def _preparation(instance: Instance) -> tuple[ProcessSpec, ...]:
     env = process_environment(instance, instance.login)
-    prepare = ProcessSpec("prepare", (*_MANAGE, "prepare_installation"), env, after=_SCHEMA, kind=Kind.ONE_SHOT)
+    migrating, preparing = SETUP
+    prepare = ProcessSpec("prepare", _python(*preparing), env, after=_SCHEMA, kind=Kind.ONE_SHOT)
     if instance.schema_is_current:
         return (prepare,)
     migrate = ProcessSpec(
         name="migrate",
-        argv=(*_MANAGE, "migrate", "--noinput"),
+        argv=_python(*migrating),
         env=process_environment(instance),
         after=_SERVERS,
         kind=Kind.ONE_SHOT,
@@ -99,41 +97,45 @@ def _application(instance: Instance) -> tuple[ProcessSpec, ...]:
     env = process_environment(instance)
     ports = instance.ports
     calling = (*_SCHEMA, "simbroker-a", "simbroker-b")  # started after the brokers they call, stopped before them
-    gunicorn = (sys.executable, "-m", "gunicorn", "config.wsgi:application", "-c", "config/gunicorn.py")
-    orders = {
-        name: ("worker", "-n", f"{name}@{instance.name}", "-Q", "orders", "-c", "1", *_WORKER_OPTIONS)
-        for name in _ORDER_WORKERS
-    }
-    general = (
-        "worker",
-        "-n",
-        f"general@{instance.name}",
-        "-Q",
-        "recovery,market_data,alerts,default",
-        *("-c", "2"),
-        *_WORKER_OPTIONS,
-    )
-    flower = ("flower", "--address=127.0.0.1", f"--port={ports['flower']}")
     login = f"{instance.values['STANCHION_ADMIN_USER']}:{instance.values['STANCHION_ADMIN_PASSWORD']}"
     celery_is_ready = LogLine(r"ready\.")
     return (
-        ProcessSpec("web", gunicorn, env, after=_SCHEMA, ready=http_answers(ports["web"], "/health/live")),
+        ProcessSpec("web", _run("web"), env, after=_SCHEMA, ready=http_answers(ports["web"], "/health/live")),
         *(
-            ProcessSpec(name, (*_CELERY, *arguments), env, after=calling, ready=celery_is_ready)
-            for name, arguments in orders.items()
+            ProcessSpec(
+                name, (*_run("worker-orders"), *_named(name, instance)), env, after=calling, ready=celery_is_ready
+            )
+            for name in _ORDER_WORKERS
         ),
-        ProcessSpec("worker-general", (*_CELERY, *general), env, after=calling, ready=celery_is_ready),
         ProcessSpec(
-            "beat", (*_CELERY, "beat", "--pidfile=", *_LOG_LEVEL), env, after=_SCHEMA, ready=LogLine(r"beat: Starting")
+            name="worker-general",
+            argv=(*_run("worker-general"), *_named("general", instance)),
+            env=env,
+            after=calling,
+            ready=celery_is_ready,
         ),
-        ProcessSpec("sentinel", (*_MANAGE, "run_sentinel"), env, after=_SCHEMA),
-        ProcessSpec("streams", (*_MANAGE, "run_streams"), env, after=(*calling, "prepare")),
+        ProcessSpec("beat", _run("beat"), env, after=_SCHEMA, ready=LogLine(r"beat: Starting")),
+        ProcessSpec("sentinel", _run("sentinel"), env, after=_SCHEMA),
+        ProcessSpec("streams", _run("streams"), env, after=(*calling, "prepare")),
         ProcessSpec(
             name="flower",
-            argv=(*_CELERY, *flower),
+            argv=(*_run("flower"), "--address=127.0.0.1", f"--port={ports['flower']}"),
             env={**env, "FLOWER_BASIC_AUTH": login},
             after=_SCHEMA,
             ready=http_answers(ports["flower"], "/healthcheck"),
             stop_seconds=2.0,
         ),
     )
+
+
+def _python(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, *arguments)
+
+
+def _run(role: str) -> tuple[str, ...]:
+    return _python(*get_role(role).arguments)
+
+
+def _named(name: str, instance: Instance) -> tuple[str, str]:
+    """Return what tells Celery's workers of one machine apart."""
+    return ("-n", f"{name}@{instance.name}")
