@@ -4,6 +4,7 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
 
   demo         start everything in a temporary place, show orders going through failures, clean up
   up           start everything and stay; Ctrl-C ends it
+  observe      the same with Prometheus and Alertmanager beside it, which must be installed
   services     start PostgreSQL and Valkey only, for development
   status       show what runs in an instance
   test         run the tests (arguments go to pytest)
@@ -35,7 +36,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
-STACK_COMMANDS = ("demo", "up", "services", "status")
+STACK_COMMANDS = ("demo", "up", "observe", "services", "status")
 LOCKS = {"tool.lock": ["requirements/tool.in"], "run.lock": ["pyproject.toml"]}
 DEVELOPMENT_GROUPS = ("dev", "bench", "mutation")
 LOCKS["dev.lock"] = ["pyproject.toml", *(word for name in DEVELOPMENT_GROUPS for word in ("--group", name))]

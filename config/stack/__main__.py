@@ -16,6 +16,7 @@ from config.stack.instance import (
     open_instance,
     remove,
 )
+from config.stack.observe import ObserveError
 from config.stack.ports import NoFreePortsError
 from config.stack.postgres import PostgresError
 from config.stack.running import InstanceFailedError, running_instance
@@ -32,6 +33,7 @@ _FAILURES = (
     InstanceInUseError,
     NoFreePortsError,
     InstanceFailedError,
+    ObserveError,
 )
 
 
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, scope, text in (
         ("up", Scope.STACK, "start everything and stay"),
+        ("observe", Scope.OBSERVED, "the same with Prometheus and Alertmanager"),
         ("services", Scope.SERVICES, "start PostgreSQL and Valkey only and stay"),
     ):
         command = commands.add_parser(name, help=text)
@@ -74,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _exit)  # until the supervisor has its own
-    default = "default" if args.scope is Scope.STACK else "services"
+    default = "services" if args.scope is Scope.SERVICES else "default"
     instance = open_instance(args.directory) if args.directory else _first_free(default)
     try:
         serve(instance, args.scope, quiet=args.quiet, without=args.without, until_eof=args.until_eof)

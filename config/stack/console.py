@@ -76,6 +76,9 @@ def print_addresses(instance: Instance, running: Container[str]) -> None:
             table.add_row(label, urls[key])
     if "flower" in running:
         table.add_row("Flower", urls["flower"])
+    for label, name in (("Prometheus", "prometheus"), ("Alertmanager", "alertmanager")):
+        if name in running:
+            table.add_row(label, f"http://127.0.0.1:{ports[name]}")
     if "web" in running:
         login = instance.login
         table.add_row("login", f"{login['STANCHION_ADMIN_USER']} / {login['STANCHION_ADMIN_PASSWORD']}")

@@ -19,6 +19,7 @@ from config.stack.valkey import Valkey
 ENV_FILE = "instance.env"
 PORT_NAMES = (
     "web", "postgres", "valkey", "simbroker-a", "simbroker-b", "flower", "simbroker-a-backup", "simbroker-b-backup",
+    "prometheus", "alertmanager",
 )  # fmt: skip
 # Only for ``prepare``, Flower and whoever logs in: no other process is handed these.
 LOGIN_NAMES = ("STANCHION_ADMIN_USER", "STANCHION_ADMIN_PASSWORD", "STANCHION_API_TOKEN")

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 180.0
 STOP_SECONDS = 15.0
 _POLL_SECONDS = 0.02
+_COMMANDS = {Scope.STACK: "up", Scope.OBSERVED: "observe", Scope.SERVICES: "services"}
 _REPORT_SECONDS = 2.0
 
 
@@ -68,7 +69,7 @@ def running_instance(
         temporary: Delete the instance at the end, unless ``keep``.
         quiet: Show nothing on the terminal; ``logs`` in the directory has it all.
         directory: Where it lives; a new directory by default.
-        scope: The whole stack, or PostgreSQL and Valkey only.
+        scope: How much runs.
         without: Names of processes to leave out.
         keep: Keep a temporary directory, to look into it.
         environment: Variables to set for all of its processes.
@@ -80,7 +81,7 @@ def running_instance(
     place = directory or Path(tempfile.mkdtemp(prefix="stanchion-"))
     options = ["--directory", str(place), "--until-eof", *(f"--without={name}" for name in without)]
     options += ["--quiet"] if quiet else []
-    argv = [sys.executable, "-m", "config.stack", "up" if scope is Scope.STACK else "services", *options]
+    argv = [sys.executable, "-m", "config.stack", _COMMANDS[scope], *options]
     with tempfile.TemporaryFile("w+") as errors:
         supervisor = subprocess.Popen(
             argv,

@@ -12,6 +12,7 @@ from config import processes
 from config.stack import templates
 from config.stack.console import Follower, Progress, print_addresses
 from config.stack.instance import Instance, process_environment
+from config.stack.observe import observers
 from config.stack.spec import ProcessSpec
 from config.stack.supervisor import Supervisor
 
@@ -20,6 +21,7 @@ class Scope(Enum):
     """How much of the stack runs."""
 
     STACK = "stack"
+    OBSERVED = "observed"
     SERVICES = "services"
 
 
@@ -30,14 +32,15 @@ def serve(
 
     Args:
         instance: An open instance.
-        scope: The whole stack, or PostgreSQL and Valkey only.
+        scope: The whole stack, the same with Prometheus and Alertmanager, or PostgreSQL and Valkey only.
         quiet: Leave what the processes say to their log files; progress and addresses are still shown.
         without: Names of processes to leave out.
         until_eof: Also stop when standard input closes, which is when whoever started us is gone.
     """
     progress = Progress()
     _prepare_data(instance, scope, progress)
-    specs = processes.stack(instance) if scope is Scope.STACK else processes.services(instance)
+    specs = processes.services(instance) if scope is Scope.SERVICES else processes.stack(instance)
+    specs += observers(instance) if scope is Scope.OBSERVED else ()
     kept = [spec for spec in specs if spec.name not in set(without)]
     supervise(instance.directory, kept, instance=instance, progress=progress, quiet=quiet, until_eof=until_eof)
 
@@ -79,7 +82,7 @@ def _prepare_data(instance: Instance, scope: Scope, progress: Progress) -> None:
     if instance.postgres:
         if not instance.postgres.data.exists():
             progress.say("preparing the database")
-            if scope is Scope.STACK:
+            if scope is not Scope.SERVICES:
                 templates.create_migrated(instance.postgres, process_environment(instance))
                 instance.mark_schema_current()
             else:

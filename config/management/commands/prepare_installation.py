@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.core.management.base import BaseCommand
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from knox.crypto import hash_token
@@ -62,6 +62,8 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
+        with connection.cursor() as cursor:  # hashing a password on a busy machine takes longer than the usual limit
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '60s'")
         self._create_roles()
         self._create_schedules()
         self._create_login()

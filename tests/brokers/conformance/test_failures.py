@@ -163,7 +163,7 @@ def test_a_canceled_call_stays_canceled_and_leaves_the_session_usable(with_sessi
     async def body(session):
         counterpart.make_trouble(Trouble.HANGING)
         call = asyncio.create_task(session.submit_order(client_order_id, counterpart.resting_terms()))
-        while not await asyncio.to_thread(counterpart.count_submissions, client_order_id):
+        while not await asyncio.to_thread(counterpart.count_submissions, client_order_id):  # noqa: ASYNC110  # a poll
             await asyncio.sleep(0.02)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
