@@ -12,7 +12,6 @@ from brokers.adapters.errors import BrokerCallError
 from brokers.adapters.interface import AccountSettings
 from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderTerms, Side
-from brokers.core.replacement import ReplaceTerms
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -57,14 +56,14 @@ class FakeBroker:
 
     name = "fake"
 
-    def __init__(self, *, dedupes: bool = True) -> None:
+    def __init__(self, *, dedupes: bool = True, replaces: bool = True) -> None:
         self.capabilities = Capabilities(
             dedupes_client_order_id=dedupes,
             finds_by_client_order_id=True,
             streams_orders=True,
             lists_fills=True,
             settle_time=timedelta(seconds=5),
-            replaces_orders=True,
+            replaces_orders=replaces,
         )
         self.orders: dict[str, OrderReport] = {}
         self.fills: list[FillReport] = []
@@ -144,7 +143,7 @@ class FakeBroker:
             self.canceled.append(broker_order_id)
         self._end("cancel", trouble)
 
-    async def replace_order(self, broker_order_id: str, client_order_id: str, changes: ReplaceTerms) -> OrderReport:
+    async def replace_order(self, broker_order_id: str, client_order_id: str, terms: OrderTerms) -> OrderReport:
         trouble = self._begin("replace")
         if client_order_id in self.orders:
             raise call_error(FailureKind.AMBIGUOUS, "BROKER_DUPLICATE_CLIENT_ORDER_ID")
@@ -152,9 +151,9 @@ class FakeBroker:
         if old.status not in (ReportedStatus.WORKING, ReportedStatus.PARTIALLY_FILLED):
             raise call_error(FailureKind.REJECTED, "VALIDATION_ORDER_FINAL")
         if trouble is None or trouble.carried_out:
-            price = changes.limit_price or old.limit_price
+            price = terms.limit_price or old.limit_price
             new = self.place(
-                client_order_id, symbol=old.symbol, side=old.side, quantity=changes.quantity, limit_price=price
+                client_order_id, symbol=old.symbol, side=old.side, quantity=terms.quantity, limit_price=price
             )
             self.orders[old.client_order_id] = replace(old, replace_pending=True, replaced_by=new.broker_order_id)
         self._end("replace", trouble)

@@ -39,6 +39,7 @@ class Field:
     chance: random.Random
     name: str
     problems: list[str] = field(default_factory=list)
+    submitted: int = 0
 
     async def place_resting(self, count: int, quantity: int, symbols: Iterable[str] = ("AAPL",)) -> list[Order]:
         """Return so many orders that both brokers took and that rest until somebody fills or ends them."""
@@ -48,7 +49,7 @@ class Field:
     async def submit(self, count: int, quantity: int, symbols: Iterable[str] = ("AAPL",)) -> list[str]:
         names = list(symbols)
         orders = {
-            f"{self.name}-{quantity}-{number}": {
+            f"{self.name}-{self.submitted + number}": {
                 "account": f"sim-{BROKERS[number % len(BROKERS)]}",
                 "symbol": names[number // len(BROKERS) % len(names)],
                 "side": "buy",
@@ -59,6 +60,7 @@ class Field:
             }
             for number in range(count)
         }
+        self.submitted += count
         keys = list(orders)
         for start in range(0, count, _BATCH):
             await self.client.submit_batch({key: orders[key] for key in keys[start : start + _BATCH]})

@@ -13,6 +13,8 @@ RACE_QUANTITY = 4
 FILLS_PER_ORDER = 20
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "KO")
 _RACE_SECONDS = 0.35
+_LOST_SHARE = 0.33
+_LOST_BATCH = 50
 
 # Per order: from when it was sent to the first event that says what became of it, and whether it was unknown between.
 _KNOWN_AFTER = """
@@ -108,22 +110,30 @@ def _told(place: Field) -> Counter[str]:
 
 
 async def lose_replies(place: Field, lost: int) -> Outcome:
-    """Lose the reply to each of these orders, and what the streams say of them: the brokers took every one.
+    """Lose so many replies, and what the streams say of the orders: the brokers took every one of them.
 
-    Nobody here knows of them until they are looked up.
+    Nobody here knows of them until they are looked up. Every third reply is lost, so that circuits stay closed.
     """
+    before = _replies_lost(place)
     for broker in BROKERS:
-        place.stack.fault(broker, "drop_reply", operation="submit", probability=1)
+        place.stack.fault(broker, "drop_reply", operation="submit", probability=_LOST_SHARE)
         place.stack.fault(broker, "silent_stream", probability=1)
-    place.name += "-lost"
-    ids = await place.submit(lost, RACE_QUANTITY, SYMBOLS)
-    await place.wait_for(ids, lambda order: order["broker_order_id"] is not None, "every lost order is found")
+    ids: list[str] = []
+    while _replies_lost(place) - before < lost:
+        batch = await place.submit(_LOST_BATCH, RACE_QUANTITY, SYMBOLS)
+        await place.wait_for(batch, lambda order: order["broker_order_id"] is not None, "every lost order is found")
+        ids += batch
     await asyncio.to_thread(place.stack.clear_faults)
     rows = await asyncio.to_thread(place.stack.query, _KNOWN_AFTER, [ids])
-    outcome = Outcome("replies lost", lost, seconds=[seconds for seconds, _ in rows])
-    outcome.ends["were unknown"] = sum(was_unknown for _, was_unknown in rows)
+    seconds = [seconds for seconds, was_unknown in rows if was_unknown]
+    outcome = Outcome("replies lost", _replies_lost(place) - before, seconds=seconds)
+    outcome.ends["were unknown"] = len(seconds)
     outcome.ends.update(order["state"] for order in await place.end_all() if order["id"] in set(ids))
     return outcome
+
+
+def _replies_lost(place: Field) -> int:
+    return sum(ledger.replies["drop_reply"] for ledger in place.stack.ledgers().values())
 
 
 def percentile(seconds: Sequence[float], share: float) -> float:

@@ -11,7 +11,6 @@ from typing import Protocol
 
 from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderTerms
-from brokers.core.replacement import ReplaceTerms
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -44,8 +43,8 @@ class BrokerSession(Protocol):
     async def cancel_order(self, broker_order_id: str) -> None:
         """Ask for a cancel. Success means the request was taken, not that the order is canceled."""
 
-    async def replace_order(self, broker_order_id: str, client_order_id: str, changes: ReplaceTerms) -> OrderReport:
-        """Ask for a new order in the place of an old one, and return the new one.
+    async def replace_order(self, broker_order_id: str, client_order_id: str, terms: OrderTerms) -> OrderReport:
+        """Ask for a new order of these terms in the place of an old one, and return the new one.
 
         Success means the request was taken: the old order may still fill or end otherwise, and
         then the new one never works. Refused where ``Capabilities.replaces_orders`` is not set.

@@ -11,8 +11,9 @@ class Capabilities:
     ``dedupes_client_order_id``: a second submission under the same id is refused, so that
     an order may be sent again once its absence is proven. ``finds_by_client_order_id``:
     an order can be looked up by our id. ``settle_time``: how long after sending an order
-    may still appear; absence proves nothing before it has passed. ``replaces_orders``: an
-    order can be replaced by a new one under an id of ours.
+    may still appear; absence proves nothing before it has passed. ``replaces_orders``: the
+    broker puts a new order under an id of ours in the place of an old one, or leaves the old one
+    alone; elsewhere an order is canceled first, and the new one sent once that is proven.
     """
 
     dedupes_client_order_id: bool

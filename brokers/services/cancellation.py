@@ -51,7 +51,7 @@ def request_cancel(order_id: UUID, *, actor: str, source: str = "api") -> OrderS
         state = OrderState(row.state)
         if state in FINAL_STATES:
             raise ReliabilityError("VALIDATION_ORDER_FINAL", details={"state": state.value})
-        _cancel(batch, row, actor, source)
+        ask_cancel(batch, row, actor, source)
         batch.save()
         _cancel_replacements(order_id, actor, source)
         return OrderState(row.state)
@@ -63,13 +63,14 @@ def _cancel_replacements(order_id: UUID, actor: str, source: str) -> None:
     batch = OrderBatch.lock(list(pending.values_list("pk", flat=True)))
     for row in batch.rows.values():
         if OrderState(row.state) not in FINAL_STATES:
-            _cancel(batch, row, actor, source)
+            ask_cancel(batch, row, actor, source)
     batch.save()
     for row in batch.rows.values():
         _cancel_replacements(row.id, actor, source)
 
 
-def _cancel(batch: OrderBatch, row: OrderRow, actor: str, source: str) -> None:
+def ask_cancel(batch: OrderBatch, row: OrderRow, actor: str, source: str) -> None:
+    """Cancel a locked order that is not final: at once if no broker has it, durably otherwise."""
     if row.state == OrderState.ACCEPTED:
         batch.move(row, OrderState.CANCELED, "canceled_before_sending", source, actor=actor)
     elif row.cancel_requested_at is None or batch.now - row.cancel_requested_at > _PATIENCE:

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 
 from brokers.adapters.interface import BrokerSession
 from brokers.core.orders import OrderTerms
-from brokers.core.replacement import ReplaceTerms
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -32,9 +31,9 @@ class GuardedSession:
     async def cancel_order(self, broker_order_id: str) -> None:
         return await self._guards[CallClass.CANCELS].call(self._session.cancel_order, broker_order_id)
 
-    async def replace_order(self, broker_order_id: str, client_order_id: str, changes: ReplaceTerms) -> OrderReport:
+    async def replace_order(self, broker_order_id: str, client_order_id: str, terms: OrderTerms) -> OrderReport:
         guard = self._guards[CallClass.ORDERS]
-        return await guard.call(self._session.replace_order, broker_order_id, client_order_id, changes)
+        return await guard.call(self._session.replace_order, broker_order_id, client_order_id, terms)
 
     async def get_order(self, broker_order_id: str) -> OrderReport:
         return await self._guards[CallClass.READS].call(self._session.get_order, broker_order_id)

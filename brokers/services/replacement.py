@@ -3,6 +3,9 @@
 The intent is an order of its own that names the one it replaces, so that it is sent, looked up,
 canceled and remembered as every order is. What the broker answers is only that it will try: the
 old order is replaced, filled or canceled by evidence alone, and so is the new one working or refused.
+
+Where a broker replaces nothing itself, the old order is canceled first, and the new one is sent as
+any order once the cancel is proven and every fill of the old one is booked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +19,7 @@ from django.db import connection, transaction
 
 from brokers.conf import get_conf
 from brokers.core.client_order_id import derive_client_order_id
+from brokers.core.evidence import fills_are_missing
 from brokers.core.identifiers import uuid7
 from brokers.core.order_requests import OrderInvalidError, is_usable_idempotency_key
 from brokers.core.orders import FINAL_STATES, OrderState, OrderTerms
@@ -23,6 +27,7 @@ from brokers.core.replacement import ReplaceTerms, parse_replacement, replaced_t
 from brokers.core.reports import OrderReport
 from brokers.models import Order
 from brokers.services.accounts import AccountProfile, choose_accounts, get_profile
+from brokers.services.cancellation import ask_cancel
 from brokers.services.halts import leave_out_halted
 from brokers.services.order_batch import OrderBatch, OrderRow
 from brokers.services.order_gate import OrderGate
@@ -130,9 +135,6 @@ def _require_replaceable(row: OrderRow, profile: AccountProfile) -> None:
     if state is OrderState.ACCEPTED and row.replaces_id is not None and not _took_its_place(row.replaces_id):
         text = "It is itself a replacement that was not sent yet: cancel it, or replace it once it was sent."
         raise ReliabilityError("VALIDATION_WRONG_STATE", text)
-    if state is not OrderState.ACCEPTED and not profile.adapter.capabilities.replaces_orders:
-        text = f"{profile.broker} does not replace orders: cancel it and submit a new one."
-        raise ReliabilityError("VALIDATION_WRONG_STATE", text)
     choose_accounts((profile.name,))
     leave_out_halted([profile])
 
@@ -200,7 +202,7 @@ class ReplaceRequest:
     profile: AccountProfile
     broker_order_id: str
     client_order_id: str
-    changes: ReplaceTerms
+    terms: OrderTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +235,9 @@ class ReplaceOrderJob(SubmitOrderJob):
     async def perform(self, request: SubmitRequest | LookUpRequest | ReplaceRequest) -> OrderReport | Found | None:  # type: ignore[override]  # more requests, and one more answer
         session = get_session(request.profile)
         if isinstance(request, ReplaceRequest):
-            return await session.replace_order(request.broker_order_id, request.client_order_id, request.changes)
-        assert isinstance(request, ReplaceLookUp)
+            return await session.replace_order(request.broker_order_id, request.client_order_id, request.terms)
+        if not isinstance(request, ReplaceLookUp):
+            return await super().perform(request)
         new = await session.find_order(request.client_order_id, request.symbol)
         return Found(new, await session.get_order(request.broker_order_id))
 
@@ -260,26 +263,38 @@ class ReplaceOrderJob(SubmitOrderJob):
     def _prepare_pair(self, batch: OrderBatch, job: ClaimedJob, gate: OrderGate) -> Prepared:
         row = batch.rows[_subject(job)]
         old = _old(batch, row)
+        at_once = _replaces_itself(row)
         lost = self._lost(batch, row, job)
         if row.state == OrderState.ACCEPTED and row.cancel_requested_at is None and lost:
             row.error_code, row.error_message = lost
             batch.move(row, OrderState.REFUSED, "replace_lost", "worker", code=lost[0], message=lost[1])
-        elif row.state in (OrderState.ACCEPTED, OrderState.UNKNOWN) and not old.broker_order_id:
+        elif not (self._is_known(row, old) if at_once else self._has_room(batch, row, old)):
             return Snooze(min(_WAIT_FOR_BROKER * 2 ** min(job.snoozes, 10), _LONGEST_WAIT_FOR_BROKER))
         prepared = self._prepare_one(batch, row, job, gate)
-        if isinstance(prepared, SubmitRequest):
-            terms = row.terms
-            changes = ReplaceTerms(terms.quantity, terms.limit_price, terms.stop_price, terms.time_in_force)
-            return ReplaceRequest(prepared.profile, old.broker_order_id, row.client_order_id, changes)
-        if isinstance(prepared, LookUpRequest):
+        if isinstance(prepared, SubmitRequest) and at_once:
+            return ReplaceRequest(prepared.profile, old.broker_order_id, row.client_order_id, row.terms)
+        if isinstance(prepared, LookUpRequest) and at_once:
             return ReplaceLookUp(prepared.profile, prepared.client_order_id, prepared.symbol, old.broker_order_id)
         self._tell_old(batch, row)
         return prepared
 
+    def _is_known(self, row: OrderRow, old: OrderRow) -> bool:
+        """Return whether the broker has named the old order, which it has to for asking it anything about it."""
+        return bool(old.broker_order_id) or row.state not in (OrderState.ACCEPTED, OrderState.UNKNOWN)
+
+    def _has_room(self, batch: OrderBatch, row: OrderRow, old: OrderRow) -> bool:
+        """Return whether the old order is provably out of the way, having asked for its cancel if nobody did."""
+        if row.state != OrderState.ACCEPTED or row.cancel_requested_at is not None:
+            return True  # it was sent, or will never be
+        if OrderState(old.state) not in FINAL_STATES and old.cancel_requested_at is None:
+            ask_cancel(batch, old, "", "worker")
+        return old.state == OrderState.CANCELED and not fills_are_missing(old.facts)
+
     def _lost(self, batch: OrderBatch, row: OrderRow, job: ClaimedJob) -> tuple[str, str] | None:
         """Return why a replacement that the broker does not have is not to be sent."""
         old = _old(batch, row)
-        if OrderState(old.state) in FINAL_STATES:
+        canceled_for_it = old.state == OrderState.CANCELED and not _replaces_itself(row)
+        if OrderState(old.state) in FINAL_STATES and not canceled_for_it:
             return "VALIDATION_ORDER_FINAL", f"The order to be replaced is {old.state} already."
         if old.account_id != row.account_id:
             return "VALIDATION_WRONG_STATE", "The order to be replaced went to another account."
@@ -301,6 +316,11 @@ class ReplaceOrderJob(SubmitOrderJob):
         if lost is not None:
             self._end_absent(batch, row, lost[1], "worker", "")
             return Done()
+        capabilities = profile.adapter.capabilities
+        if capabilities.replaces_orders and not capabilities.dedupes_client_order_id:
+            reason = "The broker never got it, and might take it twice: the old order stays, ask again."
+            self._end_absent(batch, row, reason, "worker", "")
+            return Done()
         return super()._prepare_absent(batch, row, profile, job, gate)
 
     def _apply_pair(self, batch: OrderBatch, outcome: Performed) -> Disposition:
@@ -319,6 +339,11 @@ class ReplaceOrderJob(SubmitOrderJob):
         if row.state == OrderState.REFUSED:
             reason = {"code": row.error_code, "message": row.error_message}
             batch.note(_old(batch, row), "replace_refused", "worker", replaced_by=str(row.id), **reason)
+
+
+def _replaces_itself(row: OrderRow) -> bool:
+    """Return whether the order's broker puts it in the place of the old one, in one step."""
+    return get_profile(row.account_id).adapter.capabilities.replaces_orders
 
 
 def _about_new(outcome: Performed) -> Performed:

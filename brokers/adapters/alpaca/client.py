@@ -20,7 +20,6 @@ from brokers.adapters.alpaca.transport import REPLY_LIMIT_BYTES, AlpacaTransport
 from brokers.adapters.interface import AccountSettings, BrokerAdapter, BrokerSession
 from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderTerms
-from brokers.core.replacement import ReplaceTerms
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -78,8 +77,8 @@ class AlpacaSession:
             raise self._transport.distrust(Operation.CANCEL, reply, reason)
         raise self._transport.refusal(Operation.CANCEL, reply)
 
-    async def replace_order(self, broker_order_id: str, client_order_id: str, changes: ReplaceTerms) -> OrderReport:
-        body = replacement_body(client_order_id, changes)
+    async def replace_order(self, broker_order_id: str, client_order_id: str, terms: OrderTerms) -> OrderReport:
+        body = replacement_body(client_order_id, terms)
         url = self._order_url(broker_order_id)
         reply = await self._transport.call(Operation.REPLACE, "PATCH", url, body=body, headers=_JSON_BODY)
         report = self._parse(Operation.REPLACE, reply, parsing.parse_order)
@@ -238,19 +237,13 @@ def submission_body(client_order_id: str, terms: OrderTerms) -> bytes:
     return _dump(body).encode()
 
 
-def replacement_body(client_order_id: str, changes: ReplaceTerms) -> bytes:
-    """Return the JSON of a replacement; raises ``BrokerCallError`` for changes that cannot be written down."""
+def replacement_body(client_order_id: str, terms: OrderTerms) -> bytes:
+    """Return the JSON of a replacement; raises ``BrokerCallError`` for terms that cannot be written down."""
     _require_client_order_id(client_order_id)
-    body: dict[str, str] = {"client_order_id": client_order_id}
-    for name, value in (
-        ("qty", changes.quantity),
-        ("limit_price", changes.limit_price),
-        ("stop_price", changes.stop_price),
-    ):
+    body: dict[str, str] = {"client_order_id": client_order_id, "time_in_force": terms.time_in_force.value}
+    for name, value in (("qty", terms.quantity), ("limit_price", terms.limit_price), ("stop_price", terms.stop_price)):
         if value is not None:
             body[name] = _number(value)
-    if changes.time_in_force is not None:
-        body["time_in_force"] = changes.time_in_force.value
     return _dump(body).encode()
 
 

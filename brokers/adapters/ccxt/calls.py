@@ -36,6 +36,15 @@ class ExchangeCalls:
     async def cancel_order(self, order_id: str, symbol: str) -> Any:
         return await self.exchange.cancel_order(order_id, symbol)
 
+    async def replace_order(self, order_id: str, symbol: str, placing: Placing) -> Any:
+        """Put an order in the place of another one; the parameters of the exchange's own editing differ."""
+        return await self.exchange.edit_order(
+            order_id, symbol, placing.type, placing.side, placing.amount, placing.price, self.editing(placing.params)
+        )
+
+    def editing(self, params: dict[str, str]) -> dict[str, str]:
+        return params
+
     async def fetch_order(self, order_id: str, symbol: str) -> Any:
         return await self.exchange.fetch_order(order_id, symbol)
 
@@ -75,7 +84,13 @@ class ExchangeCalls:
 
 
 class BinanceCalls(ExchangeCalls):
-    """Binance numbers the trades of a symbol without gaps in order, so they are read by number."""
+    """Binance numbers the trades of a symbol without gaps in order, so they are read by number.
+
+    It replaces by a cancel and a new order in one request, the new one only if the cancel succeeded.
+    """
+
+    def editing(self, params: dict[str, str]) -> dict[str, str]:
+        return {"stopPrice" if name == "triggerPrice" else name: value for name, value in params.items()}
 
     async def fetch_trades(self, key: str, place: Place | None) -> TradePage:
         start = int(place[2]) + 1 if place and place[2].isdigit() else 0
@@ -85,6 +100,9 @@ class BinanceCalls(ExchangeCalls):
 
 class AlpacaCalls(ExchangeCalls):
     """What ccxt leaves out of Alpaca: looking up by client order id, paging, and what is held."""
+
+    def editing(self, params: dict[str, str]) -> dict[str, str]:
+        return {"timeInForce": "gtc", **params, **_lowered(params, "timeInForce")}
 
     async def find_order(self, client_order_id: str, symbol: str) -> Any:
         path, query = "v2/orders:by_client_order_id", {"client_order_id": client_order_id}
@@ -133,6 +151,10 @@ _CALLS: Mapping[Dialect, type[ExchangeCalls]] = {
 
 def calls_of(exchange: Any, profile: ExchangeProfile) -> ExchangeCalls:
     return _CALLS[profile.dialect](exchange, profile)
+
+
+def _lowered(params: dict[str, str], name: str) -> dict[str, str]:
+    return {name: params[name].lower()} if name in params else {}
 
 
 def _page(rows: list[Any], limit: Any) -> TradePage:

@@ -25,7 +25,6 @@ from brokers.adapters.errors import BrokerCallError, StreamLostError
 from brokers.adapters.interface import AccountSettings, BrokerSession
 from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderTerms
-from brokers.core.replacement import ReplaceTerms
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -90,9 +89,21 @@ class CcxtSession:
 
         await self._call(Operation.CANCEL, call)
 
-    async def replace_order(self, broker_order_id: str, client_order_id: str, changes: ReplaceTerms) -> OrderReport:
-        """Refuse it with nothing sent: an order is canceled and submitted anew here."""
-        raise errors.not_sent(FailureKind.REJECTED, "VALIDATION_INVALID_REQUEST", "orders are not replaced")
+    async def replace_order(self, broker_order_id: str, client_order_id: str, terms: OrderTerms) -> OrderReport:
+        """Replace an order where the exchange is known to do it under an id of ours; refuse it unsent elsewhere."""
+        if not self._profile.capabilities.replaces_orders:
+            raise errors.not_sent(FailureKind.REJECTED, "VALIDATION_INVALID_REQUEST", "orders are not replaced here")
+        symbol, order_id = _split(broker_order_id)
+
+        async def call(calls: ExchangeCalls) -> OrderReport:
+            asked = placing(calls.exchange, client_order_id, terms)
+            row = await calls.replace_order(order_id, self._known(calls, symbol), asked)
+            report = parsing.parse_order(row, self._profile.statuses)
+            if report.client_order_id != client_order_id or report.symbol != terms.symbol or report.side != terms.side:
+                raise errors.WrongOrderError("the reply is about another order")
+            return report
+
+        return await self._call(Operation.MODIFY, call)
 
     async def get_order(self, broker_order_id: str) -> OrderReport:
         symbol, order_id = _split(broker_order_id)

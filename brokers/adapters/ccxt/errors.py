@@ -21,7 +21,7 @@ from reliability.core.taxonomy import ErrorCategory, FailureKind
 
 MESSAGE_LIMIT = 500
 _SEARCHED = 65_536
-_EFFECTFUL = frozenset({Operation.SUBMIT, Operation.CANCEL})
+_EFFECTFUL = frozenset({Operation.SUBMIT, Operation.CANCEL, Operation.MODIFY})
 _CURABLE = frozenset({"AUTH_FORBIDDEN", "AUTH_INVALID_CREDENTIALS"})
 _ADAPTER_FAILURE = "SYSTEM_ADAPTER_FAILURE"
 

@@ -65,6 +65,7 @@ _BINANCE = ExchangeProfile(
         streams_orders=True,
         lists_fills=True,
         settle_time=timedelta(seconds=10),
+        replaces_orders=True,
     ),
     dialect=Dialect.BINANCE,
     replies_in_full=True,
@@ -80,7 +81,11 @@ _BINANCE = ExchangeProfile(
 )
 _ALPACA = ExchangeProfile(
     capabilities=Capabilities(
-        dedupes_client_order_id=True, finds_by_client_order_id=True, streams_orders=False, lists_fills=True
+        dedupes_client_order_id=True,
+        finds_by_client_order_id=True,
+        streams_orders=False,
+        lists_fills=True,
+        replaces_orders=True,
     ),
     currency="USD",
     dialect=Dialect.ALPACA,

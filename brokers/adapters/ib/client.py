@@ -23,7 +23,6 @@ from brokers.adapters.ib.stream import stream_orders
 from brokers.adapters.interface import AccountSettings, BrokerAdapter, BrokerSession
 from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderTerms
-from brokers.core.replacement import ReplaceTerms
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -98,7 +97,7 @@ class IBSession:
 
         await self._call(Operation.CANCEL, step)
 
-    async def replace_order(self, broker_order_id: str, client_order_id: str, changes: ReplaceTerms) -> OrderReport:
+    async def replace_order(self, broker_order_id: str, client_order_id: str, terms: OrderTerms) -> OrderReport:
         """Refuse it with nothing sent: an order is canceled and submitted anew here."""
         raise errors.refused("VALIDATION_INVALID_REQUEST", "orders are not replaced")
 

@@ -1,6 +1,6 @@
 """/api/v3/order and its lists: placing, canceling and asking."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import TypeVar
 from uuid import uuid4
@@ -23,6 +23,7 @@ from brokers.simulator.gate import Answer, Call
 from brokers.simulator.instruments import Instrument
 from brokers.simulator.orders import LIMIT_TYPES, STOP_TYPES, Order, OrderType, Side, Status, TimeInForce
 from brokers.simulator.requests import OrderTerms, RefusalError
+from brokers.simulator.wire import Json
 
 Choice = TypeVar("Choice")
 _SIDES = {side.upper(): side for side in Side}
@@ -36,30 +37,82 @@ def submit_order(call: Call) -> Answer:
     """Take a new order; it trades from the next tick on."""
     params = params_of(call)
     terms = _terms_of(call, params)
+    response = _response_of(params, terms)
+    return Answer(placed_json(_place(call, terms), response, []))
+
+
+def replace_order(call: Call) -> Answer:
+    """Cancel an order and place a new one in one request, the new one only if the cancel succeeds (or in any case)."""
+    params = params_of(call)
+    mode = params.get("cancelReplaceMode")
+    if mode not in ("STOP_ON_FAILURE", "ALLOW_FAILURE"):
+        raise missing("cancelReplaceMode")
+    terms = _terms_of(call, params)
+    response = _response_of(params, terms)
+    cancel = _half(lambda: canceled_json(_cancel(call, _canceled_of(params)), uuid4().hex[:22]))
+    if cancel[0] == "FAILURE" and mode == "STOP_ON_FAILURE":
+        new: tuple[str, Json | None] = ("NOT_ATTEMPTED", None)
+    else:
+        new = _half(lambda: placed_json(_place(call, terms), response, []))
+    data = {
+        "cancelResult": cancel[0],
+        "newOrderResult": new[0],
+        "cancelResponse": cancel[1],
+        "newOrderResponse": new[1],
+    }
+    if cancel[0] == new[0] == "SUCCESS":
+        return Answer(data)
+    if "SUCCESS" in (cancel[0], new[0]):
+        raise BinanceRefusalError(-2021, "Order cancel-replace partially failed.", 409, {"data": data})
+    raise BinanceRefusalError(-2022, "Order cancel-replace failed.", 400, {"data": data})
+
+
+def _half(attempt: Callable[[], Json]) -> tuple[str, Json | None]:
+    """Return how one half of a cancel-and-replace went, and what it answers."""
+    try:
+        return "SUCCESS", attempt()
+    except BinanceRefusalError as refusal:
+        return "FAILURE", refusal.body
+
+
+def _canceled_of(params: Params) -> Params:
+    names = {"orderId": "cancelOrderId", "origClientOrderId": "cancelOrigClientOrderId"}
+    return {"symbol": params.get("symbol", ""), **{name: params.get(given, "") for name, given in names.items()}}
+
+
+def _response_of(params: Params, terms: OrderTerms) -> str:
     response = params.get("newOrderRespType") or (
         "FULL" if terms.type in (OrderType.MARKET, OrderType.LIMIT) else "ACK"
     )
     if response not in _RESPONSES:
         raise BinanceRefusalError(-1100, "Illegal characters found in parameter 'newOrderRespType'.")
+    return response
+
+
+def _place(call: Call, terms: OrderTerms) -> Order:
     closed = call.broker.faults.find_active(FaultKind.MARKET_CLOSED)
     if closed is not None and closed.parameters.get("mode") == "refuse":
         raise BinanceRefusalError(-1013, "Market is closed.")
     _check_duplicate(call, terms)
     try:
-        order = entry.place_order(call.broker.venue, terms, call.request_id)
+        return entry.place_order(call.broker.venue, terms, call.request_id)
     except RefusalError as refusal:
         raise BinanceRefusalError(-2010, "Account has insufficient balance for requested action.") from refusal
-    return Answer(placed_json(order, response, []))
 
 
 def cancel_order(call: Call) -> Answer:
     """Cancel an order at once; what filled by then stays filled."""
     params = params_of(call)
+    order = _cancel(call, params)
+    return Answer(canceled_json(order, client_order_id_of(params) or uuid4().hex[:22]))
+
+
+def _cancel(call: Call, params: Params) -> Order:
     order = _find(call, params)
     if order is None or order.is_final or order.status in _UNCANCELABLE:
         raise BinanceRefusalError(-2011, "Unknown order sent.")
     call.broker.venue.change_state(order, Status.CANCELED)
-    return Answer(canceled_json(order, client_order_id_of(params) or uuid4().hex[:22]))
+    return order
 
 
 def cancel_open_orders(call: Call) -> Answer:

@@ -32,12 +32,12 @@ Params = Mapping[str, str]
 class BinanceRefusalError(RefusalError):
     """The broker says no, with a body as Binance writes it."""
 
-    def __init__(self, code: int, message: str, status: int = 400) -> None:
-        super().__init__(status, code, message)
+    def __init__(self, code: int, message: str, status: int = 400, extras: dict[str, Any] | None = None) -> None:
+        super().__init__(status, code, message, extras)
 
     @property
     def body(self) -> dict[str, Any]:
-        return {"code": self.code, "msg": self.message}
+        return {"code": self.code, "msg": self.message, **self.extras}
 
 
 def params_of(call: Call) -> dict[str, str]:

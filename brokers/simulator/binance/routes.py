@@ -16,6 +16,7 @@ BINANCE_ROUTES: tuple[tuple[str, str, Dialect, Route, Operation], ...] = (
     ("POST", "/api/v3/order", PRIVATE, orders.submit_order, Operation.SUBMIT),
     ("GET", "/api/v3/order", PRIVATE, orders.get_order, Operation.QUERY),
     ("DELETE", "/api/v3/order", PRIVATE, orders.cancel_order, Operation.CANCEL),
+    ("POST", "/api/v3/order/cancelReplace", PRIVATE, orders.replace_order, Operation.REPLACE),
     ("GET", "/api/v3/openOrders", PRIVATE, orders.list_open_orders, Operation.QUERY),
     ("DELETE", "/api/v3/openOrders", PRIVATE, orders.cancel_open_orders, Operation.CANCEL),
     ("GET", "/api/v3/allOrders", PRIVATE, orders.list_orders, Operation.QUERY),

@@ -1,6 +1,7 @@
 """Replacing orders: one new order at most, and evidence decides which of the two lives."""
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -290,6 +291,85 @@ def test_the_leg_of_a_basket_is_not_replaced(broker: FakeBroker, account: Accoun
     leg = accept_order(owner_id=make_user().pk, actor="desk", submission=key)
     with pytest.raises(ReliabilityError, match="basket"):
         ask(read(leg.id))
+
+
+@pytest.fixture
+def cautious(broker: FakeBroker) -> FakeBroker:
+    """A broker that replaces nothing itself."""
+    broker.capabilities = replace(broker.capabilities, replaces_orders=False)
+    return broker
+
+
+def end_canceled(broker: FakeBroker, order: Order) -> None:
+    broker.orders[order.client_order_id] = replace(broker.orders[order.client_order_id], status=ReportedStatus.CANCELED)
+
+
+def test_where_nothing_is_replaced_the_new_order_follows_the_proven_cancel(
+    cautious: FakeBroker, account: Account, old: Order
+) -> None:
+    new = ask(old, quantity="7", limit_price="98")
+    work(3)
+    assert (cautious.canceled, read(new.id).state) == ([read(old.pk).broker_order_id], "accepted")
+    assert summary(old.pk)["replace_pending"]
+
+    cautious.execute(old.client_order_id, 3)
+    end_canceled(cautious, old)
+    record_evidence(account.pk, list(cautious.orders.values()), [], "stream")
+    work()
+    assert (read(old.pk).state, read(new.id).state) == ("canceled", "accepted"), "a fill of the old one is missing"
+
+    hear(account, cautious)
+    work()
+    assert (read(new.id).state, read(new.id).quantity, Position.objects.get().quantity) == ("working", 7, 3)
+    assert (cautious.calls.count("submit"), cautious.calls.count("replace")) == (2, 0)
+    require_rebuildable()
+
+
+def test_where_nothing_is_replaced_a_fill_that_is_faster_leaves_one_order(
+    cautious: FakeBroker, account: Account, old: Order
+) -> None:
+    new = ask(old)
+    work()
+    cautious.execute(old.client_order_id, 10)
+    hear(account, cautious)
+    work(2)
+    assert (read(old.pk).state, read(new.id).state, len(cautious.orders)) == ("filled", "refused", 1)
+    require_rebuildable()
+
+
+def test_where_nothing_is_replaced_less_being_left_is_not_ordered_again(
+    cautious: FakeBroker, account: Account, old: Order
+) -> None:
+    new = ask(old)
+    work()
+    cautious.execute(old.client_order_id, 4)
+    end_canceled(cautious, old)
+    hear(account, cautious)
+    work(2)
+    assert (read(old.pk).state, read(new.id).error_code) == ("canceled", "VALIDATION_WRONG_STATE")
+
+
+def test_a_cancel_stops_a_replacement_that_waits_for_one(cautious: FakeBroker, account: Account, old: Order) -> None:
+    new = ask(old)
+    work(2)
+    request_cancel(old.pk, actor="desk")
+    end_canceled(cautious, old)
+    hear(account, cautious)
+    work(2)
+    assert (read(old.pk).state, read(new.id).state, len(cautious.orders)) == ("canceled", "canceled", 1)
+
+
+def test_a_request_that_a_broker_might_take_twice_is_not_repeated(
+    broker: FakeBroker, account: Account, old: Order
+) -> None:
+    broker.capabilities = replace(broker.capabilities, dedupes_client_order_id=False)
+    broker.fail("replace", call_error(FailureKind.AMBIGUOUS))
+    new = ask(old)
+    work()
+    Order.objects.filter(pk=new.id).update(sent_at=timezone.now() - timedelta(seconds=6))
+    work(5)
+    assert (read(new.id).state, read(old.pk).state, broker.calls.count("replace")) == ("refused", "working", 1)
+    assert OrderEvent.objects.filter(order_id=old.pk, kind="replace_refused").exists()
 
 
 def test_a_look_up_that_finds_it_after_a_person_called_it_absent_counts(
