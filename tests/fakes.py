@@ -64,6 +64,7 @@ class FakeBroker:
             lists_fills=True,
             settle_time=timedelta(seconds=5),
             replaces_orders=replaces,
+            cash_follows_fills=True,
         )
         self.orders: dict[str, OrderReport] = {}
         self.fills: list[FillReport] = []

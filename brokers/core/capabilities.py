@@ -14,6 +14,8 @@ class Capabilities:
     may still appear; absence proves nothing before it has passed. ``replaces_orders``: the
     broker puts a new order under an id of ours in the place of an old one, or leaves the old one
     alone; elsewhere an order is canceled first, and the new one sent once that is proven.
+    ``positions_follow_fills``: what is held is the sum of the fills, because fees are not taken out
+    of it; ``cash_follows_fills``: the same for the cash.
     """
 
     dedupes_client_order_id: bool
@@ -22,3 +24,5 @@ class Capabilities:
     lists_fills: bool
     settle_time: timedelta = timedelta(seconds=5)
     replaces_orders: bool = False
+    positions_follow_fills: bool = True
+    cash_follows_fills: bool = False

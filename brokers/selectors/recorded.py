@@ -6,6 +6,7 @@ columns are the fields of ``brokers.core.records``, and ``account`` is their one
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -55,7 +56,8 @@ WHERE o.account_id = %(account)s AND (o.client_order_id = ANY(%(client_ids)s)
 """
 _CASH_FLOW = """
 SELECT coalesce(sum(CASE side WHEN 'buy' THEN -quantity * price ELSE quantity * price END), 0), count(*),
-       max(executed_at), coalesce(bool_or(split_part(symbol, '/', 2) NOT IN ('', %(currency)s)), false)
+       max(executed_at), coalesce(max(id), 0),
+       coalesce(bool_or(split_part(symbol, '/', 2) NOT IN ('', %(currency)s)), false)
 FROM brokers_fill WHERE account_id = %(account)s AND id > %(after)s
 """
 
@@ -66,7 +68,8 @@ class CashFlow:
 
     amount: Decimal
     executions: int
-    latest_at: Any
+    latest_at: datetime | None
+    newest_id: int
     has_other_currency: bool
 
 

@@ -1,1 +1,3 @@
-"""Admin pages of this app."""
+from reconciliation.admin import reconciliations
+
+__all__ = ["reconciliations"]

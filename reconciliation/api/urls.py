@@ -1,5 +1,12 @@
 """This app over HTTP."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from reconciliation.api import reconciliations
+
+urlpatterns = [
+    path("reconciliations", reconciliations.ReconciliationListView.as_view()),
+    path("reconciliations/<int:run_id>", reconciliations.ReconciliationView.as_view()),
+    path("discrepancies", reconciliations.DiscrepancyListView.as_view()),
+    path("discrepancies/<int:discrepancy_id>/accept", reconciliations.DiscrepancyAcceptView.as_view()),
+]

@@ -1,9 +1,11 @@
 """The first look: records and reports side by side, and what differs as rows."""
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from brokers.core.capabilities import Capabilities
 from brokers.selectors.recorded import (
     list_recorded_fills,
     list_recorded_orders,
@@ -27,8 +29,11 @@ from reconciliation.services.findings import let_go_of_unseen, record_difference
 _FEW_FILLS = 20_000
 
 
-def compare_all(run: ReconciliationRun, mark: ReconciliationMark) -> int:
+def compare_all(run: ReconciliationRun, mark: ReconciliationMark, capabilities: Capabilities) -> int:
     """Compare everything the broker reported for a run, in the caller's transaction.
+
+    Holdings and cash were reported a moment after the executions were, so what differs there is
+    taken as in flight: what moved them last may not be among the executions.
 
     Returns:
         How many differences the look saw. Memory stays small whatever the size: differences
@@ -36,10 +41,13 @@ def compare_all(run: ReconciliationRun, mark: ReconciliationMark) -> int:
     """
     assert run.asked_at is not None
     since = run.asked_at - GRACE
-    is_full = run.kind == RunKind.FULL
-    seen = _orders(run, since) + _fills(run, since) + _bookings(run, mark) + _positions(run, since)
-    seen += record_differences(run, cash_differences(run, mark, run.marks["account"], since))
-    let_go_of_unseen(run, with_fills=is_full)
+    seen = _orders(run, since) + _fills(run, since) + _bookings(run, mark)
+    if capabilities.positions_follow_fills:
+        seen += _positions(run, since)
+    if capabilities.cash_follows_fills:
+        found = cash_differences(run, mark, run.marks["account"], since)
+        seen += record_differences(run, [replace(one, is_in_flight=True) for one in found])
+    let_go_of_unseen(run, with_fills=run.kind == RunKind.FULL)
     return seen
 
 
@@ -96,7 +104,7 @@ def _positions(run: ReconciliationRun, since: datetime) -> int:
     with patiently():
         for pairs in differing_positions(run.account_id, run.pk):
             found = [one for ours, theirs in pairs for one in compare_position(ours, theirs, since)]
-            seen += record_differences(run, found)
+            seen += record_differences(run, [replace(one, is_in_flight=True) for one in found])
     return seen
 
 
@@ -105,15 +113,17 @@ def cash_differences(
 ) -> tuple[Difference, ...]:
     """Return the difference between the cash that was reported and what is explained.
 
-    None where nothing is known: before the first mark, or where executions were paid for in another currency.
+    None where nothing is known: before the first mark, while the account trades, or where executions were
+    paid for in another currency. Cash that agrees becomes the next mark.
     """
-    if mark.cash is None:
-        return ()
     flow = read_cash_flow(run.account_id, account["currency"], mark.cash_fill_id)
-    if flow.has_other_currency:
+    if flow.has_other_currency or (flow.latest_at is not None and flow.latest_at > since):
         return ()
-    in_flight = flow.latest_at is not None and flow.latest_at > since
-    expected = mark.cash + flow.amount
-    return compare_cash(
-        expected, Decimal(account["cash"]), account["currency"], flow.executions, is_in_flight=in_flight
-    )
+    reported = Decimal(account["cash"])
+    if mark.cash is not None:
+        expected = mark.cash + flow.amount
+        found = compare_cash(expected, reported, account["currency"], flow.executions)
+        if found:
+            return found
+    run.marks["agreed_cash"] = {"cash": account["cash"], "fill_id": max(flow.newest_id, mark.cash_fill_id)}
+    return ()

@@ -1,7 +1,7 @@
 """Acting on a verdict: what the table of resolutions says is done, and kept beside the difference."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils import timezone
 
@@ -13,6 +13,7 @@ from reconciliation.core.matching import order_facts
 from reconciliation.core.resolution import Resolution, rule_for
 from reconciliation.models import Discrepancy, ReconciliationRun
 from reconciliation.services.findings import PROGRAM
+from reconciliation.services.telling import freeze_for
 
 SOURCE = "reconciliation"
 
@@ -56,20 +57,34 @@ def decide(
         take_over(run.account_id, evidence)  # the position is the account's, whoever placed the order
     row.state, row.resolution, row.reason = DiscrepancyState.OPEN, rule.resolution, rule.why
     row.save()
+    if rule.resolution is Resolution.FREEZE and row.symbol:
+        freeze_for(row)
 
 
 def take_over(account_id: int, evidence: Evidence) -> None:
     """Merge what the broker said into the records; fills of orders that are not ours are booked as external."""
-    reports = [evidence.report] if evidence.report is not None else []
-    client_ids = [report.client_order_id for report in reports] + [fill.client_order_id for fill in evidence.fills]
-    orders = list_recorded_orders(account_id, client_ids, [fill.broker_order_id for fill in evidence.fills])
-    external = {
-        fill.broker_order_id
+    report = evidence.report
+    reports = [report] if report is not None else []
+    fills = [
+        replace(fill, client_order_id=report.client_order_id)
+        if report is not None and fill.broker_order_id == report.broker_order_id
+        else fill
         for fill in evidence.fills
+    ]
+    client_ids = [one.client_order_id for one in reports] + [fill.client_order_id for fill in fills]
+    orders = list_recorded_orders(account_id, client_ids, [fill.broker_order_id for fill in fills])
+    unknown = {
+        fill.broker_order_id
+        for fill in fills
         if fill.broker_order_id not in orders and fill.client_order_id not in orders
-        and not any(report.client_order_id in orders for report in reports)
-    }  # fmt: skip
-    record_evidence(account_id, reports, list(evidence.fills), SOURCE, external=external)
+    }
+    record_evidence(account_id, reports, fills, SOURCE, external=unknown)
+
+
+def book_known(account_id: int, fills: Sequence[FillReport]) -> None:
+    """Book those of the executions whose orders are known to be ours; the others are left to who asks for them."""
+    if fills:
+        record_evidence(account_id, [], fills, SOURCE)
 
 
 def _after(account_id: int, row: Discrepancy) -> dict[str, object]:

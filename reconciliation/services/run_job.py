@@ -178,7 +178,8 @@ def _compare(run: ReconciliationRun) -> Disposition:
     if staging.count_staged(run.pk) != (run.orders_reported, run.fills_reported):
         end_inconclusive(run, "SYSTEM_DATABASE_UNAVAILABLE", "What the broker had reported was lost with the database.")
         return Done()
-    run.suspected = compare_all(run, get_mark(run.account_id))
+    capabilities = get_profile(run.account_id).adapter.capabilities
+    run.suspected = compare_all(run, get_mark(run.account_id), capabilities)
     run.looks, run.step, run.token = 1, RunStep.LOOK_AGAIN, ""
     return _go_on(run, next_questions(run))
 

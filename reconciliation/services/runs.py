@@ -12,6 +12,7 @@ from reconciliation.core.discrepancy import DiscrepancyState
 from reconciliation.core.runs import UNFINISHED, RunKind, RunState, RunStep
 from reconciliation.models import Discrepancy, ReconciliationMark, ReconciliationRun
 from reconciliation.services import staging
+from reconciliation.services.telling import tell_of_account
 from reliability.core.errors import ReliabilityError
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
 
@@ -94,7 +95,7 @@ def end_inconclusive(run: ReconciliationRun, code: str, message: str) -> None:
 
     What it suspected is forgotten, what was open before stays as it was.
     """
-    Discrepancy.objects.filter(run=run, state=DiscrepancyState.SUSPECTED).delete()
+    Discrepancy.objects.filter(last_run=run, state=DiscrepancyState.SUSPECTED).delete()
     run.state, run.step = RunState.INCONCLUSIVE, RunStep.DONE
     run.error_code, run.error_message = code, message[:500]
     _end(run)
@@ -104,10 +105,15 @@ def end_with_verdict(run: ReconciliationRun) -> None:
     """End a run that looked at everything, and move the marks that its verdict allows."""
     of_account = Discrepancy.objects.filter(account_id=run.account_id)
     run.remaining = of_account.filter(state=DiscrepancyState.OPEN).count()
-    unsettled = of_account.filter(last_run=run, state=DiscrepancyState.SUSPECTED).exists()
-    run.state = RunState.DIFFERENCES if run.found or run.remaining or unsettled else RunState.CLEAN
+    moving = of_account.filter(last_run=run, state=DiscrepancyState.SUSPECTED)
+    if moving.exists():
+        symbols = ", ".join(sorted({row.symbol or row.subject for row in moving}))
+        end_inconclusive(run, "DATA_NOT_AVAILABLE", f"It never came to rest, so nothing can be said: {symbols}")
+        return
+    run.state = RunState.DIFFERENCES if run.found or run.remaining else RunState.CLEAN
     run.step = RunStep.DONE
     _move_mark(run)
+    tell_of_account(run)
     _end(run)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from django.utils import timezone
 
 from brokers.adapters.errors import BrokerCallError
-from brokers.core.reports import OrderReport, PositionReport
+from brokers.core.reports import FillReport, OrderReport, PositionReport
 from brokers.selectors.recorded import list_recorded_fills, list_recorded_orders, list_recorded_positions
 from brokers.services.guarded_session import GuardedSession
 from reconciliation.core.discrepancy import UNSETTLED, Difference, DiscrepancyKind, DiscrepancyState, SubjectType
@@ -18,7 +18,7 @@ from reconciliation.models import Discrepancy, ReconciliationRun
 from reconciliation.selectors.comparison import differing_fills, list_reported_fills, uneven_bookings
 from reconciliation.services.comparing import booking_difference, cash_differences
 from reconciliation.services.findings import record_differences
-from reconciliation.services.rules import Evidence, decide
+from reconciliation.services.rules import Evidence, book_known, decide
 from reconciliation.services.runs import get_mark
 from reliability.core.taxonomy import FailureKind
 
@@ -37,6 +37,7 @@ class Questions:
     orders: tuple[str, ...] = ()
     with_positions: bool = False
     with_account: bool = False
+    fill_cursor: str = ""
     wait: timedelta = timedelta(0)
 
 
@@ -49,6 +50,7 @@ class SecondLook:
     reports: dict[str, OrderReport] = field(default_factory=dict)
     positions: dict[str, PositionReport] = field(default_factory=dict)
     account: dict[str, str] = field(default_factory=dict)
+    fills: list[FillReport] = field(default_factory=list)
     calls: int = 0
 
 
@@ -65,6 +67,7 @@ def next_questions(run: ReconciliationRun) -> Questions:
         orders=tuple(row.subject for row in chosen if row.subject_type == SubjectType.ORDER),
         with_positions=SubjectType.POSITION in types,
         with_account=SubjectType.CASH in types,
+        fill_cursor=run.marks.get("fill_cursor", get_mark(run.account_id).fill_cursor),
         wait=wait,
     )
 
@@ -86,6 +89,10 @@ async def ask_again(session: GuardedSession, questions: Questions) -> SecondLook
         account = await session.get_account()
         look.account = {"currency": account.currency, "cash": str(account.cash)}
         look.calls += 1
+    if questions.with_positions or questions.with_account:  # after them, so that what moved them is among the fills
+        page = await session.list_fills(questions.fill_cursor)
+        look.fills = list(page.fills)
+        look.calls += 1
     return look
 
 
@@ -94,6 +101,7 @@ def judge(run: ReconciliationRun, look: SecondLook) -> Questions:
     rows = Discrepancy.objects.select_for_update().filter(
         pk__in=look.questions.subjects, state=DiscrepancyState.SUSPECTED
     )
+    book_known(run.account_id, look.fills)
     for row in sorted(rows.order_by("pk"), key=lambda row: _ORDER.index(SubjectType(row.subject_type))):
         evidence = _evidence(run, row, look)
         difference = _difference(run, row, evidence, look)
@@ -101,7 +109,8 @@ def judge(run: ReconciliationRun, look: SecondLook) -> Questions:
             row.delete()
             continue
         _keep(row, difference)
-        if not difference.is_in_flight or run.looks >= MOST_LOOKS:
+        is_last_look = run.looks >= MOST_LOOKS and row.subject_type != SubjectType.POSITION
+        if not difference.is_in_flight or is_last_look:
             decide(run, row, difference, evidence, partial(_difference, run, row, evidence, look))
     run.token = str(max(look.questions.subjects, default=0))
     questions = next_questions(run)

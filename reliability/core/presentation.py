@@ -19,6 +19,7 @@ _TONES = {
         "normal",
         "confirmed",
         "resolved",
+        "clean",
     ),
     "busy": (
         "accepted",
@@ -30,6 +31,7 @@ _TONES = {
         "recovering",
         "replayed",
         "half_open",
+        "queued",
     ),
     "warn": (
         "paused",
@@ -46,6 +48,8 @@ _TONES = {
         "acknowledged",
         "mitigated",
         "medium",
+        "inconclusive",
+        "suspected",
     ),
     "bad": (
         "unknown",
@@ -58,6 +62,7 @@ _TONES = {
         "forced_open",
         "halted",
         "frozen",
+        "differences",
         "critical",
         "high",
     ),

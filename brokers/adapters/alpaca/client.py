@@ -274,6 +274,7 @@ class _Alpaca:
         streams_orders=True,
         lists_fills=True,
         replaces_orders=True,
+        cash_follows_fills=True,
     )
 
     def open_session(self, settings: AccountSettings) -> BrokerSession:

@@ -54,6 +54,7 @@ CAUTIOUS = Capabilities(
     streams_orders=False,
     lists_fills=True,
     settle_time=timedelta(seconds=30),
+    positions_follow_fills=False,
 )
 UNKNOWN_EXCHANGE = ExchangeProfile(CAUTIOUS)
 
@@ -66,6 +67,7 @@ _BINANCE = ExchangeProfile(
         lists_fills=True,
         settle_time=timedelta(seconds=10),
         replaces_orders=True,
+        positions_follow_fills=False,
     ),
     dialect=Dialect.BINANCE,
     replies_in_full=True,
@@ -86,6 +88,7 @@ _ALPACA = ExchangeProfile(
         streams_orders=False,
         lists_fills=True,
         replaces_orders=True,
+        positions_follow_fills=False,
     ),
     currency="USD",
     dialect=Dialect.ALPACA,

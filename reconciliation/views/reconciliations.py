@@ -1,0 +1,118 @@
+"""Pages of reconciliation: every account's last run, one run as it goes, and one difference side by side."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from brokers.services.accounts import list_profiles
+from reconciliation.core.discrepancy import DiscrepancyState
+from reconciliation.core.runs import FINISHED, RunKind
+from reconciliation.selectors.runs import (
+    find_discrepancy,
+    find_run,
+    list_discrepancies,
+    list_latest_runs,
+    list_runs,
+    sides,
+)
+from reconciliation.services.resolutions import accept, ask_for_run
+from reliability.views.actions import act_and_return, posted_reason
+from reliability.views.fragments import fragment_response
+
+_VIEW = "reconciliation.view_reconciliationrun"
+_SHOWN = 30
+
+
+@require_GET
+@never_cache
+@login_required
+@permission_required(_VIEW, raise_exception=True)
+def overview(request: HttpRequest) -> HttpResponse:
+    """Every account's last run, what is open, and the buttons that have an account reconciled."""
+    return render(request, "reconciliation/overview.html", _overview())
+
+
+@require_GET
+@never_cache
+@login_required
+@permission_required(_VIEW, raise_exception=True)
+def overview_live(request: HttpRequest) -> HttpResponse:
+    return fragment_response(request, "reconciliation/overview_live.html", _overview())
+
+
+@require_GET
+@never_cache
+@login_required
+@permission_required(_VIEW, raise_exception=True)
+def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
+    """One run: how far it is, and what it found."""
+    return render(request, "reconciliation/run.html", _run(run_id))
+
+
+@require_GET
+@never_cache
+@login_required
+@permission_required(_VIEW, raise_exception=True)
+def run_live(request: HttpRequest, run_id: int) -> HttpResponse:
+    return fragment_response(request, "reconciliation/run_live.html", _run(run_id))
+
+
+@require_GET
+@never_cache
+@login_required
+@permission_required("reconciliation.view_discrepancy", raise_exception=True)
+def discrepancy_page(request: HttpRequest, discrepancy_id: int) -> HttpResponse:
+    """One difference: what is recorded beside what is reported, and what can be decided."""
+    row = find_discrepancy(discrepancy_id)
+    if row is None:
+        raise Http404("There is no such discrepancy.")
+    context = {"row": row, "sides": sides(row), "is_open": row.state == DiscrepancyState.OPEN}
+    return render(request, "reconciliation/discrepancy.html", context)
+
+
+@require_POST
+@login_required
+@permission_required("reconciliation.run_reconciliation", raise_exception=True)
+def request_reconciliation(request: HttpRequest) -> HttpResponse:
+    """Have one account reconciled, and go to the page that shows how far it is."""
+    accounts = {str(profile.id): profile.id for profile in list_profiles()}
+    account_id = accounts.get(request.POST.get("account", ""))
+    if account_id is None:
+        raise Http404("There is no such account.")
+    kind = RunKind.FULL if request.POST.get("kind") == RunKind.FULL else RunKind.INCREMENTAL
+    run_id = ask_for_run(account_id, by=request.user.get_username(), kind=kind)
+    return HttpResponseRedirect(reverse("reconciliation-run", args=[run_id]))
+
+
+@require_POST
+@login_required
+@permission_required("reconciliation.resolve_discrepancy", raise_exception=True)
+def accept_discrepancy(request: HttpRequest, discrepancy_id: int) -> HttpResponse:
+    def act() -> str:
+        accept(discrepancy_id, by=request.user.get_username(), reason=posted_reason(request))
+        return "Accepted: both sides stay as they are."
+
+    return act_and_return(request, act)
+
+
+def _overview() -> dict[str, Any]:
+    last = {run.account_id: run for run in list_latest_runs()}
+    accounts = [{"profile": profile, "run": last.get(profile.id)} for profile in list_profiles()]
+    return {
+        "accounts": sorted(accounts, key=lambda one: one["profile"].name),
+        "open": list_discrepancies(state=DiscrepancyState.OPEN, limit=_SHOWN),
+        "runs": list_runs(limit=_SHOWN),
+        "finished": FINISHED,
+    }
+
+
+def _run(run_id: int) -> dict[str, Any]:
+    run = find_run(run_id)
+    if run is None:
+        raise Http404("There is no such run.")
+    return {"run": run, "is_over": run.state in FINISHED, "found": list_discrepancies(run_id=run_id)}
