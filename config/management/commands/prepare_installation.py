@@ -1,5 +1,6 @@
 """First set-up of an installation: a login, an API token, accounts, schedules. Safe to run again."""
 
+import json
 import os
 from typing import Any
 
@@ -18,11 +19,14 @@ from brokers.services.credentials import set_credentials
 from brokers.services.history.seal_job import SEAL_KIND
 from brokers.services.instruments import REFRESH_KIND
 from brokers.services.synchronization import SYNC_ALL_KIND
+from reconciliation.services.run_job import SCHEDULE_KIND
 from reliability.services.error_partitions import PARTITIONS_KIND
 from reliability.services.fold_job import FOLD_KIND
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
 
 _SCHEDULES = ((SYNC_ALL_KIND, 5), (REFRESH_KIND, 3600), (SEAL_KIND, 5), (FOLD_KIND, 3600), (PARTITIONS_KIND, 3600))
+# Name of the schedule, how far back its runs read, seconds between them.
+_RECONCILIATIONS = (("reconciliation.incremental", "incremental", 60), ("reconciliation.full", "full", 86_400))
 _OUR_APPS = ("reliability", "brokers", "reconciliation")
 # Whoever may look sees every kind of row of ours; each other role sees the same and may do what is named here.
 _ROLES = {
@@ -79,13 +83,15 @@ class Command(BaseCommand):
 
     def _create_schedules(self) -> None:
         for kind, seconds in _SCHEDULES:
-            every, _ = IntervalSchedule.objects.get_or_create(every=seconds, period=IntervalSchedule.SECONDS)
-            defaults = {
-                "task": "reliability.enqueue_job",
-                "interval": every,
-                "kwargs": f'{{"kind": "{kind}", "unique_key": "scheduled:{kind}"}}',
-            }
-            PeriodicTask.objects.get_or_create(name=kind, defaults=defaults)
+            self._schedule(kind, seconds, kind=kind, unique_key=f"scheduled:{kind}")
+        for name, reach, seconds in _RECONCILIATIONS:
+            self._schedule(name, seconds, kind=SCHEDULE_KIND, unique_key=f"scheduled:{name}", payload={"kind": reach})
+
+    def _schedule(self, name: str, seconds: int, **arguments: Any) -> None:
+        """Create a schedule unless there is one of that name; what was changed in admin stays."""
+        every, _ = IntervalSchedule.objects.get_or_create(every=seconds, period=IntervalSchedule.SECONDS)
+        defaults = {"task": "reliability.enqueue_job", "interval": every, "kwargs": json.dumps(arguments)}
+        PeriodicTask.objects.get_or_create(name=name, defaults=defaults)
 
     def _create_login(self) -> None:
         name, password = os.environ.get("STANCHION_ADMIN_USER"), os.environ.get("STANCHION_ADMIN_PASSWORD")

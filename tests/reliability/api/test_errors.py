@@ -50,6 +50,10 @@ ALL = (
     "reliability.acknowledge_alert",
     "reliability.view_errorgroup",
     "reliability.decide_errorgroup",
+    "reconciliation.view_reconciliationrun",
+    "reconciliation.run_reconciliation",
+    "reconciliation.view_discrepancy",
+    "reconciliation.resolve_discrepancy",
 )
 ORDER = "01900000-0000-7000-8000-000000000000"
 ENDPOINTS = [
@@ -75,6 +79,11 @@ ENDPOINTS = [
     ("GET", "/api/v1/kill-switches/1"),
     ("POST", "/api/v1/kill-switches/1/release-request"),
     ("POST", "/api/v1/kill-switches/1/release"),
+    ("GET", "/api/v1/reconciliations"),
+    ("POST", "/api/v1/reconciliations"),
+    ("GET", "/api/v1/reconciliations/1"),
+    ("GET", "/api/v1/discrepancies"),
+    ("POST", "/api/v1/discrepancies/1/accept"),
     ("GET", "/api/v1/positions"),
     ("GET", "/api/v1/accounts"),
     ("GET", "/api/v1/dead-letters"),

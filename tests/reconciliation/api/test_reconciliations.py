@@ -1,0 +1,154 @@
+"""Reconciliations over HTTP and on pages: asked for, followed, and decided on."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from brokers.models import Account, Freeze
+from reconciliation.models import Discrepancy, ReconciliationRun
+from reliability.models import Alert, AuditEntry
+from tests.factories import make_user
+from tests.fakes import FakeBroker, make_due, run_due
+from tests.reconciliation.services.test_runs import damage, fill, placed, reconcile
+from tests.reliability.api.test_errors import client_of, require_error, send
+
+pytestmark = pytest.mark.django_db
+
+MAY = (
+    "reconciliation.view_reconciliationrun",
+    "reconciliation.run_reconciliation",
+    "reconciliation.view_discrepancy",
+    "reconciliation.resolve_discrepancy",
+)
+
+
+def finish() -> None:
+    for _ in range(10):
+        make_due(kind="reconciliation.run")
+        run_due("recovery")
+
+
+def test_a_run_is_asked_for_and_followed_to_its_verdict(broker: FakeBroker, account: Account) -> None:
+    client = client_of(make_user(*MAY))
+    fill(broker, account, placed(broker), 4)
+    damage("UPDATE brokers_position SET quantity = 7")
+    asked = send(client, "POST", "/api/v1/reconciliations", {"account": "desk", "kind": "full"})
+    assert (asked.status_code, asked.json()["state"]) == (202, "queued")
+    again = send(client, "POST", "/api/v1/reconciliations", {"account": "desk", "kind": "full"})
+    assert again.json()["id"] == asked.json()["id"]
+    finish()
+
+    answer = client.get(asked["Location"]).json()
+    (found,) = answer["discrepancies"]
+    assert (answer["state"], answer["found"], answer["remaining"]) == ("differences", 1, 1)
+    assert (found["kind"], found["symbol"], found["recorded"]["quantity"], found["reported"]["quantity"]) == (
+        "position", "AAPL", "7", "4",
+    )  # fmt: skip
+    assert [one["id"] for one in client.get("/api/v1/reconciliations?account=desk").json()["results"]] == [answer["id"]]
+    listed = client.get("/api/v1/discrepancies?state=open&kind=position").json()["results"]
+    assert [one["id"] for one in listed] == [found["id"]]
+
+
+@pytest.mark.parametrize("body", [{}, {"account": "nobody"}, {"account": "desk", "kind": "half"}])
+def test_a_wrong_request_is_told_what_is_wrong(account: Account, body: dict[str, Any]) -> None:
+    client = client_of(make_user(*MAY))
+    require_error(send(client, "POST", "/api/v1/reconciliations", body), 422, "VALIDATION_INVALID_REQUEST")
+    assert not ReconciliationRun.objects.exists()
+
+
+def test_a_difference_is_told_of_and_freezes_its_symbol_until_somebody_decides(
+    broker: FakeBroker, account: Account
+) -> None:
+    fill(broker, account, placed(broker), 4)
+    damage("UPDATE brokers_position SET quantity = 7")
+    reconcile(account)
+    freeze, alert, row = Freeze.objects.get(), Alert.objects.get(), Discrepancy.objects.get()
+    assert (str(freeze.scope), freeze.mode, freeze.cause) == ("account:desk/symbol:AAPL", "halt", "position_mismatch")
+    assert (alert.condition, alert.scope, alert.resolved_at) == ("reconciliation.discrepancy", "account:desk", None)
+
+    client = client_of(make_user(*MAY, name="ann"))
+    path = f"/api/v1/discrepancies/{row.pk}/accept"
+    require_error(send(client, "POST", path, {"reason": " "}), 422, "VALIDATION_INVALID_REQUEST")
+    answer = send(client, "POST", path, {"reason": "a transfer that arrives tomorrow"})
+    assert (answer.json()["state"], answer.json()["resolution"]) == ("resolved", "accept")
+    require_error(send(client, "POST", path, {"reason": "again"}), 409, "VALIDATION_WRONG_STATE")
+    alert.refresh_from_db()
+    assert alert.resolved_at is not None
+    assert Freeze.objects.get().released_at is None
+    entry = AuditEntry.objects.get(action="resolve_discrepancy")
+    assert (entry.actor, entry.reason) == ("ann", "a transfer that arrives tomorrow")
+
+    assert reconcile(account).state == "clean"  # it is not named again while both sides stay as they are
+    damage("UPDATE brokers_position SET quantity = 8")
+    assert reconcile(account).state == "differences"
+
+
+def test_what_a_rule_settles_is_told_of_and_over_with_its_run(broker: FakeBroker, account: Account) -> None:
+    order = placed(broker)
+    broker.execute(order.client_order_id, 10, executed_at=order.accepted_at.replace(year=2020))
+    broker.positions, broker.cash = {}, broker.cash
+    fill_free = reconcile(account)
+    assert fill_free.resolved >= 1
+    assert Alert.objects.filter(condition="reconciliation.discrepancy").exists()
+
+
+def test_pages_show_the_run_and_both_sides_and_decide_by_post(broker: FakeBroker, account: Account) -> None:
+    fill(broker, account, placed(broker), 4)
+    damage("UPDATE brokers_position SET quantity = 7")
+    client = Client()
+    client.force_login(make_user(*MAY, name="ann"))
+    posted = client.post(reverse("request-reconciliation"), {"account": account.pk, "kind": "incremental"})
+    run = ReconciliationRun.objects.get()
+    assert posted.headers["Location"] == reverse("reconciliation-run", args=[run.pk])
+    assert "queued" in client.get(posted.headers["Location"]).content.decode()
+    finish()
+
+    row = Discrepancy.objects.get()
+    live = client.get(reverse("reconciliation-run-live", args=[run.pk]))
+    assert "differences" in live.content.decode()
+    same = client.get(reverse("reconciliation-run-live", args=[run.pk]), headers={"If-None-Match": live["ETag"]})
+    assert same.status_code == 304
+    page = client.get(reverse("discrepancy", args=[row.pk])).content.decode()
+    assert '<strong class="alarm">7</strong>' in page
+    assert '<strong class="alarm">4</strong>' in page
+    assert client.get(reverse("accept-discrepancy", args=[row.pk])).status_code == 405
+    client.post(reverse("accept-discrepancy", args=[row.pk]), {"reason": "known"})
+    row.refresh_from_db()
+    assert (row.state, row.resolved_by) == ("resolved", "ann")
+    for name in ("reconciliation", "reconciliation-live"):
+        assert client.get(reverse(name)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["reconciliation", "reconciliation-live"])
+def test_pages_are_closed_to_those_who_may_not_see_them(account: Account, name: str) -> None:
+    client = Client()
+    client.force_login(make_user())
+    assert client.get(reverse(name)).status_code == 403
+    assert client.post(reverse("request-reconciliation"), {"account": account.pk}).status_code == 403
+
+
+def test_the_command_shows_what_differs_and_fails(
+    broker: FakeBroker, account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from django.core.management import CommandError, call_command
+
+    from reconciliation.management.commands import reconcile as command
+
+    monkeypatch.setattr(command.time, "sleep", lambda seconds: finish())
+    call_command("reconcile", "--account", "desk")
+    assert "clean" in capsys.readouterr().out
+    broker.place("by-hand", symbol="MSFT")
+    with pytest.raises(CommandError, match="desk: differences"):
+        call_command("reconcile", "--full")
+    told = capsys.readouterr()
+    assert "external" in told.out
+    assert "queued" in told.err
+    with pytest.raises(CommandError, match="differences"):
+        call_command("reconcile", "--json", "--quiet")
+    (run,) = json.loads(capsys.readouterr().out)
+    assert [one["kind"] for one in run["discrepancies"]] == ["external"]
+    with pytest.raises(CommandError, match="there is no account called nobody"):
+        call_command("reconcile", "--account", "nobody")
