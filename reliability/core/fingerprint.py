@@ -11,8 +11,6 @@ from reliability.core.taxonomy import ErrorCategory, ErrorSeverity
 
 VERSION = 1
 _LENGTH = 32
-_SECRET_WORDS = ("secret", "password", "passwd", "token", "authorization", "api_key", "apikey", "account_number")
-_HIDDEN = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +61,3 @@ def fingerprint_of(facts: ErrorFacts, version: int = VERSION) -> str:
 def former_fingerprints(facts: ErrorFacts) -> list[str]:
     """Return what earlier versions made of it, newest first: an upgrade keeps every group."""
     return [fingerprint_of(facts, version) for version in range(VERSION - 1, 0, -1)]
-
-
-def redacted(value: Any) -> Any:
-    """Return plain data with whatever is named like a secret replaced, at any depth."""
-    if isinstance(value, dict):
-        return {key: _HIDDEN if _is_secret(str(key)) else redacted(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [redacted(item) for item in value]
-    return value
-
-
-def _is_secret(name: str) -> bool:
-    lowered = name.lower().replace("-", "_")
-    return any(word in lowered for word in _SECRET_WORDS)

@@ -54,6 +54,12 @@ class ClaimedJob:
     lease_seconds: float
 
     @property
+    def log_facts(self) -> dict[str, object]:
+        """What a log line says of the job it is about."""
+        subject = None if self.subject is None else str(self.subject)
+        return {"job": self.id, "job_kind": self.kind, "lane": self.lane, "attempt": self.attempt, "subject": subject}
+
+    @property
     def claim(self) -> tuple[int, int]:
         """What tells this claim of the job from every other one."""
         return self.id, self.fence

@@ -15,8 +15,9 @@ from django.db import connection, transaction
 
 from reliability.core.classification import ClassifiedError
 from reliability.core.correlation import current_correlation_id
-from reliability.core.fingerprint import ErrorFacts, fingerprint_of, former_fingerprints, redacted
+from reliability.core.fingerprint import ErrorFacts, fingerprint_of, former_fingerprints
 from reliability.core.guesses import code_of
+from reliability.core.scrubbing import scrubbed
 from reliability.core.text import storable
 from reliability.services.background import background
 from reliability.services.guarding.outcomes import CallOutcome, CallResult
@@ -173,7 +174,7 @@ def _event(key: str, kind: _Kind, facts: ErrorFacts) -> dict[str, Any]:
         "message": facts.message[:1000],
         "correlation_id": (facts.correlation_id or current_correlation_id())[:64],
         "subject": facts.subject[:64],
-        "details": redacted(facts.details),
+        "details": scrubbed(facts.details),
     }
     return dict(storable(row))
 

@@ -8,6 +8,7 @@ import billiard.pool
 from celery import current_app, signals
 from django.db.backends.signals import connection_created
 
+from reliability.core.work_context import set_work
 from reliability.services.jobs.deadletters import record_dead_message
 from reliability.services.jobs.runner import JobRunner
 from reliability.services.pulse import Pulse, start_process_pulse
@@ -79,6 +80,18 @@ def stop_runner(**_: Any) -> None:
 def start_main_pulse(sender: Any, **_: Any) -> None:
     if runs_jobs():
         start_process_pulse("worker-main", f"main of {sender.hostname}")
+
+
+@signals.task_prerun.connect
+def begin_task_context(task: Any, task_id: str, **_: Any) -> None:
+    """Let every line written meanwhile say which task of which queue it is about."""
+    delivery = task.request.delivery_info or {}
+    set_work({"task": task.name, "task_id": task_id, "queue": delivery.get("routing_key")})
+
+
+@signals.task_postrun.connect
+def end_task_context(**_: Any) -> None:
+    set_work({})
 
 
 @signals.task_failure.connect

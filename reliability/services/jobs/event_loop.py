@@ -11,6 +11,7 @@ import uvloop
 
 from reliability.core.correlation import set_correlation_id
 from reliability.core.jobs import JobTimeoutError, NotStartedError, Performed
+from reliability.core.work_context import set_work
 from reliability.services.jobs.execution import Call
 
 _LEASE_SHARE = 0.8
@@ -70,6 +71,7 @@ class CallLoop:
         timeout = call.kind.timeout.total_seconds()
         try:
             set_correlation_id(job.correlation_id)
+            set_work(job.log_facts)
             async with asyncio.timeout(timeout):
                 result = await call.kind.perform(call.request)
         except TimeoutError:
