@@ -15,6 +15,7 @@ from brokers.selectors.accounts import list_accounts
 from brokers.selectors.freezes import freeze_facts, list_freezes
 from brokers.selectors.kill_switch import list_scopes, list_switches, switch_facts
 from brokers.selectors.orders import count_in_flight, list_finished, list_in_flight
+from reconciliation.selectors.recovery import list_unrecovered
 from reliability.api.errors import error_response
 from reliability.conf import get_conf
 from reliability.core.correlation import current_correlation_id
@@ -93,7 +94,9 @@ def _halts_part(may_see: bool, may_engage: bool) -> dict[str, Any]:
     """Whoever sees orders sees what stops them."""
     halts = [switch_facts(switch) for switch in list_switches(in_force=True)] if may_see else []
     freezes = [freeze_facts(freeze) for freeze in list_freezes(in_force=True)] if may_see else []
-    return {"halts": halts, "freezes": freezes, "scopes": list_scopes() if may_engage else []}
+    unrecovered = list_unrecovered() if may_see else []
+    scopes = list_scopes() if may_engage else []
+    return {"halts": halts, "freezes": freezes, "unrecovered": unrecovered, "scopes": scopes}
 
 
 def _alerts_part() -> dict[str, Any]:
@@ -141,6 +144,7 @@ def _critical(screen: dict[str, Any]) -> int:
     return (
         len(screen["halts"])
         + len(screen["freezes"])
+        + sum(run["state"] == "failed" for run in screen["unrecovered"])
         + refusing
         + streams_down
         + unknown

@@ -6,6 +6,12 @@ class ReconciliationConfig(AppConfig):
     verbose_name = "Reconciliation"
 
     def ready(self) -> None:
+        from reconciliation.services.disruptions import watch_disruptions
         from reconciliation.services.job_kinds import register_job_kinds
+        from reconciliation.services.recovery_steps import RecoverySaga
+        from reliability.services.sagas.step_job import register_saga_kind
+        from reliability.services.watches import add_watch
 
         register_job_kinds()
+        register_saga_kind(RecoverySaga())
+        add_watch(watch_disruptions)

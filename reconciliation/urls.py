@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reconciliation.views import reconciliations
+from reconciliation.views import reconciliations, recovery
 
 urlpatterns = [
     path("reconciliation", reconciliations.overview, name="reconciliation"),
@@ -16,4 +16,9 @@ urlpatterns = [
         reconciliations.accept_discrepancy,
         name="accept-discrepancy",
     ),
+    path("recoveries", recovery.recovery_list, name="recoveries"),
+    path("recoveries/live", recovery.recovery_list_live, name="recoveries-live"),
+    path("recoveries/begin", recovery.recover_account, name="recover-account"),
+    path("recoveries/<int:run_id>", recovery.recovery_page, name="recovery"),
+    path("recoveries/<int:run_id>/live", recovery.recovery_live, name="recovery-live"),
 ]

@@ -48,6 +48,12 @@ def list_freezes_in_force() -> list[FreezeInForce]:
     return [freeze_value(row) for row in rows]
 
 
+def account_freezes(account: str) -> list[FreezeInForce]:
+    """Return the freezes in force of one whole account, without those of its symbols, its broker or everything."""
+    rows = Freeze.objects.select_related("account").filter(released_at=None, symbol="", account__name=account)
+    return [freeze_value(row) for row in rows.order_by("id")]
+
+
 def freeze_value(row: Freeze) -> FreezeInForce:
     """Return a row as a plain value."""
     mode, cause = FreezeMode(row.mode), FreezeCause(row.cause)

@@ -86,22 +86,7 @@ class SyncAccountJob(JobKind):
         return {job.id: self._request(job) for job in jobs}
 
     async def perform(self, request: SyncRequest) -> SyncResult:
-        session = get_session(request.profile)
-        page = await session.list_fills(request.cursor)
-        reports = {report.broker_order_id: report for report in await session.list_open_orders()}
-        filled = {fill.broker_order_id for fill in page.fills}
-        unlisted = sorted(request.quiet - reports.keys(), key=lambda order_id: order_id in filled)
-        wanted = [*sorted(request.asked - reports.keys()), *unlisted]
-        for broker_order_id in wanted[:_MOST_LOOKED_UP]:
-            try:
-                reports[broker_order_id] = await session.get_order(broker_order_id)
-            except BrokerCallError as error:
-                if error.kind is not FailureKind.REJECTED:
-                    raise
-                logger.warning("the broker refuses to show an order", extra={"broker_order_id": broker_order_id})
-        fills = tuple(_with_client_id(fill, reports) for fill in page.fills)
-        answered = request.asked & reports.keys()
-        return SyncResult(FillPage(fills, page.cursor), tuple(reports.values()), answered)
+        return await take_snapshot(request)
 
     def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
         return {outcome.job.id: self._apply_one(outcome) for outcome in outcomes}
@@ -116,16 +101,9 @@ class SyncAccountJob(JobKind):
         held = waiting(profile, CallClass.READS)
         if held is not None:
             return held
-        account = Account.objects.get(pk=profile.id)
-        known = Order.objects.filter(account_id=account.pk, finished_at=None).exclude(broker_order_id="")
-        quiet = known.filter(acknowledged_at__lt=timezone.now() - _QUIET_AFTER)
-        ids = quiet.order_by("id").values_list("broker_order_id", flat=True)[:_MOST_COMPARED]
-        asked = frozenset(job.payload.get("asked", ()))
-        generation = current_generation(account.pk)
-        return SyncRequest(profile, account.fill_cursor, frozenset(ids), asked, generation)
+        return snapshot_request(profile, frozenset(job.payload.get("asked", ())))
 
     def _apply_one(self, outcome: Performed) -> Disposition:
-        account_id = outcome.job.payload["account"]
         if isinstance(outcome.error, BrokerCallError):
             error = outcome.error
             held = refused_here(error)
@@ -135,22 +113,59 @@ class SyncAccountJob(JobKind):
             return Snooze(wait, JobError(error.code, error.message))
         if not isinstance(outcome.result, SyncResult):
             return failure_disposition(outcome)
-        result = outcome.result
-        unknown = record_evidence(account_id, result.reports, result.page.fills, "poll", external=result.asked)
-        account = Account.objects.select_for_update(no_key=True).get(pk=account_id)
-        account.synced_at = timezone.now()
-        if unknown:
-            key = f"sync-ask:{account_id}"
-            payload = {"account": account_id, "asked": sorted(unknown)[:_MOST_LOOKED_UP]}
-            enqueue_job(SYNC_KIND, NewJob(payload=payload, unique_key=key))
-        else:
-            account.fill_cursor = lagging_cursor(result.page.fills, account.fill_cursor)
-        account.save(update_fields=["fill_cursor", "synced_at"])
         assert isinstance(outcome.request, SyncRequest)
-        if not catch_up(account_id, outcome.request.generation):
+        if not record_snapshot(outcome.request, outcome.result):
             return Snooze(timedelta(0), _OVERTAKEN)
-        release_if_seen(account_id)
+        release_if_seen(outcome.request.profile.id)
         return Done()
+
+
+def snapshot_request(profile: AccountProfile, asked: frozenset[str] = frozenset()) -> SyncRequest:
+    """Return what to ask a broker to know all that may have been missed on an account."""
+    account = Account.objects.get(pk=profile.id)
+    known = Order.objects.filter(account_id=account.pk, finished_at=None).exclude(broker_order_id="")
+    quiet = known.filter(acknowledged_at__lt=timezone.now() - _QUIET_AFTER)
+    ids = quiet.order_by("id").values_list("broker_order_id", flat=True)[:_MOST_COMPARED]
+    return SyncRequest(profile, account.fill_cursor, frozenset(ids), asked, current_generation(account.pk))
+
+
+async def take_snapshot(request: SyncRequest) -> SyncResult:
+    """Ask the broker, the fills first: what fills meanwhile is asked for the next time. Raises ``BrokerCallError``."""
+    session = get_session(request.profile)
+    page = await session.list_fills(request.cursor)
+    reports = {report.broker_order_id: report for report in await session.list_open_orders()}
+    filled = {fill.broker_order_id for fill in page.fills}
+    unlisted = sorted(request.quiet - reports.keys(), key=lambda order_id: order_id in filled)
+    wanted = [*sorted(request.asked - reports.keys()), *unlisted]
+    for broker_order_id in wanted[:_MOST_LOOKED_UP]:
+        try:
+            reports[broker_order_id] = await session.get_order(broker_order_id)
+        except BrokerCallError as error:
+            if error.kind is not FailureKind.REJECTED:
+                raise
+            logger.warning("the broker refuses to show an order", extra={"broker_order_id": broker_order_id})
+    fills = tuple(_with_client_id(fill, reports) for fill in page.fills)
+    answered = request.asked & reports.keys()
+    return SyncResult(FillPage(fills, page.cursor), tuple(reports.values()), answered)
+
+
+def record_snapshot(request: SyncRequest, result: SyncResult) -> bool:
+    """Write what the broker said, in the caller's transaction; the cursor stays while a fill's order is not known.
+
+    Returns whether the order stream is still the one that was there when the question was asked.
+    """
+    account_id = request.profile.id
+    unknown = record_evidence(account_id, result.reports, result.page.fills, "poll", external=result.asked)
+    account = Account.objects.select_for_update(no_key=True).get(pk=account_id)
+    account.synced_at = timezone.now()
+    if unknown:
+        key = f"sync-ask:{account_id}"
+        payload = {"account": account_id, "asked": sorted(unknown)[:_MOST_LOOKED_UP]}
+        enqueue_job(SYNC_KIND, NewJob(payload=payload, unique_key=key))
+    else:
+        account.fill_cursor = lagging_cursor(result.page.fills, account.fill_cursor)
+    account.save(update_fields=["fill_cursor", "synced_at"])
+    return catch_up(account_id, request.generation)
 
 
 class SyncAllJob(JobKind):

@@ -1,3 +1,3 @@
-from reconciliation.admin import reconciliations
+from reconciliation.admin import reconciliations, recovery
 
-__all__ = ["reconciliations"]
+__all__ = ["reconciliations", "recovery"]

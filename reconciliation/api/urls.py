@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from reconciliation.api import reconciliations
+from reconciliation.api import reconciliations, recovery
 
 urlpatterns = [
     path("reconciliations", reconciliations.ReconciliationListView.as_view()),
     path("reconciliations/<int:run_id>", reconciliations.ReconciliationView.as_view()),
     path("discrepancies", reconciliations.DiscrepancyListView.as_view()),
     path("discrepancies/<int:discrepancy_id>/accept", reconciliations.DiscrepancyAcceptView.as_view()),
+    path("recoveries", recovery.RecoveryListView.as_view()),
+    path("recoveries/<int:run_id>", recovery.RecoveryView.as_view()),
 ]

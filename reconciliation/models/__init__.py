@@ -1,5 +1,6 @@
 from reconciliation.models.bars import Bar, BarRevision, BarSeries, QuestionableBar
 from reconciliation.models.gaps import Gap, GapEvent
+from reconciliation.models.recovery import RecoveryRun, RecoveryTrigger, Watchtower
 from reconciliation.models.releases import BarRelease
 from reconciliation.models.runs import Discrepancy, ReconciliationMark, ReconciliationRun
 
@@ -14,4 +15,7 @@ __all__ = [
     "QuestionableBar",
     "ReconciliationMark",
     "ReconciliationRun",
+    "RecoveryRun",
+    "RecoveryTrigger",
+    "Watchtower",
 ]

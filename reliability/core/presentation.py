@@ -20,6 +20,7 @@ _TONES = {
         "confirmed",
         "resolved",
         "clean",
+        "recovered",
     ),
     "busy": (
         "accepted",
@@ -40,6 +41,7 @@ _TONES = {
         "snoozed",
         "late",
         "lost",
+        "superseded",
         "failed",
         "standby",
         "degraded",

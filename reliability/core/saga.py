@@ -41,8 +41,11 @@ class CompensationState(StrEnum):
 
 
 class StepOrder(StrEnum):
+    """One after another, all at once, or stage by stage: the steps of one stage together."""
+
     SEQUENTIAL = "sequential"
     PARALLEL = "parallel"
+    STAGED = "staged"
 
 
 class Phase(StrEnum):
@@ -54,11 +57,12 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepFacts:
-    """One step, as far as deciding needs it; steps are numbered from 1."""
+    """One step, as far as deciding needs it; steps are numbered from 1. ``stage`` counts in staged sagas only."""
 
     number: int
     state: StepState = StepState.PENDING
     compensation: CompensationState = CompensationState.NONE
+    stage: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,15 @@ def _forward(order: StepOrder, steps: Sequence[StepFacts]) -> Moves:
     pending = sorted(step.number for step in steps if step.state is StepState.PENDING)
     if order is StepOrder.PARALLEL:
         return Moves(SagaState.RUNNING, begin=tuple(pending))
+    if order is StepOrder.STAGED:
+        stage = min(step.stage for step in steps if step.state is not StepState.DONE)
+        return Moves(SagaState.RUNNING, begin=tuple(sorted(_pending_of(steps, stage))))
     is_busy = any(step.state is StepState.RUNNING for step in steps)
     return Moves(SagaState.RUNNING, begin=() if is_busy else tuple(pending[:1]))
+
+
+def _pending_of(steps: Sequence[StepFacts], stage: int) -> list[int]:
+    return [step.number for step in steps if step.state is StepState.PENDING and step.stage == stage]
 
 
 def _backward(steps: Sequence[StepFacts]) -> Moves:

@@ -47,6 +47,11 @@ def get_saga_status(saga_id: UUID) -> SagaStatus:
     )
 
 
+def list_saga_steps(saga_id: UUID) -> list[SagaStep]:
+    """Return the steps of a saga in their order."""
+    return list(SagaStep.objects.filter(saga_id=saga_id).order_by("number"))
+
+
 def list_saga_events(saga_id: UUID) -> list[dict[str, Any]]:
     """Return everything that was recorded of a saga, oldest first."""
     fields = ("sequence", "kind", "step", "from_state", "to_state", "actor", "detail", "recorded_at")

@@ -13,6 +13,7 @@ from reliability.services.circuit_records import CircuitKeeper
 from reliability.services.jobs.execution import DatabaseUnavailable
 from reliability.services.jobs.rescue import EndedProcess, end_dead_processes, find_due_lanes, rescue_lost_jobs
 from reliability.services.pulse import SENTINEL_SLOT, Pulse, Slot
+from reliability.services.watches import Watcher
 
 _INTERVAL_SECONDS = 0.1
 _STANDBY_SECONDS = 0.25
@@ -29,13 +30,15 @@ class Sentinel:
         self._slot = Slot(SENTINEL_SLOT, "sentinel")
         self._keeper = CircuitKeeper()
         self._alerts = AlertKeeper()
+        self._watcher = Watcher()
         self._trust_pulses_at = time.monotonic() + _GRACE_SECONDS
 
     def run(self, stop: threading.Event) -> None:
         self._keeper.start()
         self._alerts.start()
+        self._watcher.start()
         while not stop.is_set():
-            leads = self._keeper.leads = self._alerts.leads = self._slot.hold()
+            leads = self._keeper.leads = self._alerts.leads = self._watcher.leads = self._slot.hold()
             self._pulse.detail = {"leader": leads}
             if leads:
                 self._watch()
@@ -43,6 +46,7 @@ class Sentinel:
         self._slot.leave()
         self._keeper.stop()
         self._alerts.stop()
+        self._watcher.stop()
 
     def _watch(self) -> None:
         try:

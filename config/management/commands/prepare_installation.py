@@ -48,6 +48,7 @@ _ROLES = {
         "decide_order",
         "freeze_trading",
         "release_freeze",
+        "run_recovery",
         "acknowledge_alert",
         "decide_errorgroup",
         "run_reconciliation",

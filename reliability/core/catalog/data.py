@@ -47,6 +47,13 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         escalation="operator at once",
     ),
     ErrorDefinition(
+        "DATA_INTEGRITY_IN_DOUBT", Cat.DATA, Sev.CRITICAL, Do.MANUAL,
+        "After a recovery the account's books do not balance.",
+        "Trading on it stays frozen. Read what the verdict found.", http_status=409,
+        manual_steps="Settle each finding of the recovery run with the broker's records, then have the account recovered again.",
+        escalation="operator at once",
+    ),
+    ErrorDefinition(
         "DATA_VALUE_REFUSED", Cat.DATA, Sev.MEDIUM, Do.MANUAL,
         "The database cannot hold a value that was given.",
         "Nothing was written. Correct the value named in the details.", http_status=422,

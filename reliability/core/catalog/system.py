@@ -263,6 +263,11 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "Somebody gave the saga up; what was done is taken back.", "Read the saga for how far it is.", http_status=409,
     ),
     ErrorDefinition(
+        "SYSTEM_RECOVERY_VOID", Cat.SYSTEM, Sev.LOW, Do.IGNORE,
+        "A newer disconnect made this recovery worthless.", "A newer run does it again; the freeze stays until it ends.",
+        http_status=409,
+    ),
+    ErrorDefinition(
         "SYSTEM_STEP_GIVEN_UP", Cat.SYSTEM, Sev.MEDIUM, Do.MANUAL,
         "A person gave up the job of a saga's step.", "Read the reason in the saga's events.", http_status=409,
         manual_steps="Read the saga's events for who gave the step up and why; what was done before it is taken back.",

@@ -132,7 +132,9 @@ class SagaLedger:
 
     def _facts(self) -> list[StepFacts]:
         return [
-            StepFacts(step.number, StepState(step.state), CompensationState(step.compensation))
+            StepFacts(
+                step.number, StepState(step.state), CompensationState(step.compensation), step.payload.get("stage", 0)
+            )
             for step in self.steps.values()
         ]
 

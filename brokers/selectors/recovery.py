@@ -1,0 +1,160 @@
+"""Reading what a recovery has to settle on an account, and whether its books balance afterwards."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import F, QuerySet
+
+from brokers.core.identifiers import earliest_uuid7
+from brokers.core.orders import OrderState
+from brokers.models import Account, Order, Position, PositionEvent, StreamSession
+
+NEWEST_EVENTS = 2000  # of each position, so that the cost follows change and not history
+
+# A position touched since an instant is the sum of what its events moved, event by event without a gap,
+# and each event moved it by what its fill says.
+_UNBALANCED = """
+WITH touched AS (
+    SELECT id, symbol, quantity, version FROM brokers_position
+    WHERE account_id = %(account)s AND changed_at >= %(since)s
+), moved AS (
+    SELECT e.position_id, e.sequence, e.quantity_before, e.quantity_after,
+           e.quantity_after - e.quantity_before AS by_event,
+           CASE f.side WHEN 'buy' THEN f.quantity WHEN 'sell' THEN -f.quantity END AS by_fill,
+           lag(e.quantity_after) OVER (PARTITION BY e.position_id ORDER BY e.sequence) AS former,
+           lag(e.sequence) OVER (PARTITION BY e.position_id ORDER BY e.sequence) AS former_sequence,
+           row_number() OVER (PARTITION BY e.position_id ORDER BY e.sequence DESC) AS from_last
+    FROM brokers_positionevent e JOIN touched ON touched.id = e.position_id
+    LEFT JOIN brokers_fill f ON f.id = e.fill_id
+    WHERE e.sequence > touched.version - %(newest)s
+)
+SELECT symbol FROM touched LEFT JOIN moved ON moved.position_id = touched.id
+GROUP BY symbol, touched.quantity, touched.version
+HAVING bool_or(moved.by_fill IS NOT NULL AND moved.by_fill <> moved.by_event)
+    OR bool_or(moved.former IS NOT NULL AND moved.former <> moved.quantity_before)
+    OR bool_or(moved.former_sequence IS NOT NULL AND moved.former_sequence <> moved.sequence - 1)
+    OR max(moved.sequence) IS DISTINCT FROM touched.version
+    OR max(moved.quantity_after) FILTER (WHERE moved.from_last = 1) IS DISTINCT FROM touched.quantity
+ORDER BY symbol
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountName:
+    """An account as other apps name it."""
+
+    id: int
+    name: str
+    broker: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """The order stream of one account; ``generation`` counts how often it was taken up."""
+
+    account_id: int
+    state: str
+    generation: int
+    connected_at: datetime | None
+    alive_at: datetime | None
+    error: str
+
+    @property
+    def is_up(self) -> bool:
+        return self.state == "up"
+
+
+def list_account_names() -> list[AccountName]:
+    """Return the accounts that are in use."""
+    rows = Account.objects.filter(enabled=True).order_by("pk").values_list("pk", "name", "broker_id")
+    return [AccountName(*row) for row in rows]
+
+
+def get_account_name(account_id: int) -> AccountName:
+    """Raises ``Account.DoesNotExist`` when there is no such account."""
+    return AccountName(*Account.objects.values_list("pk", "name", "broker_id").get(pk=account_id))
+
+
+def find_account_id(name: str) -> int | None:
+    return Account.objects.filter(name=name).values_list("pk", flat=True).first()
+
+
+def list_streams() -> list[StreamFacts]:
+    return [_stream(row) for row in StreamSession.objects.all()]
+
+
+def find_stream(account_id: int) -> StreamFacts | None:
+    row = StreamSession.objects.filter(account_id=account_id).first()
+    return None if row is None else _stream(row)
+
+
+def accounts_of_orders(order_ids: Collection[UUID]) -> dict[UUID, int]:
+    return dict(Order.objects.filter(pk__in=order_ids).values_list("pk", "account_id"))
+
+
+def synced_instants() -> dict[int, datetime | None]:
+    """Return when each account was last asked for everything that may have been missed."""
+    return dict(Account.objects.values_list("pk", "synced_at"))
+
+
+def unsettled_orders(account_id: int, before: datetime) -> list[tuple[UUID, str]]:
+    """Return the orders sent before an instant whose outcome nobody knows, oldest first: id and symbol."""
+    states = (OrderState.SENDING, OrderState.UNKNOWN)
+    rows = _open(account_id).filter(state__in=states, sent_at__lt=before).order_by("pk")
+    return list(rows.values_list("pk", "symbol"))
+
+
+def count_open_orders(account_id: int) -> int:
+    return _open(account_id).count()
+
+
+def orders_missing_fills(account_id: int) -> list[tuple[UUID, str]]:
+    """Return the orders for which the broker reported more than was booked: id and symbol."""
+    rows = Order.objects.filter(account_id=account_id, reported_filled_quantity__gt=F("filled_quantity"))
+    return list(rows.order_by("pk").values_list("pk", "symbol"))
+
+
+def orders_touched_since(account_id: int, since: datetime, limit: int) -> list[UUID]:
+    """Return open orders and those that were accepted since an instant and have ended, the newest first."""
+    open_ids = list(_open(account_id).order_by("-pk").values_list("pk", flat=True)[:limit])
+    ended = Order.objects.filter(
+        account_id=account_id, pk__gte=earliest_uuid7(since.timestamp()), finished_at__isnull=False
+    )
+    return list(dict.fromkeys([*open_ids, *ended.order_by("-pk").values_list("pk", flat=True)[:limit]]))[:limit]
+
+
+def position_quantities(account_id: int) -> dict[str, Decimal]:
+    return dict(Position.objects.filter(account_id=account_id).exclude(quantity=0).values_list("symbol", "quantity"))
+
+
+def quantities_since(account_id: int, symbols: Collection[str], since: datetime) -> dict[str, set[Decimal]]:
+    """Return every quantity that these positions have had since an instant, as far as events tell."""
+    events = PositionEvent.objects.filter(
+        position__account_id=account_id,
+        position__symbol__in=symbols,
+        sequence__gt=F("position__version") - NEWEST_EVENTS,
+        recorded_at__gte=since,
+    )
+    found: dict[str, set[Decimal]] = {symbol: set() for symbol in symbols}
+    for symbol, before, after in events.values_list("position__symbol", "quantity_before", "quantity_after"):
+        found[symbol] |= {before, after}
+    return found
+
+
+def unbalanced_positions(account_id: int, since: datetime) -> list[str]:
+    """Return the symbols touched since an instant whose position is not what its events and their fills make it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNBALANCED, {"account": account_id, "since": since, "newest": NEWEST_EVENTS})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _open(account_id: int) -> QuerySet[Order]:
+    return Order.objects.filter(account_id=account_id, finished_at=None)
+
+
+def _stream(row: StreamSession) -> StreamFacts:
+    return StreamFacts(row.account_id, row.state, row.generation, row.connected_at, row.last_alive_at, row.last_error)
