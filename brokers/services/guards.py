@@ -36,9 +36,12 @@ RETRY_COST = 1
 PROBES = 3
 _LEAST_WAIT_SECONDS = 0.1
 _SHORT_SECONDS = 1.0
+_MOVING_SECONDS = 0.25
 _REFUSED_HERE = frozenset(
     {"SYSTEM_CIRCUIT_OPEN", "SYSTEM_BULKHEAD_FULL", "RATE_LIMIT_LOCAL", "TIMEOUT_DEADLINE_PASSED"}
 )
+
+_last_end: dict[str, float] = {}  # of a call to each broker, on the monotonic clock
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -88,6 +91,8 @@ class BrokerGuard:
         except (CallRefusedError, CircuitOpenError) as refusal:
             wait = self.pace(refusal_seconds(refusal)).total_seconds()
             error = BrokerCallError(FailureKind.TRANSIENT, refusal.code, str(refusal), self.circuit, wait)
+        finally:
+            _last_end[policy.name] = time.monotonic()
         raise error
 
     @property
@@ -108,6 +113,13 @@ class BrokerGuard:
     def places(self) -> int:
         """Return how many places for calls are left in this process, whatever the circuit says."""
         return self.guard.room()
+
+    def is_moving(self) -> bool:
+        """Return whether calls to the broker are under way here and end, so that places become free by themselves."""
+        policy = self.guard.policy
+        if policy.bulkhead is None or self.places() >= policy.bulkhead.places(policy.priority):
+            return False
+        return time.monotonic() - _last_end.get(policy.name, 0.0) < _MOVING_SECONDS
 
     def may_retry(self) -> bool:
         """Take one retry from the broker's budget; False when retries have had their share of its calls."""

@@ -22,15 +22,15 @@ from brokers.selectors.freezes import FROZEN_ACCOUNTS, FROZEN_SYMBOLS
 from brokers.selectors.kill_switch import HALTED_ACCOUNTS
 from reliability.services.prepared import fetch_prepared
 
-_MARK_SENDING = f"""
-WITH chosen AS MATERIALIZED (
-    SELECT o.id, job.evidence FROM brokers_order o
-    JOIN json_to_recordset(%s::json) AS job (id uuid, evidence jsonb) ON job.id = o.id
-    WHERE o.state = 'accepted' AND o.submit_before > clock_timestamp() AND o.cancel_requested_at IS NULL
-      AND o.account_id <> ALL(%s::bigint[]) AND o.account_id <> ALL({HALTED_ACCOUNTS})
-      AND o.account_id <> ALL({FROZEN_ACCOUNTS}) AND o.account_id || '/' || o.symbol <> ALL({FROZEN_SYMBOLS})
-    ORDER BY o.id FOR UPDATE OF o
-), sent AS (
+# Which orders may be marked as being sent without any further question.
+SENDABLE = f"""
+    o.state = 'accepted' AND o.submit_before > clock_timestamp() AND o.cancel_requested_at IS NULL
+    AND o.account_id <> ALL(%(narrow)s::bigint[]) AND o.account_id <> ALL({HALTED_ACCOUNTS})
+    AND o.account_id <> ALL({FROZEN_ACCOUNTS}) AND o.account_id || '/' || o.symbol <> ALL({FROZEN_SYMBOLS})
+"""
+# What marks the orders of ``chosen`` (id, evidence) as being sent, with their events.
+SEND_CHOSEN = """
+sent AS (
     UPDATE brokers_order o
     SET state = 'sending', version = o.version + 1, sent_at = statement_timestamp(), lookup_misses = 0,
         absence_proven_at = NULL
@@ -41,19 +41,25 @@ WITH chosen AS MATERIALIZED (
     INSERT INTO brokers_orderevent (order_id, sequence, kind, from_state, to_state, source, actor, evidence)
     SELECT id, version, 'sending', 'accepted', 'sending', 'worker', '', evidence FROM sent
 )
-SELECT id, account_id, client_order_id, correlation_id, symbol, side, order_type, time_in_force, quantity, notional,
-       limit_price, stop_price, extended_hours
-FROM sent
-"""  # noqa: S608  # a constant of our own
-
-_RECORD_ACKNOWLEDGED = """
+"""
+SENT_COLUMNS = """sent.id, sent.account_id, sent.client_order_id, sent.correlation_id, sent.symbol, sent.side,
+    sent.order_type, sent.time_in_force, sent.quantity, sent.notional, sent.limit_price, sent.stop_price,
+    sent.extended_hours"""
+_MARK_SENDING = f"""
 WITH chosen AS MATERIALIZED (
-    SELECT o.id, reply.broker_order_id, reply.reported_at, reply.evidence FROM brokers_order o
-    JOIN json_to_recordset(%s::json)
-         AS reply (id uuid, broker_order_id text, reported_at timestamptz, evidence jsonb) ON reply.id = o.id
-    WHERE o.state = 'sending' AND o.reported_status = '' AND o.broker_order_id = ''
+    SELECT o.id, job.evidence FROM brokers_order o
+    JOIN json_to_recordset(%(orders)s::json) AS job (id uuid, evidence jsonb) ON job.id = o.id
+    WHERE {SENDABLE}
     ORDER BY o.id FOR UPDATE OF o
-), known AS (
+), {SEND_CHOSEN}
+SELECT {SENT_COLUMNS} FROM sent
+"""  # noqa: S608  # constants of our own
+
+# Which orders a plain acknowledgement is recorded of.
+UNANSWERED = "o.state = 'sending' AND o.reported_status = '' AND o.broker_order_id = ''"
+# What records the replies of ``chosen`` (id, broker_order_id, reported_at, evidence), with their events.
+ACKNOWLEDGE_CHOSEN = """
+known AS (
     UPDATE brokers_order o
     SET state = 'working', version = o.version + 1, reported_status = 'working',
         broker_order_id = chosen.broker_order_id, acknowledged_at = statement_timestamp()
@@ -64,8 +70,17 @@ WITH chosen AS MATERIALIZED (
         (order_id, sequence, kind, from_state, to_state, source, actor, evidence, broker_at)
     SELECT id, version, 'report', 'sending', 'working', 'reply', '', evidence, reported_at FROM known
 )
-SELECT id FROM known
 """
+_RECORD_ACKNOWLEDGED = f"""
+WITH chosen AS MATERIALIZED (
+    SELECT o.id, reply.broker_order_id, reply.reported_at, reply.evidence FROM brokers_order o
+    JOIN json_to_recordset(%s::json)
+         AS reply (id uuid, broker_order_id text, reported_at timestamptz, evidence jsonb) ON reply.id = o.id
+    WHERE {UNANSWERED}
+    ORDER BY o.id FOR UPDATE OF o
+), {ACKNOWLEDGE_CHOSEN}
+SELECT id FROM known
+"""  # noqa: S608  # constants of our own
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +103,12 @@ def mark_sending(
     that a kill switch or any freeze covers: whether a freeze lets one through is decided under its lock.
     """
     rows = [{"id": str(order_id), "evidence": facts} for order_id, facts in evidence.items()]
-    return {row[0]: _sending(row) for row in fetch_prepared(_MARK_SENDING, [json.dumps(rows), list(narrow)])}
+    parameters = {"orders": json.dumps(rows), "narrow": list(narrow)}
+    return {row[0]: sending_order(row) for row in fetch_prepared(_MARK_SENDING, parameters)}
 
 
-def _sending(row: tuple[Any, ...]) -> SendingOrder:
+def sending_order(row: tuple[Any, ...]) -> SendingOrder:
+    """Make an order of what ``SENT_COLUMNS`` are."""
     order_id, account_id, client_order_id, correlation_id, *terms = row
     return SendingOrder(order_id, account_id, client_order_id, correlation_id, _terms(*terms))
 
@@ -105,16 +122,18 @@ def record_acknowledged(replies: Sequence[tuple[UUID, OrderReport]]) -> set[UUID
     """Record plain acknowledgements of orders still being sent; returns the orders recorded."""
     if not replies:
         return set()
-    rows = [
-        {
-            "id": str(order_id),
-            "broker_order_id": report.broker_order_id,
-            "reported_at": _text(report.reported_at),
-            "evidence": report_evidence(report),
-        }
-        for order_id, report in replies
-    ]
+    rows = [reply_row(order_id, report) for order_id, report in replies]
     return {row[0] for row in fetch_prepared(_RECORD_ACKNOWLEDGED, [json.dumps(rows)])}
+
+
+def reply_row(order_id: UUID, report: OrderReport) -> dict[str, Any]:
+    """Return a reply as the statements read it."""
+    return {
+        "id": str(order_id),
+        "broker_order_id": report.broker_order_id,
+        "reported_at": _text(report.reported_at),
+        "evidence": report_evidence(report),
+    }
 
 
 def report_evidence(report: OrderReport) -> dict[str, Any]:

@@ -6,7 +6,7 @@ first, and sent again under the same id only after its absence is proven.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -24,12 +24,12 @@ from brokers.services.halts import halt_text
 from brokers.services.kill_switch import cancel_unsent
 from brokers.services.measures import note_acknowledged
 from brokers.services.order_batch import OrderBatch, OrderRow
+from brokers.services.order_express import acknowledge_and_finish, claim_and_send
 from brokers.services.order_gate import OrderGate
 from brokers.services.order_statements import (
     SendingOrder,
     is_plain_acknowledgement,
     mark_sending,
-    record_acknowledged,
 )
 from brokers.services.sessions import get_session
 from brokers.services.submission import SUBMIT_KIND
@@ -47,7 +47,7 @@ from reliability.core.jobs import (
 )
 from reliability.core.retry import RetryPolicy, backoff_delay
 from reliability.core.taxonomy import FailureKind
-from reliability.services.jobs.kinds import JobKind, Prepared
+from reliability.services.jobs.kinds import ExpressClaim, JobKind, Prepared
 
 _UNSENT_BACKOFF = RetryPolicy(delay_initial=timedelta(milliseconds=200), delay_max=timedelta(seconds=2))
 _EVEN_DRAW = 0.75
@@ -75,8 +75,19 @@ class SubmitOrderJob(JobKind):
     lane: ClassVar[str] = "orders"
 
     def room(self) -> int:
-        """As many as the account with the most places left takes: places belong to brokers, for whatever is called."""
-        return max((get_guard(profile, CallClass.ORDERS).places() for profile in list_profiles()), default=sys.maxsize)
+        """As many as every broker takes whose calls are under way and end: its places become free by themselves.
+
+        A broker that hangs holds nobody up; what is claimed for it goes back and waits its turn. Places
+        belong to brokers, for whatever is called.
+        """
+        guards = [get_guard(profile, CallClass.ORDERS) for profile in list_profiles()]
+        moving = [guard.places() for guard in guards if guard.is_moving()]
+        return min(moving) if moving else max((guard.places() for guard in guards), default=sys.maxsize)
+
+    def claim_express(self, lane: str, worker: int, limit: int) -> ExpressClaim:
+        narrow = OrderGate.look().narrow(limit)
+        claimed, others = claim_and_send(SUBMIT_KIND, lane, worker, limit, narrow=narrow)
+        return ExpressClaim([(job, _submission(order)) for job, order in claimed], others)
 
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
         gate = OrderGate.look()
@@ -99,21 +110,14 @@ class SubmitOrderJob(JobKind):
             return await session.find_order(request.client_order_id, request.symbol)
         return await session.submit_order(request.client_order_id, request.terms, request.correlation_id)
 
-    def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
-        plain = [(_subject(outcome.job), outcome.result) for outcome in outcomes if _is_plain(outcome)]
-        recorded = record_acknowledged(plain)
-        settled: dict[int, Disposition] = {
-            outcome.job.id: Done() for outcome in outcomes if _subject(outcome.job) in recorded
-        }
-        for outcome in outcomes:
-            if isinstance(outcome.result, OrderReport) and isinstance(outcome.request, SubmitRequest | LookUpRequest):
-                note_acknowledged(outcome.request.profile.broker, _subject(outcome.job))
-        others = [outcome for outcome in outcomes if outcome.job.id not in settled]
-        if others:
-            settled.update(self._apply_others(others))
-        return settled
+    def apply_express(self, outcomes: Sequence[Performed]) -> Collection[tuple[int, int]]:
+        plain = [(outcome.job, _subject(outcome.job), outcome.result) for outcome in outcomes if _is_plain(outcome)]
+        done = acknowledge_and_finish(plain)
+        _note_acknowledged([outcome for outcome in outcomes if outcome.job.claim in done])
+        return done
 
-    def _apply_others(self, outcomes: Sequence[Performed]) -> dict[int, Disposition]:
+    def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
+        _note_acknowledged(outcomes)
         batch = OrderBatch.lock([_subject(outcome.job) for outcome in outcomes])
         settled: dict[int, Disposition] = {}
         for outcome in outcomes:
@@ -299,6 +303,12 @@ class SubmitOrderJob(JobKind):
 
 def _submission(order: SendingOrder) -> SubmitRequest:
     return SubmitRequest(get_profile(order.account_id), order.client_order_id, order.terms, order.correlation_id)
+
+
+def _note_acknowledged(outcomes: Sequence[Performed]) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome.result, OrderReport) and isinstance(outcome.request, SubmitRequest | LookUpRequest):
+            note_acknowledged(outcome.request.profile.broker, _subject(outcome.job))
 
 
 def _is_plain(outcome: Performed) -> bool:

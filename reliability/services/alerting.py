@@ -122,6 +122,8 @@ def raise_alert(
 
 def raise_alerts(raisings: Sequence[Raising]) -> list[int]:
     """Raise many alerts at once, as ``raise_alert``; returns their ids in the same order."""
+    if not raisings:
+        return []
     wanted: dict[_Key, list[Raising]] = defaultdict(list)
     for raising in raisings:
         get_condition(raising.condition)

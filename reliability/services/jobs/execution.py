@@ -29,7 +29,7 @@ from reliability.core.retry import backoff_delay
 from reliability.models import JobAttempt
 from reliability.services.jobs.dead_alerts import tell_dead
 from reliability.services.jobs.failed_attempts import record_failed_attempts
-from reliability.services.jobs.kinds import JobKind, Prepared, get_kind
+from reliability.services.jobs.kinds import JobKind, Prepared, get_kind, kinds_of
 from reliability.services.jobs.table import Finish, claim_jobs, finish_jobs, lock_current
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,34 @@ def claim_and_prepare(lane: str, worker: int, limit: int, *, suspects: bool = Fa
     are finished in the same transaction. If a batch cannot be prepared, its jobs are
     prepared one at a time, and only the broken ones fail.
     """
+    begun, others_are_due = ([], True) if suspects else _claim_express(lane, worker, limit)
+    if not others_are_due:
+        return begun, len(begun)
+    try:
+        calls, claimed = _claim_generally(lane, worker, limit - len(begun), suspects)
+    except DatabaseUnavailable:
+        if not begun:
+            raise
+        return begun, len(begun)  # these are committed and must be called; the next claim will tell of the outage
+    return begun + calls, len(begun) + claimed
+
+
+def _claim_express(lane: str, worker: int, limit: int) -> tuple[list[Call], bool]:
+    """Claim what some kind of the lane claims in one statement; returns whether others may be due."""
+    for kind in kinds_of(lane):
+        try:
+            claim = kind.claim_express(lane, worker, limit)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            logger.exception("express claim failed", extra={"lane": lane, "kind": kind.name})
+            continue
+        if claim is not None:
+            return [Call(job, kind, request) for job, request in claim.begun], claim.others_are_due
+    return [], True
+
+
+def _claim_generally(lane: str, worker: int, limit: int, suspects: bool) -> tuple[list[Call], int]:
     try:
         return _claim_and_prepare(lane, worker, limit, suspects, _prepare_together)
     except Exception as error:
@@ -114,7 +142,7 @@ def _prepare_each(kind: JobKind, jobs: Sequence[ClaimedJob]) -> Mapping[int, Pre
 
 
 def apply_outcomes(outcomes: Sequence[Performed]) -> None:
-    """Write what came of a batch of calls: one transaction for each kind of job.
+    """Write what came of a batch of calls: one transaction for each kind of job, a statement of its own for plain ones.
 
     A kind locks its rows in an order of its own, so two kinds in one transaction could wait
     for each other. Outcomes of attempts whose fence has moved are kept as late evidence:
@@ -124,8 +152,22 @@ def apply_outcomes(outcomes: Sequence[Performed]) -> None:
     """
     for kind_name, group in _group(outcomes).items():
         kind = get_kind(kind_name)
-        for together in [group] if kind.applied_together else [[outcome] for outcome in group]:
-            _apply_or_fail(kind, together)
+        left = _apply_express(kind, group)
+        for together in [left] if kind.applied_together else [[outcome] for outcome in left]:
+            if together:
+                _apply_or_fail(kind, together)
+
+
+def _apply_express(kind: JobKind, outcomes: list[Performed]) -> list[Performed]:
+    """Write what the kind writes in one statement; returns the outcomes that are left."""
+    try:
+        done = set(kind.apply_express(outcomes))
+    except Exception as error:
+        if is_outage(error):
+            raise
+        logger.exception("express outcomes failed", extra={"kind": kind.name})
+        return outcomes
+    return [outcome for outcome in outcomes if outcome.job.claim not in done]
 
 
 def _apply_or_fail(kind: JobKind, outcomes: Sequence[Performed]) -> None:

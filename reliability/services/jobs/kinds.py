@@ -1,7 +1,8 @@
 """Kinds of jobs: what each does, in three parts, and the registry of them."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -9,6 +10,14 @@ from reliability.core.jobs import ClaimedJob, Dead, Disposition, Done, JobError,
 from reliability.core.retry import RetryPolicy
 
 Prepared = Any | Disposition
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressClaim:
+    """Claimed jobs with their requests, and whether jobs are due that only the general way can claim."""
+
+    begun: Sequence[tuple[ClaimedJob, Any]]
+    others_are_due: bool
 
 
 class JobKind:
@@ -38,11 +47,19 @@ class JobKind:
         """
         return sys.maxsize
 
+    def claim_express(self, lane: str, worker: int, limit: int) -> ExpressClaim | None:
+        """Claim in one statement what needs no decision and return it with its requests; None: there is no such way."""
+        return None
+
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
         raise NotImplementedError
 
     async def perform(self, request: Any) -> Any:
         raise NotImplementedError
+
+    def apply_express(self, outcomes: Sequence[Performed]) -> Collection[tuple[int, int]]:
+        """Write in one statement what needs no decision, jobs included; returns the claims that are done with."""
+        return ()
 
     def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
         raise NotImplementedError
@@ -76,15 +93,20 @@ def list_kinds() -> list[JobKind]:
     return list(_KINDS.values())
 
 
+def kinds_of(lane: str) -> list[JobKind]:
+    return [kind for kind in _KINDS.values() if kind.lane == lane]
+
+
 def lane_room(lane: str) -> int:
     """Return how many jobs of a lane can begin in this process now, whatever their kind."""
-    return min((kind.room() for kind in _KINDS.values() if kind.lane == lane), default=sys.maxsize)
+    return min((kind.room() for kind in kinds_of(lane)), default=sys.maxsize)
 
 
 __all__ = [
     "ClaimedJob",
     "Dead",
     "Done",
+    "ExpressClaim",
     "JobError",
     "JobKind",
     "Performed",
@@ -94,6 +116,7 @@ __all__ = [
     "UnknownKindError",
     "Wait",
     "get_kind",
+    "kinds_of",
     "lane_room",
     "list_kinds",
     "register",

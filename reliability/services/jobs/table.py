@@ -14,9 +14,9 @@ from reliability.core.jobs import ClaimedJob, JobState
 from reliability.services.jobs.kinds import list_kinds
 from reliability.services.prepared import fetch_prepared
 
-_CLAIM = """
-WITH due AS MATERIALIZED (
-    SELECT job.id, kinds.lease
+# The parts of a claim, for statements that do more at once (``express``).
+DUE = """
+    SELECT job.id, job.kind, job.subject, job.attempt, job.snoozes, job.fence, job.deadline_at, kinds.lease
     FROM reliability_job job
     JOIN unnest(%(kinds)s::text[], %(leases)s::interval[]) AS kinds (name, lease) ON kinds.name = job.kind
     WHERE job.lane = %(lane)s AND job.state = 'ready' AND job.run_at <= clock_timestamp()
@@ -25,15 +25,19 @@ WITH due AS MATERIALIZED (
     ORDER BY job.priority, job.run_at
     LIMIT %(limit)s
     FOR UPDATE OF job SKIP LOCKED
-)
-UPDATE reliability_job job
-SET state = 'running', attempt = job.attempt + 1, fence = job.fence + 1, worker = %(worker)s,
-    lease_until = clock_timestamp() + due.lease
-FROM due WHERE job.id = due.id
-RETURNING job.id, job.kind, job.lane, job.subject, job.payload, job.attempt, job.max_attempts, job.crashes,
-          job.snoozes, job.fence, job.correlation_id, coalesce(job.deadline_at <= clock_timestamp(), false),
-          extract(epoch FROM due.lease)::float
 """
+CLAIM = """
+    UPDATE reliability_job job
+    SET state = 'running', attempt = job.attempt + 1, fence = job.fence + 1, worker = %(worker)s,
+        lease_until = clock_timestamp() + due.lease
+    FROM due WHERE job.id = due.id
+    RETURNING job.id, job.kind, job.lane, job.subject, job.payload, job.attempt, job.max_attempts, job.crashes,
+              job.snoozes, job.fence, job.correlation_id,
+              coalesce(job.deadline_at <= clock_timestamp(), false) AS is_overdue,
+              extract(epoch FROM due.lease)::float AS lease_seconds
+"""
+CLAIMED_COLUMNS = 13
+_CLAIM = f"WITH due AS MATERIALIZED ({DUE}) {CLAIM}"  # constants of our own
 
 _LOCK_CURRENT = """
 SELECT job.id, job.fence FROM reliability_job job
@@ -101,10 +105,17 @@ def claim_jobs(lane: str, worker: int, limit: int, *, suspects: bool = False) ->
     With ``suspects`` only jobs whose process already died twice are taken; they are to run
     alone. Jobs of a kind this process does not know stay where they are.
     """
+    before = time.monotonic()
+    rows = fetch_prepared(_CLAIM, claim_parameters(lane, worker, limit, suspects=suspects))
+    jobs = [claimed_job(row, before) for row in rows]
+    return sorted(jobs, key=lambda job: job.id)
+
+
+def claim_parameters(lane: str, worker: int, limit: int, *, suspects: bool = False) -> dict[str, Any]:
+    """Return what ``DUE`` and ``CLAIM`` take."""
     kinds = list_kinds()
     lease = get_conf().job_lease
-    before = time.monotonic()
-    parameters = {
+    return {
         "kinds": [kind.name for kind in kinds],
         "leases": [kind.lease or lease for kind in kinds],
         "lane": lane,
@@ -112,12 +123,10 @@ def claim_jobs(lane: str, worker: int, limit: int, *, suspects: bool = False) ->
         "limit": limit,
         "worker": worker,
     }
-    rows = fetch_prepared(_CLAIM, parameters)
-    jobs = [_claimed(row, before) for row in rows]
-    return sorted(jobs, key=lambda job: job.id)
 
 
-def _claimed(row: tuple[Any, ...], before: float) -> ClaimedJob:
+def claimed_job(row: Sequence[Any], before: float) -> ClaimedJob:
+    """Make a job of what ``CLAIM`` returns; ``before`` is the monotonic clock before the claim."""
     values: list[Any] = list(row)
     values[4] = json.loads(values[4])
     values.insert(-1, before)
