@@ -15,10 +15,13 @@ class ReliabilityConfig(AppConfig):
         from reliability.services.jobs.messages import CeleryMessageJob
         from reliability.services.measures import connect_measures
         from reliability.services.records import connect_records
+        from reliability.services.service_level_jobs import SampleServicesJob, ThinSamplesJob
 
         register(CeleryMessageJob())
         register(ErrorPartitionsJob())
         register(FoldMetricsJob())
+        register(SampleServicesJob())
+        register(ThinSamplesJob())
         if connection.vendor == "postgresql":  # a project that only guards its own calls may have no such database
             connect_records()
             connect_measures()

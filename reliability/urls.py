@@ -1,8 +1,9 @@
 from django.urls import path
 
-from reliability.views import alerts, circuits, dead_letters, lanes
+from reliability.views import alerts, circuits, dead_letters, lanes, service_levels
 
 urlpatterns = [
+    path("service-levels", service_levels.service_levels, name="service-levels"),
     path("alerts/acknowledge", alerts.acknowledge, name="acknowledge-alerts"),
     path("lanes/<slug:name>/pause", lanes.pause, name="pause-lane"),
     path("lanes/<slug:name>/resume", lanes.resume, name="resume-lane"),

@@ -16,6 +16,7 @@ from brokers.selectors.orders import count_open_by_state, oldest_unknown
 from reliability.core.metrics import LATENCIES, Metric, MetricKind, Sample
 from reliability.services.metering import meter
 from reliability.services.metrics import declare_counted, register_source
+from reliability.services.service_levels import Slice, watch
 
 ACKNOWLEDGED_SECONDS = Metric(
     "stanchion_order_acknowledge_seconds",
@@ -61,7 +62,19 @@ def connect_measures() -> None:
     declare_counted(ACKNOWLEDGED_SECONDS)
     register_source("orders", (OPEN_ORDERS, UNKNOWN_AGE), read_orders)
     register_source("accounts", (STREAM_UP, STREAM_SILENCE, STREAM_CONNECTS, SYNC_AGE), read_accounts)
+    watch(watch_streams, "order_streams", "99.5", "order streams that stand, looked at every ten seconds")
     register_source("kill switches", (KILL_SWITCHES,), read_kill_switches)
+
+
+def watch_streams() -> list[Slice]:
+    """Look at every order stream: it should stand and have given a sign of life within ten seconds."""
+    names = {account.id: account.name for account in list_accounts() if account.enabled}
+    now = timezone.now()
+    return [
+        Slice("order_streams", names[one.account_id], one.state == "up" and _age(one.last_alive_at, now) < 10)
+        for one in list_stream_sessions()
+        if one.account_id in names
+    ]
 
 
 def note_acknowledged(broker: str, order_id: UUID) -> None:

@@ -8,6 +8,7 @@ from reliability.admin import (
     lanes,
     processes,
     sagas,
+    service_levels,
     tokens,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "lanes",
     "processes",
     "sagas",
+    "service_levels",
     "tokens",
 ]

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from reliability.api import alerts, circuits, error_groups, guesses, status, views
+from reliability.api import alerts, circuits, error_groups, guesses, service_levels, status, views
 
 urlpatterns = [
     path("dead-letters", views.DeadLetterListView.as_view()),
@@ -30,6 +30,7 @@ urlpatterns = [
     path("alerts", alerts.AlertListView.as_view()),
     path("alerts/acknowledge", alerts.AlertAcknowledgeView.as_view()),
     path("alerts/<int:alert_id>", alerts.AlertView.as_view()),
+    path("service-levels", service_levels.ServiceLevelListView.as_view()),
     path("status", status.StatusView.as_view()),
     path("processes", views.ProcessListView.as_view()),
 ]

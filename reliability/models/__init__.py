@@ -7,6 +7,7 @@ from reliability.models.jobs import DeadLetter, Job, JobAttempt, Lane
 from reliability.models.metrics import MetricTotal
 from reliability.models.processes import Heartbeat
 from reliability.models.sagas import Saga, SagaEvent, SagaStep
+from reliability.models.service_levels import ServiceLevel, ServiceSample
 from reliability.models.timeline import TimelineEntry
 
 __all__ = [
@@ -32,5 +33,7 @@ __all__ = [
     "Saga",
     "SagaEvent",
     "SagaStep",
+    "ServiceLevel",
+    "ServiceSample",
     "TimelineEntry",
 ]

@@ -15,6 +15,7 @@ from reliability.services.circuits import Transition
 from reliability.services.guarding.outcomes import CallOutcome
 from reliability.services.metering import meter
 from reliability.services.metrics import declare_counted, register_source
+from reliability.services.service_levels import SERVED, list_states, window_name
 
 CALLS = Metric(
     "stanchion_calls_total",
@@ -85,6 +86,19 @@ REQUEST_SECONDS = Metric(
     LATENCIES,
 )
 
+BUDGET_LEFT = Metric(
+    "stanchion_error_budget_left_ratio",
+    MetricKind.GAUGE,
+    "Share of the error budget of the last 30 days that is left; below 0 the objective is broken.",
+    ("subject", "service"),
+)
+BURN_RATE = Metric(
+    "stanchion_burn_rate_ratio",
+    MetricKind.GAUGE,
+    "How many times faster than allowed the error budget went within a window.",
+    ("subject", "service", "window"),
+)
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STATES = [*BreakerState, *PinnedState, *Unseen]
 
@@ -93,7 +107,8 @@ Values = Mapping[Metric, Iterable[Sample]]
 
 def connect_measures() -> None:
     """Have this app's metrics declared and read; counting begins with the hooks of ``connect_records``."""
-    declare_counted(CALLS, CALL_SECONDS, TRANSITIONS, REQUESTS, REQUEST_SECONDS)
+    declare_counted(CALLS, CALL_SECONDS, TRANSITIONS, REQUESTS, REQUEST_SECONDS, SERVED)
+    register_source("service levels", (BUDGET_LEFT, BURN_RATE), read_service_levels)
     register_source("circuits", (CIRCUIT_STATE, CIRCUIT_CALLS), read_circuits)
     lanes = (JOBS_READY, JOBS_RUNNING, LANE_LAG, LANE_PAUSED, DEAD_LETTERS)
     register_source("jobs", lanes, read_jobs)
@@ -154,6 +169,17 @@ def read_processes() -> Values:
             LEADERS, {(one.kind,): float(leaders[one.kind,]) for one in living if "leader" in one.detail}
         ),
     }
+
+
+def read_service_levels() -> Values:
+    states = list_states()
+    left = [Sample((one.sampled.subject, one.sampled.service), one.budget_left) for one in states]
+    burns = [
+        Sample((one.sampled.subject, one.sampled.service, window_name(window)), one.burn(window))
+        for one in states
+        for window in one.counts
+    ]
+    return {BUDGET_LEFT: left, BURN_RATE: burns}
 
 
 def _age(moment: datetime | None, now: datetime) -> float:

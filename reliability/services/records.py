@@ -11,6 +11,7 @@ from reliability.services.guarding.outcomes import on_outcome, on_trouble
 from reliability.services.jobs.recall import recaller
 from reliability.services.measures import note_call, note_transition
 from reliability.services.metering import meter
+from reliability.services.service_levels import note_service_call
 from reliability.services.transition_records import recorder
 
 _note_transition = recorder.note  # one object, so that it can be found again
@@ -24,6 +25,7 @@ def connect_records() -> None:
     circuits.on_transition(note_transition)
     classification.on_guess(counter.note)
     on_outcome(note_call)
+    on_outcome(note_service_call)
     on_trouble(errors.note_call)
     connect_failed_pages()
     for duty in (recorder.write, errors.write, counter.write, follower.refresh, meter.write):

@@ -64,6 +64,13 @@ def badge(state: str) -> SafeString:
 
 
 @register.filter
+def percent(share: float) -> str:
+    """Return a share as percent, as exact as it is small."""
+    digits = 0 if abs(share) >= 0.1 or share == 0 else 2
+    return f"{100 * share:.{digits}f} %"
+
+
+@register.filter
 def words(name: str) -> str:
     """Return an identifier as words."""
     return name.replace("_", " ").replace(".", " ")

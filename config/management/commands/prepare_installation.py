@@ -23,8 +23,17 @@ from reconciliation.services.run_job import SCHEDULE_KIND
 from reliability.services.error_partitions import PARTITIONS_KIND
 from reliability.services.fold_job import FOLD_KIND
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
+from reliability.services.service_level_jobs import SAMPLE_KIND, THIN_KIND
 
-_SCHEDULES = ((SYNC_ALL_KIND, 5), (REFRESH_KIND, 3600), (SEAL_KIND, 5), (FOLD_KIND, 3600), (PARTITIONS_KIND, 3600))
+_SCHEDULES = (
+    (SYNC_ALL_KIND, 5),
+    (REFRESH_KIND, 3600),
+    (SEAL_KIND, 5),
+    (FOLD_KIND, 3600),
+    (PARTITIONS_KIND, 3600),
+    (SAMPLE_KIND, 10),
+    (THIN_KIND, 3600),
+)
 # Name of the schedule, how far back its runs read, seconds between them.
 _RECONCILIATIONS = (("reconciliation.incremental", "incremental", 60), ("reconciliation.full", "full", 86_400))
 _OUR_APPS = ("reliability", "brokers", "reconciliation")
@@ -54,6 +63,7 @@ _ROLES = {
         "run_reconciliation",
         "resolve_discrepancy",
         "operate_marketdata",
+        "change_servicelevel",
     ),
 }
 

@@ -1,0 +1,71 @@
+"""Reading what became of service levels: counts of any window as the difference of two samples."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+
+from reliability.core.burn_rate import Counts
+
+_SUBJECTS = """
+WITH RECURSIVE pair AS (
+    (SELECT service, subject FROM reliability_servicesample ORDER BY service, subject LIMIT 1)
+    UNION ALL
+    SELECT next.service, next.subject FROM pair, LATERAL (
+        SELECT service, subject FROM reliability_servicesample
+        WHERE (service, subject) > (pair.service, pair.subject) ORDER BY service, subject LIMIT 1) AS next
+)
+SELECT service, subject FROM pair
+"""
+
+# For each instant the latest sample not after it: each costs one step into the index.
+_AT = """
+SELECT wanted.place, sample.good, sample.bad
+FROM unnest(%(instants)s::timestamptz[]) WITH ORDINALITY AS wanted (at, place)
+LEFT JOIN LATERAL (
+    SELECT good, bad FROM reliability_servicesample
+    WHERE service = %(service)s AND subject = %(subject)s AND at <= wanted.at ORDER BY at DESC LIMIT 1
+) AS sample ON true ORDER BY wanted.place
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SampledService:
+    """One service at one subject that was ever counted."""
+
+    service: str
+    subject: str
+
+
+def list_sampled() -> list[SampledService]:
+    """Return every service and subject with samples; costs a step into the index for each."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SUBJECTS)
+        return [SampledService(*row) for row in cursor.fetchall()]
+
+
+def counts_of(sampled: SampledService, windows: list[timedelta], now: datetime) -> dict[timedelta, Counts]:
+    """Return what happened in each window that ends now; one that is older than all samples holds all there was."""
+    instants = [now, *(now - window for window in windows)]
+    latest, *before = _totals_at(sampled, instants)
+    return {window: _difference(latest, totals) for window, totals in zip(windows, before, strict=True)}
+
+
+def budget_history(
+    sampled: SampledService, period: timedelta, now: datetime, points: int
+) -> list[tuple[datetime, Counts]]:
+    """Return the counts of the period that ended at each of ``points`` instants spread over the last period."""
+    instants = [now - period * (points - 1 - place) / (points - 1) for place in range(points)]
+    ends, begins = _totals_at(sampled, instants), _totals_at(sampled, [instant - period for instant in instants])
+    return [(at, _difference(end, begin)) for at, end, begin in zip(instants, ends, begins, strict=True)]
+
+
+def _totals_at(sampled: SampledService, instants: list[datetime]) -> list[Counts]:
+    with connection.cursor() as cursor:
+        cursor.execute(_AT, {"instants": instants, "service": sampled.service, "subject": sampled.subject})
+        return [Counts(good or 0, bad or 0) for _, good, bad in cursor.fetchall()]
+
+
+def _difference(later: Counts, earlier: Counts) -> Counts:
+    """Return what came between; nothing where counting began anew, as after a restored backup."""
+    return Counts(max(0, later.good - earlier.good), max(0, later.bad - earlier.bad))
