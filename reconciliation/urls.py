@@ -16,6 +16,16 @@ urlpatterns = [
         reconciliations.accept_discrepancy,
         name="accept-discrepancy",
     ),
+    path(
+        "reconciliation/discrepancies/<int:discrepancy_id>/adjust",
+        reconciliations.adjust_discrepancy,
+        name="adjust-discrepancy",
+    ),
+    path(
+        "reconciliation/discrepancies/<int:discrepancy_id>/book",
+        reconciliations.book_discrepancy,
+        name="book-discrepancy",
+    ),
     path("recoveries", recovery.recovery_list, name="recoveries"),
     path("recoveries/live", recovery.recovery_list_live, name="recoveries-live"),
     path("recoveries/begin", recovery.recover_account, name="recover-account"),

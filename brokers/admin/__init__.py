@@ -1,3 +1,23 @@
-from brokers.admin import accounts, baskets, external_orders, freezes, history, kill_switch, orders, positions
+from brokers.admin import (
+    accounts,
+    balances,
+    baskets,
+    external_orders,
+    freezes,
+    history,
+    kill_switch,
+    orders,
+    positions,
+)
 
-__all__ = ["accounts", "baskets", "external_orders", "freezes", "history", "kill_switch", "orders", "positions"]
+__all__ = [
+    "accounts",
+    "balances",
+    "baskets",
+    "external_orders",
+    "freezes",
+    "history",
+    "kill_switch",
+    "orders",
+    "positions",
+]

@@ -37,7 +37,7 @@ def order_known_view(admin_site: admin.AdminSite, request: HttpRequest, order_id
     if not request.user.has_perm("brokers.view_order"):
         raise PermissionDenied
     asked = request.GET.get("at", "").strip()
-    at = _instant(asked)
+    at = read_instant(asked)
     then = find_order_then(order_id, at)
     if then is None:
         raise Http404("Nothing was ever recorded of such an order.")
@@ -90,7 +90,7 @@ def _columns(values: OrderValues) -> list[tuple[str, str]]:
     return [(name, value_text(getattr(values, name))) for name in COLUMNS]
 
 
-def _instant(text: str) -> datetime | None:
+def read_instant(text: str) -> datetime | None:
     """Read an instant, UTC unless it says otherwise; None when it is none."""
     try:
         value = parse_datetime(text.replace(" ", "+") if "T" in text else text)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from brokers.api import baskets, external_orders, freezes, kill_switch, views
+from brokers.api import baskets, external_orders, freezes, holdings, kill_switch, views
 
 urlpatterns = [
     path("baskets", baskets.BasketListView.as_view()),
@@ -22,5 +22,9 @@ urlpatterns = [
     path("orders/<uuid:order_id>/history", views.OrderHistoryView.as_view()),
     path("orders/<uuid:order_id>/cancel", views.OrderCancelView.as_view()),
     path("positions", views.PositionListView.as_view()),
+    path("positions/then", holdings.PositionsThenView.as_view()),
+    path("positions/history", holdings.PositionHistoryView.as_view()),
+    path("balances", holdings.BalanceListView.as_view()),
+    path("cash-entries", holdings.CashEntryListView.as_view()),
     path("accounts", views.AccountListView.as_view()),
 ]

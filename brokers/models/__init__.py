@@ -3,15 +3,18 @@ from brokers.models.baskets import Basket, BasketLeg
 from brokers.models.external_orders import ExternalOrder
 from brokers.models.freezes import Freeze, FreezeEvent
 from brokers.models.history import HistoryAnchor, SealCursor, SealedRow
+from brokers.models.holdings import Balance, CashEntry, PositionChange, PositionCheckpoint
 from brokers.models.kill_switch import KillSwitch, KillSwitchEvent
 from brokers.models.orders import Fill, Order, OrderEvent
 from brokers.models.positions import Position, PositionEvent
 
 __all__ = [
     "Account",
+    "Balance",
     "Basket",
     "BasketLeg",
     "Broker",
+    "CashEntry",
     "ExternalOrder",
     "Fill",
     "Freeze",
@@ -23,6 +26,8 @@ __all__ = [
     "Order",
     "OrderEvent",
     "Position",
+    "PositionChange",
+    "PositionCheckpoint",
     "PositionEvent",
     "SealCursor",
     "SealedRow",

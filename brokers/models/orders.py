@@ -16,7 +16,7 @@ from reliability.core.presentation import amount_text
 MONEY: Any = {"max_digits": 30, "decimal_places": 12}
 
 
-def _choices(kind: type) -> list[tuple[str, str]]:
+def choices_of(kind: type) -> list[tuple[str, str]]:
     return [(member.value, member.value) for member in kind]  # type: ignore[attr-defined]
 
 
@@ -41,7 +41,7 @@ class Order(models.Model):
     )
     when_unavailable = models.CharField(
         max_length=8,
-        choices=_choices(WhenUnavailable),
+        choices=choices_of(WhenUnavailable),
         default=WhenUnavailable.HOLD,
         db_default=WhenUnavailable.HOLD.value,
     )
@@ -62,16 +62,16 @@ class Order(models.Model):
     correlation_id = models.CharField(max_length=64, blank=True, default="")
 
     symbol = models.CharField(max_length=32)
-    side = models.CharField(max_length=8, choices=_choices(Side))
-    order_type = models.CharField(max_length=16, choices=_choices(OrderType))
-    time_in_force = models.CharField(max_length=8, choices=_choices(TimeInForce))
+    side = models.CharField(max_length=8, choices=choices_of(Side))
+    order_type = models.CharField(max_length=16, choices=choices_of(OrderType))
+    time_in_force = models.CharField(max_length=8, choices=choices_of(TimeInForce))
     quantity = models.DecimalField(**MONEY, null=True, blank=True)
     notional = models.DecimalField(**MONEY, null=True, blank=True)
     limit_price = models.DecimalField(**MONEY, null=True, blank=True)
     stop_price = models.DecimalField(**MONEY, null=True, blank=True)
     extended_hours = models.BooleanField(default=False)
 
-    state = models.CharField(max_length=20, choices=_choices(OrderState), default=OrderState.ACCEPTED)
+    state = models.CharField(max_length=20, choices=choices_of(OrderState), default=OrderState.ACCEPTED)
     version = models.PositiveIntegerField(default=1)
     reported_status = models.CharField(max_length=20, blank=True, default="")
     reported_filled_quantity = models.DecimalField(**MONEY, default=0)
@@ -160,7 +160,7 @@ class Fill(models.Model):
     execution_id = models.CharField(max_length=100)
     broker_order_id = models.CharField(max_length=64)
     symbol = models.CharField(max_length=32)
-    side = models.CharField(max_length=8, choices=_choices(Side))
+    side = models.CharField(max_length=8, choices=choices_of(Side))
     quantity = models.DecimalField(**MONEY)
     price = models.DecimalField(**MONEY)
     cumulative_quantity = models.DecimalField(**MONEY, null=True)

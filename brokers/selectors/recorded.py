@@ -54,6 +54,10 @@ FROM brokers_order o LEFT JOIN brokers_orderevent e ON e.order_id = o.id AND e.s
 WHERE o.account_id = %(account)s AND (o.client_order_id = ANY(%(client_ids)s)
       OR (o.broker_order_id <> '' AND o.broker_order_id = ANY(%(broker_ids)s)))
 """
+_CASH_ENTRIES = """
+SELECT coalesce(sum(amount) FILTER (WHERE currency = %(currency)s), 0), coalesce(max(id), 0)
+FROM brokers_cashentry WHERE account_id = %(account)s AND id > %(after)s
+"""
 _CASH_FLOW = """
 SELECT coalesce(sum(CASE side WHEN 'buy' THEN -quantity * price ELSE quantity * price END), 0), count(*),
        max(executed_at), coalesce(max(id), 0),
@@ -120,6 +124,14 @@ def read_cash_flow(account_id: int, currency: str, after: int) -> CashFlow:
     with connection.cursor() as cursor:
         cursor.execute(_CASH_FLOW, {"account": account_id, "currency": currency, "after": after})
         return CashFlow(*cursor.fetchone())
+
+
+def read_cash_entries(account_id: int, currency: str, after: int) -> tuple[Decimal, int]:
+    """Return what cash entries behind entry ``after`` moved, and the number of the last of them, 0 without any."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CASH_ENTRIES, {"account": account_id, "currency": currency, "after": after})
+        amount, newest = cursor.fetchone()
+    return amount, newest
 
 
 def account_name(account_id: int) -> str:

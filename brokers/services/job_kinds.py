@@ -1,6 +1,7 @@
 """The kinds of jobs this app brings."""
 
 from brokers.services.cancellation import CancelOrderJob
+from brokers.services.checkpoint_job import CheckpointJob
 from brokers.services.decisions import CheckOrderJob
 from brokers.services.history.seal_job import SealHistoryJob
 from brokers.services.instruments import RefreshInstrumentsJob
@@ -22,5 +23,6 @@ def register_job_kinds() -> None:
         SealHistoryJob(),
         StopOrdersJob(),
         CheckOrderJob(),
+        CheckpointJob(),
     ):
         register(kind)

@@ -10,6 +10,7 @@ from brokers.selectors.recorded import (
     list_recorded_fills,
     list_recorded_orders,
     order_ids_with_fills_after,
+    read_cash_entries,
     read_cash_flow,
 )
 from reconciliation.core.cash import compare_cash
@@ -120,10 +121,15 @@ def cash_differences(
     if flow.has_other_currency or (flow.latest_at is not None and flow.latest_at > since):
         return ()
     reported = Decimal(account["cash"])
+    entries, newest_entry = read_cash_entries(run.account_id, account["currency"], mark.cash_entry_id)
     if mark.cash is not None:
-        expected = mark.cash + flow.amount
+        expected = mark.cash + flow.amount + entries
         found = compare_cash(expected, reported, account["currency"], flow.executions)
         if found:
             return found
-    run.marks["agreed_cash"] = {"cash": account["cash"], "fill_id": max(flow.newest_id, mark.cash_fill_id)}
+    run.marks["agreed_cash"] = {
+        "cash": account["cash"],
+        "fill_id": max(flow.newest_id, mark.cash_fill_id),
+        "entry_id": max(newest_entry, mark.cash_entry_id),
+    }
     return ()

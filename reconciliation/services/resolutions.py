@@ -1,9 +1,13 @@
-"""What persons decide about differences: to accept one as it is, or to have the account looked at again."""
+"""What persons decide about differences: accept one, adjust a position, book cash, or have the account looked at."""
+
+from decimal import Decimal
 
 from django.db import transaction
 from django.utils import timezone
 
-from reconciliation.core.discrepancy import DiscrepancyState
+from brokers.core.corporate_actions import CashEntryKind
+from brokers.services.holdings import adjust_position, book_cash
+from reconciliation.core.discrepancy import DiscrepancyState, SubjectType
 from reconciliation.core.resolution import Resolution
 from reconciliation.core.runs import RunKind
 from reconciliation.models import Discrepancy
@@ -26,6 +30,57 @@ def accept(discrepancy_id: int, *, by: str, reason: str) -> Discrepancy:
     with transaction.atomic():
         row = lock_open(discrepancy_id)
         close(row, Resolution.ACCEPT, by=by, reason=reason)
+    return row
+
+
+def adjust_to_reported(discrepancy_id: int, *, by: str, reason: str) -> Discrepancy:
+    """Settle a position's difference by setting what is recorded to what the broker reported.
+
+    It is an explicit event of the position, with the person and the reason; the run that follows tells
+    whether both sides agree.
+
+    Raises:
+        ReliabilityError: it is about no position, settled already, without a reason, or what is recorded
+            has changed since it was seen.
+    """
+    reason = _reason(reason)
+    with transaction.atomic():
+        row = lock_open(discrepancy_id)
+        if row.subject_type != SubjectType.POSITION:
+            raise ReliabilityError("VALIDATION_WRONG_STATE", "Only what is held of a symbol is adjusted.")
+        reported_price = Decimal(row.reported["average_price"])
+        adjust_position(
+            row.account_id,
+            row.symbol,
+            quantity=Decimal(row.reported["quantity"]),
+            average_price=reported_price if reported_price > 0 else None,
+            expected=Decimal(row.recorded["quantity"]),
+            by=by,
+            reason=reason,
+            details={"discrepancy": row.pk},
+        )
+        row.after = {name: row.reported[name] for name in ("quantity", "average_price")}
+        close(row, Resolution.ADJUST, by=by, reason=reason)
+        request_run(row.account_id, kind=RunKind.INCREMENTAL, trigger="resolution", by=by)
+    return row
+
+
+def book_difference(discrepancy_id: int, kind: CashEntryKind, *, by: str, reason: str) -> Discrepancy:
+    """Settle a difference of cash by booking it as what it was: a dividend, a fee, a deposit.
+
+    Raises:
+        ReliabilityError: it is about no cash, settled already, without a reason, or of the wrong sign for its kind.
+    """
+    reason = _reason(reason)
+    with transaction.atomic():
+        row = lock_open(discrepancy_id)
+        if row.subject_type != SubjectType.CASH:
+            raise ReliabilityError("VALIDATION_WRONG_STATE", "Only a difference of cash is booked as cash.")
+        missing = Decimal(row.reported["cash"]) - Decimal(row.recorded["cash"])
+        book_cash(row.account_id, kind, missing, currency=row.subject, by=by, reason=reason)
+        row.after = {"cash": row.reported["cash"]}
+        close(row, Resolution.ADJUST, by=by, reason=reason)
+        request_run(row.account_id, kind=RunKind.INCREMENTAL, trigger="resolution", by=by)
     return row
 
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 from brokers.adapters.errors import BrokerCallError
 from brokers.services.accounts import AccountProfile, get_profile, list_profiles
 from brokers.services.guards import CallClass, refused_here, waiting
+from brokers.services.holdings import record_balance
 from brokers.services.sessions import get_session
 from reconciliation.core.runs import FINISHED, GRACE, RunKind, RunState, RunStep
 from reconciliation.models import ReconciliationRun
@@ -170,6 +171,7 @@ def keep_answers(run: ReconciliationRun, answers: Answers) -> None:
         run.marks["fill_cursor"] = settled[-1]
     if answers.account is not None:
         run.marks["account"] = {"currency": answers.account.currency, "cash": str(answers.account.cash)}
+        record_balance(run.account_id, answers.account, run.asked_at)
     run.step, run.token = answers.step, answers.token
 
 

@@ -124,7 +124,7 @@ def _move_mark(run: ReconciliationRun) -> None:
     mark.fill_id = run.marks["fill_id"]
     cash = run.marks.get("agreed_cash")
     if cash is not None:
-        mark.cash, mark.cash_fill_id = cash["cash"], cash["fill_id"]
+        mark.cash, mark.cash_fill_id, mark.cash_entry_id = cash["cash"], cash["fill_id"], cash["entry_id"]
     if run.state == RunState.CLEAN:
         mark.clean_at = run.asked_at
         mark.full_at = run.asked_at if run.kind == RunKind.FULL else mark.full_at

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from brokers.core.corporate_actions import CashEntryKind
 from brokers.services.accounts import list_profiles
 from reconciliation.core.discrepancy import DiscrepancyState
 from reconciliation.core.runs import FINISHED, RunKind
@@ -20,7 +21,7 @@ from reconciliation.selectors.runs import (
     list_runs,
     sides,
 )
-from reconciliation.services.resolutions import accept, ask_for_run
+from reconciliation.services.resolutions import accept, adjust_to_reported, ask_for_run, book_difference
 from reliability.views.actions import act_and_return, posted_reason
 from reliability.views.fragments import fragment_response
 
@@ -71,7 +72,12 @@ def discrepancy_page(request: HttpRequest, discrepancy_id: int) -> HttpResponse:
     row = find_discrepancy(discrepancy_id)
     if row is None:
         raise Http404("There is no such discrepancy.")
-    context = {"row": row, "sides": sides(row), "is_open": row.state == DiscrepancyState.OPEN}
+    context = {
+        "row": row,
+        "sides": sides(row),
+        "is_open": row.state == DiscrepancyState.OPEN,
+        "cash_kinds": [kind.value for kind in CashEntryKind],
+    }
     return render(request, "reconciliation/discrepancy.html", context)
 
 
@@ -96,6 +102,30 @@ def accept_discrepancy(request: HttpRequest, discrepancy_id: int) -> HttpRespons
     def act() -> str:
         accept(discrepancy_id, by=request.user.get_username(), reason=posted_reason(request))
         return "Accepted: both sides stay as they are."
+
+    return act_and_return(request, act)
+
+
+@require_POST
+@login_required
+@permission_required(("reconciliation.resolve_discrepancy", "brokers.adjust_position"), raise_exception=True)
+def adjust_discrepancy(request: HttpRequest, discrepancy_id: int) -> HttpResponse:
+    def act() -> str:
+        adjust_to_reported(discrepancy_id, by=request.user.get_username(), reason=posted_reason(request))
+        return "The position is set to what the broker reported; the account is being reconciled again."
+
+    return act_and_return(request, act)
+
+
+@require_POST
+@login_required
+@permission_required(("reconciliation.resolve_discrepancy", "brokers.book_cash"), raise_exception=True)
+def book_discrepancy(request: HttpRequest, discrepancy_id: int) -> HttpResponse:
+    def act() -> str:
+        kinds = {one.value: one for one in CashEntryKind}
+        kind = kinds.get(request.POST.get("kind", ""), CashEntryKind.ADJUSTMENT)
+        book_difference(discrepancy_id, kind, by=request.user.get_username(), reason=posted_reason(request))
+        return "Booked; the account is being reconciled again."
 
     return act_and_return(request, act)
 

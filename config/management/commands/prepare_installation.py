@@ -15,6 +15,7 @@ from knox.models import AuthToken
 from knox.settings import CONSTANTS, knox_settings
 
 from brokers.models import Account, Broker
+from brokers.services.checkpoint_job import CHECKPOINT_KIND
 from brokers.services.credentials import set_credentials
 from brokers.services.history.seal_job import SEAL_KIND
 from brokers.services.instruments import REFRESH_KIND
@@ -29,6 +30,7 @@ _SCHEDULES = (
     (SYNC_ALL_KIND, 5),
     (REFRESH_KIND, 3600),
     (SEAL_KIND, 5),
+    (CHECKPOINT_KIND, 3600),
     (FOLD_KIND, 3600),
     (PARTITIONS_KIND, 3600),
     (SAMPLE_KIND, 10),
@@ -61,6 +63,8 @@ _ROLES = {
         "acknowledge_alert",
         "decide_errorgroup",
         "run_reconciliation",
+        "adjust_position",
+        "book_cash",
         "resolve_discrepancy",
         "operate_marketdata",
         "change_servicelevel",

@@ -1,13 +1,15 @@
 """Reconciliations over HTTP and on pages: asked for, followed, and decided on."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from brokers.models import Account, Freeze
+from brokers.core.reports import PositionReport
+from brokers.models import Account, Balance, CashEntry, Freeze, Position
 from reconciliation.models import Discrepancy, ReconciliationRun
 from reliability.models import Alert, AuditEntry
 from tests.factories import make_user
@@ -120,6 +122,49 @@ def test_pages_show_the_run_and_both_sides_and_decide_by_post(broker: FakeBroker
     assert (row.state, row.resolved_by) == ("resolved", "ann")
     for name in ("reconciliation", "reconciliation-live"):
         assert client.get(reverse(name)).status_code == 200
+
+
+def test_a_person_sets_a_position_to_what_the_broker_reported_and_the_next_run_agrees(
+    broker: FakeBroker, account: Account
+) -> None:
+    fill(broker, account, placed(broker), 4)
+    broker.positions["MSFT"] = PositionReport("MSFT", Decimal(5), Decimal(20))  # held before anything was recorded
+    reconcile(account)
+    row = Discrepancy.objects.get()
+    client = Client()
+    client.force_login(make_user(*MAY, name="eve"))
+    assert client.post(reverse("adjust-discrepancy", args=[row.pk]), {"reason": "opening"}).status_code == 403
+    client.force_login(make_user(*MAY, "brokers.adjust_position", name="ann"))
+    client.post(reverse("adjust-discrepancy", args=[row.pk]), {"reason": "held since before"})
+    finish()
+
+    row.refresh_from_db()
+    assert (row.state, row.resolution, row.resolved_by) == ("resolved", "adjust", "ann")
+    position = Position.objects.get(symbol="MSFT")
+    assert (position.quantity, position.average_price) == (5, 20)
+    latest = ReconciliationRun.objects.latest("id")
+    assert (latest.trigger, latest.state) == ("resolution", "clean")
+
+
+def test_cash_that_no_execution_explains_is_named_and_booked_by_a_person(broker: FakeBroker, account: Account) -> None:
+    fill(broker, account, placed(broker), 4)
+    assert reconcile(account).state == "clean"  # what is reported the first time is where counting begins
+    broker.cash += Decimal("12.5")
+    run = reconcile(account)
+    row = Discrepancy.objects.get()
+    assert (run.state, row.kind, row.resolution) == ("differences", "cash", "person")
+    assert Decimal(row.reported["cash"]) - Decimal(row.recorded["cash"]) == Decimal("12.5")
+    assert not Freeze.objects.exists()
+
+    client = Client()
+    client.force_login(make_user(*MAY, "brokers.book_cash", name="ann"))
+    client.post(reverse("book-discrepancy", args=[row.pk]), {"reason": "of AAPL", "kind": "dividend"})
+    finish()
+    row.refresh_from_db()
+    assert (row.state, row.resolution) == ("resolved", "adjust")
+    assert (CashEntry.objects.get().amount, CashEntry.objects.get().kind) == (Decimal("12.5"), "dividend")
+    assert ReconciliationRun.objects.latest("id").state == "clean"
+    assert Balance.objects.filter(account=account).count() == 3
 
 
 @pytest.mark.parametrize("name", ["reconciliation", "reconciliation-live"])
