@@ -69,6 +69,12 @@ def _redis(text: str) -> str:
     return text
 
 
+def _web_address(text: str) -> str:
+    if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).hostname:
+        raise ValueError("use http:// or https://")
+    return text
+
+
 def _secret(text: str) -> str:
     if len(text) < 32:
         raise ValueError("must be at least 32 characters")
@@ -137,6 +143,14 @@ VARIABLES = (
         _count,
         "4",
         "processes that call brokers: they share rate limits and the pace of a recovery, also while Redis is away",
+    ),
+    Variable("STANCHION_PUBLIC_URL", _web_address, "", "address of the operator screen, written into messages"),
+    Variable("STANCHION_PRIVATE_CHANNELS", _flag, "0", "1 lets messages go to hosts on private networks"),
+    Variable(
+        "STANCHION_HEARTBEAT_URL",
+        _web_address,
+        "",
+        "asked every minute while alerts are evaluated and messages go out; whoever watches it notices when they do not",
     ),
     Variable("STANCHION_ERROR_DAYS", _count, "90", "days that single errors are kept; groups and counts stay"),
     Variable(

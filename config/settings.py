@@ -190,6 +190,10 @@ RELIABILITY: dict[str, Any] = {
     "flower_url": ENV["STANCHION_FLOWER_URL"],
     "redis_url": ENV["REDIS_URL"],
     "error_days": ENV["STANCHION_ERROR_DAYS"],
+    "public_url": ENV["STANCHION_PUBLIC_URL"],
+    "private_channels": ENV["STANCHION_PRIVATE_CHANNELS"],
+    "heartbeat_url": ENV["STANCHION_HEARTBEAT_URL"],
+    "encryption_keys": tuple(ENV["STANCHION_ENCRYPTION_KEY"]),
     "calling_processes": ENV["STANCHION_CALLING_PROCESSES"],
 }
 BROKERS: dict[str, Any] = {

@@ -8,9 +8,11 @@ class ReliabilityConfig(AppConfig):
     def ready(self) -> None:
         from django.db import connection
 
+        from reliability.services.delivery import DeliverJob
         from reliability.services.error_partitions import ErrorPartitionsJob
         from reliability.services.fold_job import FoldMetricsJob
         from reliability.services.health_checks import register_checks
+        from reliability.services.heartbeat_job import HeartbeatJob
         from reliability.services.jobs.kinds import register
         from reliability.services.jobs.messages import CeleryMessageJob
         from reliability.services.measures import connect_measures
@@ -19,6 +21,8 @@ class ReliabilityConfig(AppConfig):
 
         register(CeleryMessageJob())
         register(ErrorPartitionsJob())
+        register(DeliverJob())
+        register(HeartbeatJob())
         register(FoldMetricsJob())
         register(SampleServicesJob())
         register(ThinSamplesJob())

@@ -24,6 +24,10 @@ class ReliabilityConf:
     silence_limit: timedelta = timedelta(seconds=1)
     max_crashes: int = 3
     error_days: int = 90
+    public_url: str = ""
+    private_channels: bool = False
+    heartbeat_url: str = ""
+    encryption_keys: tuple[str, ...] = ()
 
 
 @cache

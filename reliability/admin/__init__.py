@@ -4,11 +4,13 @@ from reliability.admin import (
     dead_letters,
     error_groups,
     errors,
+    incidents,
     jobs,
     lanes,
     processes,
     sagas,
     service_levels,
+    telling,
     tokens,
 )
 
@@ -18,10 +20,12 @@ __all__ = [
     "dead_letters",
     "error_groups",
     "errors",
+    "incidents",
     "jobs",
     "lanes",
     "processes",
     "sagas",
     "service_levels",
+    "telling",
     "tokens",
 ]

@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
 from reliability.core.errors import ReliabilityError
@@ -21,6 +21,19 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"})
     )
+
+
+class TellsErrors:
+    """An admin page whose services may refuse: what they say is told, and nothing is changed."""
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)  # type: ignore[misc, no-any-return]  # of ModelAdmin, which this stands before
+        except ReliabilityError as error:
+            messages.error(request, f"Nothing was changed: {error.message}")
+            return HttpResponseRedirect(request.get_full_path())
 
 
 def decide(

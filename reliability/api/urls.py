@@ -1,6 +1,6 @@
 from django.urls import path
 
-from reliability.api import alerts, circuits, error_groups, guesses, service_levels, status, views
+from reliability.api import alerts, circuits, error_groups, guesses, incidents, service_levels, status, telling, views
 
 urlpatterns = [
     path("dead-letters", views.DeadLetterListView.as_view()),
@@ -27,6 +27,21 @@ urlpatterns = [
     path("circuits/<path:name>/unpin", circuits.CircuitActionView.as_view(action="unpin")),
     path("circuits/<path:name>/reset", circuits.CircuitActionView.as_view(action="reset")),
     path("circuits/<path:name>", circuits.CircuitView.as_view()),
+    path("incidents", incidents.IncidentListView.as_view()),
+    path("incidents/register.csv", incidents.IncidentRegisterView.as_view()),
+    path("incidents/response-times", incidents.ResponseTimesView.as_view()),
+    path("incidents/<int:incident_id>", incidents.IncidentView.as_view()),
+    path("incidents/<int:incident_id>/acknowledge", incidents.IncidentAcknowledgeView.as_view()),
+    path("incidents/<int:incident_id>/mitigate", incidents.IncidentActionView.as_view(action="mitigate")),
+    path("incidents/<int:incident_id>/close", incidents.IncidentActionView.as_view(action="close")),
+    path("incidents/<int:incident_id>/note", incidents.IncidentActionView.as_view(action="note")),
+    path("incidents/<int:incident_id>/severity", incidents.IncidentSeverityView.as_view()),
+    path("incidents/<int:incident_id>/review", incidents.IncidentReviewView.as_view()),
+    path("incidents/<int:incident_id>/record", incidents.IncidentRecordView.as_view()),
+    path("silences", telling.SilenceListView.as_view()),
+    path("silences/<int:silence_id>/end", telling.SilenceActionView.as_view(action="end")),
+    path("silences/<int:silence_id>/confirm", telling.SilenceActionView.as_view(action="confirm")),
+    path("deliveries", telling.DeliveryListView.as_view()),
     path("alerts", alerts.AlertListView.as_view()),
     path("alerts/acknowledge", alerts.AlertAcknowledgeView.as_view()),
     path("alerts/<int:alert_id>", alerts.AlertView.as_view()),

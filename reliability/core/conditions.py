@@ -29,6 +29,7 @@ class Condition:
     ``hold_down`` is how long it must be over before its alert is resolved; ``resolves`` says by what.
     ``must_notify``: neither inhibited by another alert nor silenced by one person alone. ``inhibited_by``: an open
     alert of one of these about the same subject keeps this one from being told, since it says why.
+    ``makes_incident`` False: it is about an incident, and must not make one that nobody answers either.
     ``steps`` are what a person does, in order.
     """
 
@@ -41,6 +42,12 @@ class Condition:
     hold_down: timedelta = timedelta(0)
     must_notify: bool = False
     inhibited_by: tuple[str, ...] = ()
+    makes_incident: bool = True
+
+    @property
+    def by_person(self) -> bool:
+        """Return whether a person resolves it: nothing the program sees would say that it is over."""
+        return self.resolves.startswith("somebody resolves it")
 
     @property
     def runbook(self) -> str:
@@ -233,8 +240,8 @@ _ALL = (
         "escalation.exhausted", _DOMAIN.PLATFORM, Sev.CRITICAL,
         "An alert went through all steps of its escalation and nobody acknowledged it.",
         "somebody acknowledges it",
-        ("Acknowledge the alert.", "See who was on call, and whether the messages arrived."),
-        must_notify=True,
+        ("Acknowledge the incident.", "See who was on call, and whether the messages arrived."),
+        must_notify=True, makes_incident=False,
     ),
     Condition(
         "clock.drift", _DOMAIN.PLATFORM, Sev.HIGH,

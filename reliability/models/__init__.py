@@ -3,6 +3,18 @@ from reliability.models.audit import AuditEntry
 from reliability.models.circuits import Circuit, CircuitTransition
 from reliability.models.classification import ErrorGuess, ErrorRule
 from reliability.models.errors import ErrorEvent, ErrorFingerprint, ErrorGroup, ErrorRollup, ErrorTally
+from reliability.models.escalation import (
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    Escalation,
+    EscalationPolicy,
+    Recipient,
+    Rota,
+    RotaShift,
+    Silence,
+)
+from reliability.models.incidents import Incident
 from reliability.models.jobs import DeadLetter, Job, JobAttempt, Lane
 from reliability.models.metrics import MetricTotal
 from reliability.models.processes import Heartbeat
@@ -18,6 +30,9 @@ __all__ = [
     "Circuit",
     "CircuitTransition",
     "DeadLetter",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeliveryState",
     "ErrorEvent",
     "ErrorFingerprint",
     "ErrorGroup",
@@ -25,15 +40,22 @@ __all__ = [
     "ErrorRollup",
     "ErrorRule",
     "ErrorTally",
+    "Escalation",
+    "EscalationPolicy",
     "Heartbeat",
+    "Incident",
     "Job",
     "JobAttempt",
     "Lane",
     "MetricTotal",
+    "Recipient",
+    "Rota",
+    "RotaShift",
     "Saga",
     "SagaEvent",
     "SagaStep",
     "ServiceLevel",
     "ServiceSample",
+    "Silence",
     "TimelineEntry",
 ]

@@ -52,6 +52,7 @@ class Alert(models.Model):
 
     condition = models.CharField(max_length=64)
     scope = models.CharField(max_length=LONGEST_SCOPE)
+    subject = models.CharField(max_length=200, default="", help_text="What fails together with it has the same.")
     domain = models.CharField(max_length=16, choices=[(one.value, one.value) for one in FailureDomain])
     severity = models.PositiveSmallIntegerField(choices=SEVERITIES)
     state = models.CharField(
@@ -62,6 +63,13 @@ class Alert(models.Model):
     correlation_id = models.CharField(max_length=64, blank=True, default="")
     occurrences = models.PositiveBigIntegerField(default=1)
     flaps = models.PositiveIntegerField(default=0, help_text="How often it came back soon after it was over.")
+    incident = models.ForeignKey(
+        "reliability.Incident", on_delete=models.PROTECT, null=True, blank=True, related_name="alerts"
+    )
+    inhibited_by = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, help_text="The alert that says why already."
+    )
+    silence = models.ForeignKey("reliability.Silence", on_delete=models.PROTECT, null=True, blank=True)
     raised_at = models.DateTimeField(db_default=Now())
     last_raised_at = models.DateTimeField(db_default=Now())
     clears_at = models.DateTimeField(null=True, blank=True)
@@ -88,6 +96,8 @@ class Alert(models.Model):
         ]
         indexes = [
             models.Index(fields=["severity", "-id"], condition=Q(resolved_at=None), name="alert_open_by_severity"),
+            models.Index(fields=["subject", "condition"], condition=Q(resolved_at=None), name="alert_open_by_subject"),
+            models.Index(fields=["id"], condition=Q(incident=None, resolved_at=None), name="alert_ungrouped"),
             models.Index(fields=["condition", "scope", "-resolved_at"], name="alert_history"),
             models.Index(fields=["state", "-id"], name="alert_state"),
         ]

@@ -16,6 +16,9 @@ from reliability.models import AlertRule
 from reliability.services.alert_conditions import CHECKS
 from reliability.services.error_groups import BATCH as ERROR_BATCH
 from reliability.services.error_groups import roll_up_errors
+from reliability.services.escalation import run_due_escalations, tell_of_new_alerts
+from reliability.services.incidents import follow_alerts
+from reliability.services.silences import mark_silenced
 from reliability.services.timeline import Happening, record_timeline
 
 INTERVAL_SECONDS = 0.5
@@ -85,6 +88,10 @@ def keep_alerts() -> None:
         except Exception:
             logger.exception("an alert condition could not be evaluated", extra={"check": check.__qualname__})
     end_cleared()
+    mark_silenced()
+    follow_alerts()
+    run_due_escalations()
+    tell_of_new_alerts()
 
 
 def ensure_rules() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import connection
 
-from reliability.core.alerts import FLAP_WINDOW, LONGEST_SCOPE, AlertState
+from reliability.core.alerts import FLAP_WINDOW, LONGEST_SCOPE, AlertState, subject_of
 from reliability.core.conditions import get_condition
 from reliability.core.correlation import current_correlation_id
 from reliability.core.taxonomy import ErrorSeverity
@@ -32,16 +32,17 @@ JOIN reliability_alert alert
 
 _INSERT = """
 INSERT INTO reliability_alert
-    (condition, scope, domain, severity, state, message, details, correlation_id, occurrences, flaps,
+    (condition, scope, subject, domain, severity, state, message, details, correlation_id, occurrences, flaps,
      clear_reason, acknowledged_by, resolved_by, resolved_reason, raised_at, last_raised_at)
-SELECT row.condition, row.scope, row.domain, row.severity, 'open', row.message, row.details, row.correlation_id, 1,
+SELECT row.condition, row.scope, row.subject, row.domain, row.severity, 'open', row.message, row.details,
+       row.correlation_id, 1,
        coalesce((SELECT former.flaps + 1 FROM reliability_alert former
                  WHERE former.condition = row.condition AND former.scope = row.scope
                    AND former.resolved_at > clock_timestamp() - %s
                  ORDER BY former.resolved_at DESC LIMIT 1), 0),
        '', '', '', '', clock_timestamp(), clock_timestamp()
-FROM json_to_recordset(%s) AS row (condition text, scope text, domain text, severity smallint, message text,
-                                   details jsonb, correlation_id text)
+FROM json_to_recordset(%s) AS row (condition text, scope text, subject text, domain text, severity smallint,
+                                   message text, details jsonb, correlation_id text)
 ORDER BY row.condition, row.scope
 ON CONFLICT (condition, scope) WHERE resolved_at IS NULL DO NOTHING
 RETURNING id, condition, scope
@@ -244,6 +245,7 @@ def _row(raising: Raising, severity: int) -> dict[str, Any]:
     row = {
         "condition": raising.condition,
         "scope": raising.scope,
+        "subject": str(raising.details.get("account") or subject_of(raising.scope))[:200],
         "domain": get_condition(raising.condition).domain.value,
         "severity": severity,
         "message": raising.message[:1000],

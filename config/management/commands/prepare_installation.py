@@ -23,6 +23,7 @@ from brokers.services.synchronization import SYNC_ALL_KIND
 from reconciliation.services.run_job import SCHEDULE_KIND
 from reliability.services.error_partitions import PARTITIONS_KIND
 from reliability.services.fold_job import FOLD_KIND
+from reliability.services.heartbeat_job import HEARTBEAT_KIND
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
 from reliability.services.service_level_jobs import SAMPLE_KIND, THIN_KIND
 
@@ -35,6 +36,7 @@ _SCHEDULES = (
     (PARTITIONS_KIND, 3600),
     (SAMPLE_KIND, 10),
     (THIN_KIND, 3600),
+    (HEARTBEAT_KIND, 60),
 )
 # Name of the schedule, how far back its runs read, seconds between them.
 _RECONCILIATIONS = (("reconciliation.incremental", "incremental", 60), ("reconciliation.full", "full", 86_400))
@@ -62,6 +64,8 @@ _ROLES = {
         "run_recovery",
         "acknowledge_alert",
         "decide_errorgroup",
+        "operate_incident",
+        "review_incident",
         "run_reconciliation",
         "adjust_position",
         "book_cash",

@@ -272,4 +272,11 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "A person gave up the job of a saga's step.", "Read the reason in the saga's events.", http_status=409,
         manual_steps="Read the saga's events for who gave the step up and why; what was done before it is taken back.",
     ),
+    ErrorDefinition(
+        "SYSTEM_DELIVERY_FAILED", Cat.SYSTEM, Sev.HIGH, Do.RETRY_BACKOFF,
+        "A message to a person could not be delivered.",
+        "It is tried again with growing waits; then whoever is named as the fallback is told.",
+        retryable=True, http_status=502,
+        manual_steps="Read the attempts of the delivery, mend the channel, send a test, and tell the person by another way.",
+    ),
 )  # fmt: skip

@@ -1,0 +1,160 @@
+"""Reading incidents: lists, one with all that belongs to it, how quick people were, and the regulatory record."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count
+from django.utils import timezone
+
+from reliability.core.incidents import UNRESOLVED, IncidentKind, rts24, spread
+from reliability.core.taxonomy import ErrorSeverity
+from reliability.models import Alert, Incident, TimelineEntry
+
+_MOST_MEASURED = 5_000
+_INSTANTS = (
+    "detected_at", "aware_at", "classified_at", "acknowledged_at", "mitigated_at", "resolved_at", "closed_at",
+    "reported_at",
+)  # fmt: skip
+RECORD_COLUMNS = (
+    "number", "kind", "severity", "state", "domain", "subject", "title", *_INSTANTS, "acknowledged_by", "closed_by",
+    "discovery", "is_major", "reference", "root_cause", "impact", "cost", "is_recurring", "reopened",
+)  # fmt: skip
+
+
+def list_incidents(
+    *,
+    state: str = "",
+    severity: str = "",
+    domain: str = "",
+    subject: str = "",
+    kind: str = IncidentKind.REAL,
+    after_id: int | None = None,
+    limit: int = 100,
+) -> list[Incident]:
+    """Return incidents, newest first; ``state`` may be ``unresolved``; ``after_id`` goes on after a page's last."""
+    rows = Incident.objects.filter(kind=kind).order_by("-id")
+    if state == "unresolved":
+        rows = rows.filter(state__in=UNRESOLVED)
+    elif state:
+        rows = rows.filter(state=state)
+    if severity:
+        rows = rows.filter(severity=ErrorSeverity(severity).rank)
+    if domain:
+        rows = rows.filter(domain=domain)
+    if subject:
+        rows = rows.filter(subject=subject)
+    if after_id is not None:
+        rows = rows.filter(pk__lt=after_id)
+    return list(rows[:limit])
+
+
+def list_unresolved_incidents(limit: int = 20) -> list[Incident]:
+    """Return incidents that are not over, worst first, then newest; drills are left out."""
+    rows = Incident.objects.filter(kind=IncidentKind.REAL, state__in=UNRESOLVED)
+    return list(rows.order_by("severity", "-id")[:limit])
+
+
+def count_unresolved_incidents() -> dict[str, int]:
+    """Return how many incidents are not over, by severity, worst first."""
+    rows = Incident.objects.filter(kind=IncidentKind.REAL, state__in=UNRESOLVED).order_by().values_list("severity")
+    counts = dict(rows.annotate(number=Count("pk")))
+    return {ErrorSeverity.of_rank(rank).value: counts[rank] for rank in sorted(counts)}
+
+
+def find_incident(incident_id: int) -> Incident | None:
+    return Incident.objects.filter(pk=incident_id).first()
+
+
+def list_incident_alerts(incident_id: int, limit: int = 200) -> list[Alert]:
+    """Return the alerts of an incident, worst first."""
+    return list(Alert.objects.filter(incident_id=incident_id).order_by("severity", "-id")[:limit])
+
+
+def response_times(days: int = 30) -> dict[str, dict[str, Any]]:
+    """Return how long acknowledging (MTTA) and resolving (MTTR) took, of the incidents of the last days.
+
+    Per severity and for ``all``: number, median and 90th percentile in seconds. At most the newest 5,000 count.
+    """
+    since = timezone.now() - timedelta(days=days)
+    rows = Incident.objects.filter(kind=IncidentKind.REAL, detected_at__gte=since).order_by("-detected_at")
+    found = list(rows.values_list("severity", "detected_at", "acknowledged_at", "resolved_at")[:_MOST_MEASURED])
+    ranks = sorted({row[0] for row in found})
+    answer = {"all": _times(found)}
+    for rank in ranks:
+        answer[ErrorSeverity.of_rank(rank).value] = _times([row for row in found if row[0] == rank])
+    return answer
+
+
+def _times(rows: list[tuple[int, datetime, datetime | None, datetime | None]]) -> dict[str, Any]:
+    return {
+        "mtta": asdict(spread(seen - began for _, began, seen, _ in rows if seen is not None)),
+        "mttr": asdict(spread(over - began for _, began, _, over in rows if over is not None)),
+    }
+
+
+def incident_facts(incident: Incident) -> dict[str, Any]:
+    """Return an incident as plain data."""
+    names = (
+        "kind", "domain", "subject", "title", "state", "severity_is_set", *_INSTANTS, "changed_at", "acknowledged_by",
+        "closed_by", "reopened", "root_cause", "impact", "lessons", "follow_up", "discovery", "is_major", "reference",
+        "is_recurring",
+    )  # fmt: skip
+    facts = {name: getattr(incident, name) for name in names}
+    cost = None if incident.cost is None else str(incident.cost)
+    return {"id": incident.pk, "number": incident.number, "severity": incident.severity_name, **facts, "cost": cost}
+
+
+def regulatory_record(incident: Incident) -> dict[str, Any]:
+    """Return the record of one incident as a regulator reads it: instants in UTC to the microsecond, as RTS 24."""
+    entries = TimelineEntry.objects.filter(subject_kind="incident", subject_id=incident.pk).order_by("id")
+    return {
+        **record_row(incident),
+        "lessons": incident.lessons,
+        "follow_up": incident.follow_up,
+        "alerts": [
+            {
+                "condition": alert.condition,
+                "scope": alert.scope,
+                "severity": alert.severity_name,
+                "message": alert.message,
+                "occurrences": alert.occurrences,
+                "raised_at": rts24(alert.raised_at),
+                "resolved_at": _written(alert.resolved_at),
+            }
+            for alert in list_incident_alerts(incident.pk)
+        ],
+        "timeline": [
+            {
+                "sequence": entry.pk,
+                "at": rts24(entry.recorded_at),
+                "what": entry.kind,
+                "from": entry.from_state,
+                "to": entry.to_state,
+                "who": entry.actor or "program",
+                "why": entry.reason,
+                "detail": entry.detail,
+                "correlation_id": entry.correlation_id,
+            }
+            for entry in entries.iterator()
+        ],
+    }
+
+
+def record_row(incident: Incident) -> dict[str, Any]:
+    """Return one incident as one row of the register."""
+    row = {name: _written(getattr(incident, name, None)) for name in RECORD_COLUMNS}
+    return {**row, "severity": incident.severity_name}
+
+
+def iterate_record(since: datetime, until: datetime) -> Iterator[Incident]:
+    """Yield the incidents detected in a time, oldest first, a few at a time."""
+    rows = Incident.objects.filter(kind=IncidentKind.REAL, detected_at__gte=since, detected_at__lt=until)
+    return rows.order_by("id").iterator(chunk_size=500)
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return rts24(value)
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
