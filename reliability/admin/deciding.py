@@ -30,7 +30,7 @@ class TellsErrors:
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         try:
-            return super().changeform_view(request, object_id, form_url, extra_context)  # type: ignore[misc, no-any-return]  # of ModelAdmin, which this stands before
+            return super().changeform_view(request, object_id, form_url, extra_context)  # type: ignore[misc]  # of ModelAdmin, which this stands before
         except ReliabilityError as error:
             messages.error(request, f"Nothing was changed: {error.message}")
             return HttpResponseRedirect(request.get_full_path())

@@ -59,12 +59,20 @@ class IncidentAdmin(TellsErrors, PlainAdmin):
     search_help_text = "Number without INC-, subject, or words of the title"
     ordering = ("-id",)
     actions = ("acknowledge", "mitigate", "close")
-    readonly_fields = ("number", severity_badge, "alerts", "history")
+    readonly_fields = ("number", "severity", "alerts", "history")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        facts = [name for name in self._fields_by_name if name not in (*_WRITTEN, "id", "severity", "severity_is_set")]
-        first = ["number", severity_badge, "alerts", "history"]
-        return [*first, *(self._shown(name) for name in facts), *_WRITTEN]
+        first = ("number", "severity", "alerts", "history")
+        hidden = {*_WRITTEN, *first, "id", "severity_is_set"}
+        facts = [name for name in self._fields_by_name if name not in hidden]
+        return [
+            "number",
+            self._shown("severity"),
+            "alerts",
+            "history",
+            *(self._shown(name) for name in facts),
+            *_WRITTEN,
+        ]
 
     def fixed_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         facts = [name for name in self._fields_by_name if name not in _WRITTEN]

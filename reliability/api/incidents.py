@@ -47,6 +47,7 @@ from reliability.services.incident_decisions import (
 
 _VIEW = "reliability.view_incident"
 _OPERATE = "reliability.operate_incident"
+_CSV_RESPONSES: dict[Any, Any] = {(200, "text/csv"): OpenApiTypes.STR, **ERROR_RESPONSES}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -218,7 +219,7 @@ class IncidentRegisterView(APIView):
     @extend_schema(
         operation_id="export_incidents",
         parameters=[RecordQuerySerializer],
-        responses={(200, "text/csv"): OpenApiTypes.STR, **ERROR_RESPONSES},
+        responses=_CSV_RESPONSES,
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         query = checked(RecordQuerySerializer, request.query_params)
@@ -252,7 +253,7 @@ class _Line:
 
 
 def _lines(incidents: Iterator[Incident]) -> Iterator[str]:
-    writer = csv.writer(_Line())
+    writer: Any = csv.writer(_Line())
     yield writer.writerow(RECORD_COLUMNS)
     for incident in incidents:
         row = record_row(incident)

@@ -59,7 +59,7 @@ def list_unresolved_incidents(limit: int = 20) -> list[Incident]:
 def count_unresolved_incidents() -> dict[str, int]:
     """Return how many incidents are not over, by severity, worst first."""
     rows = Incident.objects.filter(kind=IncidentKind.REAL, state__in=UNRESOLVED).order_by().values_list("severity")
-    counts = dict(rows.annotate(number=Count("pk")))
+    counts: dict[int, int] = dict(rows.annotate(incidents=Count("pk")))
     return {ErrorSeverity.of_rank(rank).value: counts[rank] for rank in sorted(counts)}
 
 
