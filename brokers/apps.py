@@ -13,8 +13,10 @@ class BrokersConfig(AppConfig):
         from brokers.services.job_kinds import register_job_kinds
         from brokers.services.measures import connect_measures
         from brokers.services.order_alerts import check_unknown_orders
+        from brokers.services.order_interventions import order_kind
         from reliability.services.alert_conditions import add_check
         from reliability.services.classification import register
+        from reliability.services.interventions import register_intervention_kind
         from reliability.services.sagas.step_job import register_saga_kind
 
         register_failure_rules(register)
@@ -23,4 +25,5 @@ class BrokersConfig(AppConfig):
         declare_operations()
         connect_measures()
         add_check(check_unknown_orders)
+        register_intervention_kind(order_kind("/admin/brokers/order/{}/decide/"))
         register_checks()

@@ -23,6 +23,7 @@ from reliability.core.degradation import Health
 from reliability.core.errors import ReliabilityError
 from reliability.selectors.alerts import count_unresolved, list_unresolved
 from reliability.selectors.errors import count_new_guesses
+from reliability.selectors.interventions import count_undecided, list_interventions
 from reliability.selectors.jobs import list_dead_letter_groups, list_lanes, list_newest_dead_letters
 from reliability.selectors.processes import list_processes
 from reliability.services.circuit_board import read_board
@@ -32,6 +33,7 @@ from reliability.views.fragments import fragment_response
 
 DEAD_LETTERS_SHOWN = 10
 ALERTS_SHOWN = 12
+DECISIONS_SHOWN = 12
 OPEN_SHOWN = 20
 FINISHED_SHOWN = 15
 
@@ -86,7 +88,18 @@ def _screen(request: HttpRequest) -> dict[str, Any]:
     missing = [process for process in processes if process.state in ("silent", "died")]
     halts = _halts_part(may("brokers.view_order"), may("brokers.engage_kill_switch"))
     alerts = _alerts_part() if may("reliability.view_alert") else {}
-    screen = {**alerts, **orders, **jobs, **circuits, **guesses, **halts, "processes": processes, "missing": missing}
+    decisions = _decisions_part() if may("reliability.view_intervention") else {}
+    screen = {
+        **alerts,
+        **decisions,
+        **orders,
+        **jobs,
+        **circuits,
+        **guesses,
+        **halts,
+        "processes": processes,
+        "missing": missing,
+    }
     return {**screen, "critical": _critical(screen)}
 
 
@@ -97,6 +110,14 @@ def _halts_part(may_see: bool, may_engage: bool) -> dict[str, Any]:
     unrecovered = list_unrecovered() if may_see else []
     scopes = list_scopes() if may_engage else []
     return {"halts": halts, "freezes": freezes, "unrecovered": unrecovered, "scopes": scopes}
+
+
+def _decisions_part() -> dict[str, Any]:
+    """What waits for a person, the most urgent first."""
+    return {
+        "interventions": list_interventions(state="undecided", limit=DECISIONS_SHOWN),
+        "intervention_count": count_undecided(),
+    }
 
 
 def _alerts_part() -> dict[str, Any]:

@@ -4,6 +4,16 @@ from reliability.views import alerts, circuits, dead_letters, lanes, service_lev
 
 urlpatterns = [
     path("service-levels", service_levels.service_levels, name="service-levels"),
+from reliability.views import alerts, circuits, dead_letters, interventions, lanes
+
+urlpatterns = [
+    path("interventions/<int:pk>", interventions.intervention_page, name="intervention"),
+    path("interventions/<int:pk>/live", interventions.intervention_live, name="intervention-live"),
+    path("interventions/<int:pk>/claim", interventions.claim, name="claim-intervention"),
+    path("interventions/<int:pk>/acknowledge", interventions.acknowledge, name="acknowledge-intervention"),
+    path("interventions/<int:pk>/decide", interventions.decide, name="decide-intervention"),
+    path("interventions/<int:pk>/confirm", interventions.confirm, name="confirm-intervention"),
+    path("interventions/<int:pk>/reject", interventions.reject, name="reject-intervention"),
     path("alerts/acknowledge", alerts.acknowledge, name="acknowledge-alerts"),
     path("lanes/<slug:name>/pause", lanes.pause, name="pause-lane"),
     path("lanes/<slug:name>/resume", lanes.resume, name="resume-lane"),

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -13,16 +14,21 @@ from brokers.models import Order
 from brokers.selectors.accounts import list_accounts
 from brokers.selectors.orders import find_order, list_events, list_fills, list_positions
 from brokers.services.accounts import get_profile
-from brokers.services.decisions import adopt, end_absent, look_again, may_decide
+from brokers.services.decisions import look_again, may_decide
 from brokers.services.guards import CallClass, get_guard
+from brokers.services.order_alerts import ask_about
+from brokers.services.order_interventions import ORDER_KIND
 from brokers.templatetags.orders import terms
 from reliability.core.errors import ReliabilityError
+from reliability.selectors.interventions import find_open_intervention
 from reliability.selectors.jobs import list_unfinished_jobs
+from reliability.services.interventions import confirm_intervention, decide_intervention, open_interventions
 
 _DONE = {
     "look": "The broker is asked for it now; the answer appears below.",
-    "adopt": "The broker is asked to show that order; it is adopted if its terms are ours.",
-    "end": "The order is ended: it never reached the broker.",
+    "adopt": "Proposed: another person confirms it on this page.",
+    "end": "Proposed: another person confirms it on this page.",
+    "confirm": "Confirmed; what came of it is in the history below.",
 }
 
 
@@ -42,6 +48,7 @@ def order_decide_view(admin_site: admin.AdminSite, request: HttpRequest, order_i
         "title": f"Decide: {terms(order)}",
         "opts": Order._meta,
         "order": order,
+        "intervention": find_open_intervention(ORDER_KIND, f"order:{order.pk}"),
         "may_decide": may_decide(order) and request.user.has_perm("brokers.decide_order"),
         "is_open_question": may_decide(order),
         "events": list_events(order.pk),
@@ -63,13 +70,32 @@ def _decide(request: HttpRequest, order_id: UUID) -> HttpResponse:
     try:
         if decision == "look":
             look_again(order_id, actor=actor, reason=reason)
-        elif decision == "adopt":
-            adopt(order_id, request.POST.get("broker_order_id", ""), actor=actor, reason=reason)
-        elif decision == "end":
-            end_absent(order_id, actor=actor, reason=reason)
+        elif decision in ("adopt", "end"):
+            _propose(order_id, decision, request.POST.get("broker_order_id", ""), actor, reason)
+        elif decision == "confirm":
+            _confirm(order_id, actor)
         else:
             raise ReliabilityError("VALIDATION_INVALID_REQUEST", "Choose one of the three decisions.")
         messages.success(request, _DONE[decision])
     except ReliabilityError as error:
         messages.error(request, f"Nothing was changed: {error.message}")
     return HttpResponseRedirect(reverse("admin:brokers_order_decide", args=[order_id]))
+
+
+def _propose(order_id: UUID, decision: str, value: str, actor: str, reason: str) -> None:
+    """Propose a decision that moves an order to a second person; the question is asked if it was not yet."""
+    order = find_order(order_id)
+    if order is None or not may_decide(order):
+        raise ReliabilityError("VALIDATION_WRONG_STATE", "There is nothing to decide on this order.")
+    with transaction.atomic():
+        open_interventions(ORDER_KIND, [ask_about(order)])
+        found = find_open_intervention(ORDER_KIND, f"order:{order_id}")
+        assert found is not None
+        decide_intervention(found.pk, decision, value=value, actor=actor, reason=reason)
+
+
+def _confirm(order_id: UUID, actor: str) -> None:
+    found = find_open_intervention(ORDER_KIND, f"order:{order_id}")
+    if found is None:
+        raise ReliabilityError("VALIDATION_WRONG_STATE", "Nothing is proposed.")
+    confirm_intervention(found.pk, actor=actor)

@@ -10,9 +10,12 @@ from brokers.core.orders import OrderState
 from brokers.core.reports import FillReport, OrderReport
 from brokers.models import Order
 from brokers.services.accounts import get_profile
+from brokers.services.order_interventions import ORDER_KIND
 from reliability.core.presentation import amount_text
-from reliability.selectors.jobs import dead_subjects
+from reliability.selectors.interventions import list_open_subjects
+from reliability.selectors.jobs import busy_subjects, dead_subjects
 from reliability.services.alerting import Raising, follow_condition
+from reliability.services.interventions import Question, open_interventions, withdraw_interventions
 
 AGED = timedelta(seconds=60)
 MOST_TOLD = 500
@@ -25,16 +28,36 @@ def check_unknown_orders() -> None:
     """
     unknown = Order.objects.filter(finished_at=None, state=OrderState.UNKNOWN).select_related("account")
     rows = list(unknown.order_by("id")[:MOST_TOLD])
-    dead = dead_subjects([row.pk for row in rows]) if rows else {}
-    waiting = [_raising(row, "intervention.needed", "waits for your decision") for row in rows if row.pk in dead]
+    ids = [row.pk for row in rows]
+    waiting = set(dead_subjects(ids)) - busy_subjects(ids) if rows else set()
+    open_interventions(ORDER_KIND, [ask_about(row) for row in rows if row.pk in waiting])
+    still = {f"order:{row.pk}" for row in rows}
+    over = [one for one in list_open_subjects(ORDER_KIND) if one not in still]
+    if over and len(rows) < MOST_TOLD:
+        withdraw_interventions(ORDER_KIND, over, reason="its outcome is known")
     oldest = timezone.now() - AGED
     aged = [
         _raising(row, "order.unknown_aged", "has been unknown for more than a minute")
         for row in rows
         if row.sent_at is not None and row.sent_at < oldest
     ]
-    follow_condition("intervention.needed", waiting, reason="its outcome is known", prefix="order:")
     follow_condition("order.unknown_aged", aged, reason="its outcome is known", prefix="order:")
+
+
+def ask_about(order: Order) -> Question:
+    """Return the question about an order whose outcome is unknown, with what is known."""
+    size = order.quantity if order.quantity is not None else order.notional or Decimal(0)
+    account = order.account.name
+    evidence = {
+        "account": account,
+        "order": f"{order.side} {amount_text(size)} {order.symbol}",
+        "client_order_id": order.client_order_id,
+        "sent_at": order.sent_at.isoformat() if order.sent_at else "",
+        "look-ups that found nothing": order.lookup_misses,
+        "error": f"{order.error_code} {order.error_message}".strip(),
+    }
+    title = f"The order {order.side} {amount_text(size)} {order.symbol} on {account} waits for your decision."
+    return Question(f"order:{order.pk}", title, evidence, {"account": account, "symbol": order.symbol})
 
 
 def late_fill(order_id: UUID, account_id: int, symbol: str, state: str, fill: FillReport) -> Raising:

@@ -1,6 +1,17 @@
 from django.urls import path
 
-from reliability.api import alerts, circuits, error_groups, guesses, incidents, service_levels, status, telling, views
+from reliability.api import (
+    alerts,
+    circuits,
+    error_groups,
+    guesses,
+    incidents,
+    interventions,
+    service_levels,
+    status,
+    telling,
+    views,
+)
 
 urlpatterns = [
     path("dead-letters", views.DeadLetterListView.as_view()),
@@ -38,6 +49,16 @@ urlpatterns = [
     path("incidents/<int:incident_id>/severity", incidents.IncidentSeverityView.as_view()),
     path("incidents/<int:incident_id>/review", incidents.IncidentReviewView.as_view()),
     path("incidents/<int:incident_id>/record", incidents.IncidentRecordView.as_view()),
+    path("interventions", interventions.InterventionListView.as_view()),
+    path("interventions/<int:intervention_id>", interventions.InterventionView.as_view()),
+    path("interventions/<int:intervention_id>/claim", interventions.InterventionActionView.as_view()),
+    path(
+        "interventions/<int:intervention_id>/acknowledge",
+        interventions.InterventionActionView.as_view(action="acknowledge"),
+    ),
+    path("interventions/<int:intervention_id>/decide", interventions.InterventionDecideView.as_view()),
+    path("interventions/<int:intervention_id>/confirm", interventions.InterventionConfirmView.as_view()),
+    path("interventions/<int:intervention_id>/reject", interventions.InterventionRejectView.as_view()),
     path("silences", telling.SilenceListView.as_view()),
     path("silences/<int:silence_id>/end", telling.SilenceActionView.as_view(action="end")),
     path("silences/<int:silence_id>/confirm", telling.SilenceActionView.as_view(action="confirm")),

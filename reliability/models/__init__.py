@@ -15,6 +15,7 @@ from reliability.models.escalation import (
     Silence,
 )
 from reliability.models.incidents import Incident
+from reliability.models.interventions import Intervention
 from reliability.models.jobs import DeadLetter, Job, JobAttempt, Lane
 from reliability.models.metrics import MetricTotal
 from reliability.models.processes import Heartbeat
@@ -44,6 +45,7 @@ __all__ = [
     "EscalationPolicy",
     "Heartbeat",
     "Incident",
+    "Intervention",
     "Job",
     "JobAttempt",
     "Lane",

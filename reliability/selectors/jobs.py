@@ -165,6 +165,12 @@ def list_unfinished_jobs(subject: UUID, limit: int = 20) -> list[Job]:
     return jobs[:limit]
 
 
+def busy_subjects(subjects: list[UUID]) -> set[UUID]:
+    """Return those of these subjects that a job waits or runs for."""
+    rows = Job.objects.filter(state__in=[JobState.READY, JobState.RUNNING], subject__in=subjects)
+    return {subject for subject in rows.values_list("subject", flat=True) if subject is not None}
+
+
 def dead_subjects(subjects: list[UUID]) -> dict[UUID, str]:
     """Return which of these subjects have a dead job, and of what kind the newest is."""
     rows = Job.objects.filter(state=JobState.DEAD, subject__in=subjects).order_by("id").values_list("subject", "kind")

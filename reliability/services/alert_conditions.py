@@ -9,6 +9,7 @@ from django.db import connection
 
 from reliability.services.alerting import Raising, end_alerts, follow_condition, resolve_alert
 from reliability.services.error_groups import end_quiet_groups
+from reliability.services.interventions import check_due_interventions
 
 Check = Callable[[], None]
 
@@ -81,7 +82,14 @@ def check_lanes() -> None:
     follow_condition("lane.late", present, reason="nothing waits that long any more")
 
 
-CHECKS: list[Check] = [check_dead_letters, check_processes, check_circuits, check_lanes, end_quiet_groups]
+CHECKS: list[Check] = [
+    check_dead_letters,
+    check_processes,
+    check_circuits,
+    check_lanes,
+    end_quiet_groups,
+    check_due_interventions,
+]
 
 
 def add_check(check: Check) -> None:

@@ -66,6 +66,7 @@ _ROLES = {
         "decide_errorgroup",
         "operate_incident",
         "review_incident",
+        "handle_intervention",
         "run_reconciliation",
         "adjust_position",
         "book_cash",

@@ -1,0 +1,41 @@
+"""What a person is asked to decide: choices with their effects, and what becomes of the question."""
+
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+CLAIM_LEASE = timedelta(minutes=15)
+
+
+class InterventionState(StrEnum):
+    """Open: nobody decided. Proposed: a second person is asked. Withdrawn: it answered itself."""
+
+    OPEN = "open"
+    PROPOSED = "proposed"
+    DECIDED = "decided"
+    WITHDRAWN = "withdrawn"
+
+
+UNDECIDED = (InterventionState.OPEN, InterventionState.PROPOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One thing that can be decided.
+
+    ``effect`` says what happens, ``needs_second`` whether another person must agree: wherever orders or money move.
+    ``wants`` names one further value that the choice needs, ``wants_label`` asks for it. ``closes`` False: it is
+    carried out, and the question stays.
+    """
+
+    name: str
+    label: str
+    effect: str
+    needs_second: bool = True
+    wants: str = ""
+    wants_label: str = ""
+    closes: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
