@@ -12,8 +12,8 @@ class BrokersConfig(AppConfig):
         from brokers.services.health_checks import register_checks
         from brokers.services.job_kinds import register_job_kinds
         from brokers.services.measures import connect_measures
-        from brokers.services.order_alerts import check_unknown_orders
         from brokers.services.order_interventions import order_kind
+        from brokers.services.unknown_orders import check_unknown_orders
         from reliability.services.alert_conditions import add_check
         from reliability.services.classification import register
         from reliability.services.interventions import register_intervention_kind

@@ -1,12 +1,9 @@
 from django.urls import path
 
-from reliability.views import alerts, circuits, dead_letters, lanes, service_levels
+from reliability.views import alerts, circuits, dead_letters, interventions, lanes, service_levels
 
 urlpatterns = [
     path("service-levels", service_levels.service_levels, name="service-levels"),
-from reliability.views import alerts, circuits, dead_letters, interventions, lanes
-
-urlpatterns = [
     path("interventions/<int:pk>", interventions.intervention_page, name="intervention"),
     path("interventions/<int:pk>/live", interventions.intervention_live, name="intervention-live"),
     path("interventions/<int:pk>/claim", interventions.claim, name="claim-intervention"),

@@ -16,8 +16,8 @@ from brokers.selectors.orders import find_order, list_events, list_fills, list_p
 from brokers.services.accounts import get_profile
 from brokers.services.decisions import look_again, may_decide
 from brokers.services.guards import CallClass, get_guard
-from brokers.services.order_alerts import ask_about
 from brokers.services.order_interventions import ORDER_KIND
+from brokers.services.unknown_orders import ask_about
 from brokers.templatetags.orders import terms
 from reliability.core.errors import ReliabilityError
 from reliability.selectors.interventions import find_open_intervention

@@ -74,6 +74,14 @@ _ROLES = {
         "operate_marketdata",
         "change_servicelevel",
     ),
+    "approver": (
+        "approve_intervention",
+        "decide_order",
+        "release_kill_switch",
+        "release_freeze",
+        "resolve_discrepancy",
+        "acknowledge_alert",
+    ),
 }
 
 

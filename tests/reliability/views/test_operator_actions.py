@@ -18,9 +18,9 @@ ACTIONS = [
 ]
 
 
-def logged_in(*permissions: str, **options: bool) -> Client:
+def logged_in(*permissions: str, name: str = "", **options: bool) -> Client:
     client = Client(**options)
-    client.force_login(make_user(*permissions))
+    client.force_login(make_user(*permissions, name=name))
     return client
 
 
