@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import InterfaceError, OperationalError, transaction
-from psycopg.errors import QueryCanceled
+from psycopg.errors import IdleInTransactionSessionTimeout, QueryCanceled
 
 from reliability.core.jobs import (
     AttemptOutcome,
@@ -42,8 +42,11 @@ _DEADLINE_PASSED = Dead(JobError("SYSTEM_DEADLINE_PASSED", "The job could not be
 def is_outage(error: Exception) -> bool:
     """Return whether the same work will succeed once the database is back, or its locks are free.
 
-    A statement that ran into its time limit is not one of these: it would block for good.
+    A statement that ran into its time limit is not one of these: it would block for good. A transaction
+    that this process left waiting too long, on a busy machine or frozen, is: its connection is gone.
     """
+    if isinstance(error.__cause__, IdleInTransactionSessionTimeout):
+        return True
     return isinstance(error, DatabaseUnavailable) and not isinstance(error.__cause__, QueryCanceled)
 
 
@@ -71,8 +74,8 @@ def claim_and_prepare(lane: str, worker: int, limit: int, *, suspects: bool = Fa
         return begun, len(begun)
     try:
         calls, claimed = _claim_generally(lane, worker, limit - len(begun), suspects)
-    except DatabaseUnavailable:
-        if not begun:
+    except Exception as error:
+        if not begun or not is_outage(error):
             raise
         return begun, len(begun)  # these are committed and must be called; the next claim will tell of the outage
     return begun + calls, len(begun) + claimed

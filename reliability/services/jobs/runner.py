@@ -18,7 +18,7 @@ from reliability.core.jobs import ClaimedJob, Performed
 from reliability.models import Lane
 from reliability.services.jobs.bell import Bell
 from reliability.services.jobs.event_loop import CallLoop
-from reliability.services.jobs.execution import DatabaseUnavailable, apply_outcomes, claim_and_prepare
+from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare, is_outage
 from reliability.services.jobs.kinds import lane_room
 from reliability.services.jobs.table import find_due, has_suspects, renew_leases
 from reliability.services.pulse import Pulse
@@ -96,12 +96,11 @@ class JobRunner:
         while not (self._stop.is_set() and not self._claimed):
             try:
                 outcomes = self._turn(outcomes)
-            except DatabaseUnavailable as error:
-                logger.warning("the database is away; outcomes are kept", extra={"error": str(error).strip()})
-                connection.close()
-                time.sleep(_DATABASE_PAUSE_SECONDS)
-            except Exception:
-                logger.exception("the runner stumbled")
+            except Exception as error:
+                if is_outage(error):
+                    logger.warning("the database is away; outcomes are kept", extra={"error": str(error).strip()})
+                else:
+                    logger.exception("the runner stumbled")
                 connection.close()
                 time.sleep(_DATABASE_PAUSE_SECONDS)
         connection.close()

@@ -177,6 +177,26 @@ def test_a_runner_outlives_the_connections_it_loses(deed: Deed, runner: JobRunne
     assert set(deed.applied) == set(range(5))
 
 
+def test_a_transaction_that_was_left_waiting_too_long_is_done_again(
+    deed: Deed, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, delayed = deed.apply, []
+
+    def apply_slowly_once(outcomes: Any) -> Any:
+        if not delayed:
+            delayed.append(True)
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 10")
+                time.sleep(0.3)
+                cursor.execute("SELECT 1")
+        return original(outcomes)
+
+    monkeypatch.setattr(deed, "apply", apply_slowly_once)
+    enqueue(1)
+    wait_for(all_succeeded)
+    assert (deed.performed, deed.applied) == ([1], [1])
+
+
 def test_a_runner_that_stops_hands_back_what_has_not_begun(deed: Deed, pulse: Pulse) -> None:
     runner = JobRunner(["default"], pulse)
     runner._calls.refuse_new_calls()  # as it is between the signal to stop and the last claim
