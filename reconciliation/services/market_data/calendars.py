@@ -52,12 +52,17 @@ def grid_around(name: str, timeframe: Timeframe, stamping: Stamping, first: int,
     return grid_between(name, timeframe, stamping, start.year, end.year)
 
 
-def session_ends(calendar: Calendar, stamping: Stamping) -> dict[int, int]:
-    """Return, by the stamp of each daily bar, when its session is over."""
-    return {
-        daily_stamp(session, stamping.daily, calendar.zone): int(session.closes_at.timestamp())
-        for session in calendar.sessions
-    }
+def last_due_stamp(name: str, timeframe: Timeframe, stamping: Stamping, moment: datetime) -> int:
+    """Return the latest stamp of a bar that is over at ``moment``, whether or not a bar is expected there.
+
+    A daily bar is over when its session is.
+    """
+    now = int(moment.timestamp())
+    if not timeframe.is_daily:
+        return now - timeframe.seconds
+    calendar = calendar_between(name, now, now)
+    over = [session for session in calendar.sessions if session.closes_at <= moment]
+    return daily_stamp(over[-1], stamping.daily, calendar.zone) if over else now - timeframe.seconds
 
 
 @lru_cache(maxsize=64)

@@ -9,13 +9,14 @@ from reconciliation.core.bars import instant
 from reconciliation.core.gaps import OPEN_STATES, GapCause, GapChanges, GapState, KnownGap, Run, plan_changes
 from reconciliation.core.slots import SlotGrid
 from reconciliation.models import Gap, GapEvent
+from reconciliation.services.market_data.marks import SeriesMark
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What is missing of one series: ``runs`` are all of it between the positions ``stretch``, both included."""
 
-    series_id: int
+    series: SeriesMark
     grid: SlotGrid
     runs: Sequence[Run]
     stretch: Run
@@ -33,14 +34,14 @@ class RecordedChanges:
 def record_findings(findings: Iterable[Finding], *, actor: str = "") -> RecordedChanges:
     """Compare findings with the recorded gaps and write what changed, in the caller's transaction.
 
-    Only gaps whose cause is that no bar came are touched. Whoever calls holds the series' rows, so that two
-    processes do not record the same gap.
+    Only gaps whose cause is that no bar came are touched. Whoever calls holds the lock of ``lock_gaps``, so that
+    two processes do not record the same gap.
     """
     findings = list(findings)
-    rows = _open_gaps([finding.series_id for finding in findings])
+    rows = _open_gaps([finding.series.id for finding in findings])
     writer = _Writer(actor)
     for finding in findings:
-        known = rows.get(finding.series_id, ())
+        known = rows.get(finding.series.id, ())
         within = [gap for gap in known if _run(gap, finding.grid).first <= finding.stretch.last]
         within = [gap for gap in within if _run(gap, finding.grid).last >= finding.stretch.first]
         runs = _with_rest(finding, within)
@@ -123,7 +124,7 @@ class _Writer:
         return RecordedChanges(found, self._filled, len(self._changed))
 
     def _make(self, finding: Finding, run: Run, state: GapState, what: str, origin: int | None) -> None:
-        gap = Gap(series_id=finding.series_id, state=state.value, cause=GapCause.MISSING.value, found_at=self._now)
+        gap = Gap(series_id=finding.series.id, state=state.value, cause=GapCause.MISSING.value, found_at=self._now)
         self._place(gap, finding.grid, run)
         self._new.append((gap, what, origin))
 

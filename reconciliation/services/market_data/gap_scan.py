@@ -7,18 +7,16 @@ holidays, and gaps. The calendar then says which of these few steps hide expecte
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
 
-from reconciliation.core.bars import instant
 from reconciliation.core.gaps import GapCause, GapPolicy, GapState, Run, missing_runs, without
 from reconciliation.core.slots import SlotGrid
-from reconciliation.core.timeframes import Timeframe
-from reconciliation.models import BarSeries, Gap, QuestionableBar
-from reconciliation.services.market_data.calendars import grid_around
+from reconciliation.models import Gap, QuestionableBar
 from reconciliation.services.market_data.gap_records import Finding, RecordedChanges, record_findings
+from reconciliation.services.market_data.marks import SeriesMark, lock_gaps, move_marks, read_marks
 from reconciliation.services.market_data.partitions import list_partitions
 
 _STEPS = """
@@ -64,29 +62,23 @@ def scan_gaps(symbol: str | None = None, *, actor: str = "") -> ScanResult:
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = '10min'")
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '10min'")
-        series = list(_locked(symbol))
+        lock_gaps()
+        series = read_marks(symbol=symbol)
         steps = _irregular_steps(series)
-        findings: list[Finding] = []
-        missing: list[MissingBars] = []
-        held = _held_stamps(series)
-        accepted = _accepted_gaps(series)
-        for one in series:
-            found = _finding(one, steps.get(one.pk, []), held.get(one.pk, ()))
-            if found is None:
-                continue
-            findings.append(found)
-            missing.extend(_missing(one, found, accepted.get(one.pk, ())))
+        held = held_stamps([one.id for one in series])
+        findings = [
+            finding
+            for one in series
+            if (finding := _finding(one, steps.get(one.id, []), held.get(one.id, ()))) is not None
+        ]
+        accepted = _accepted_gaps(findings)
+        missing = [gap for finding in findings for gap in _missing(finding, accepted.get(finding.series.id, ()))]
         changes = record_findings(findings, actor=actor)
-        _move_watermarks(series, steps)
+        move_marks({series_id: pairs[-1][1] for series_id, pairs in steps.items() if pairs})
     return ScanResult(len(series), tuple(missing), changes)
 
 
-def _locked(symbol: str | None) -> QuerySet[BarSeries]:
-    query = BarSeries.objects.select_for_update().order_by("symbol", "timeframe")
-    return query if symbol is None else query.filter(symbol=symbol)
-
-
-def _irregular_steps(series: Sequence[BarSeries]) -> dict[int, list[tuple[int, int]]]:
+def _irregular_steps(series: Sequence[SeriesMark]) -> dict[int, list[tuple[int, int]]]:
     """Return, per series, the pairs of neighbouring stamps that are not one timeframe apart.
 
     The last bar of each series comes too, as a pair with itself.
@@ -94,8 +86,8 @@ def _irregular_steps(series: Sequence[BarSeries]) -> dict[int, list[tuple[int, i
     steps: dict[int, list[tuple[int, int]]] = defaultdict(list)
     tails: dict[int, int] = {}
     parameters = {
-        "ids": [one.pk for one in series],
-        "steps": [Timeframe(one.timeframe).step for one in series],
+        "ids": [one.id for one in series],
+        "steps": [one.timeframe.step for one in series],
     }
     for partition in list_partitions():
         for series_id, first in _rows(_FIRSTS.format(partition=partition), parameters):
@@ -119,17 +111,24 @@ def _rows(statement: str, parameters: Mapping[str, Any]) -> Iterator[tuple[int, 
         yield from cursor.fetchall()
 
 
-def _finding(series: BarSeries, steps: Sequence[tuple[int, int]], held: Sequence[int]) -> Finding | None:
+def _finding(series: SeriesMark, steps: Sequence[tuple[int, int]], held: Sequence[int]) -> Finding | None:
     """Return what is missing of one series, or None where it has no bars."""
     if not steps:
         return None
-    first, last = steps[0][0], steps[-1][1]
-    grid = grid_around(series.calendar, Timeframe(series.timeframe), series.stamping, first, last)
+    grid = series.grid(steps[0][0], steps[-1][1])
+    return Finding(series, grid, policy_runs(series, grid, steps, held), Run(0, len(grid) - 1))
+
+
+def policy_runs(series: SeriesMark, grid: SlotGrid, steps: Sequence[tuple[int, int]], held: Sequence[int]) -> list[Run]:
+    """Return the runs inside ``steps`` that are gaps under the policy of the series.
+
+    Bars that came and may not be used (``held``) are questionable, not missing.
+    """
     runs = list(missing_runs(grid, steps))
     runs = without(runs, [grid.position(stamp) for stamp in held if grid.expects(stamp)])
-    if series.gap_policy == GapPolicy.WHEN_TRADED:
+    if series.policy is GapPolicy.WHEN_TRADED:
         runs = [run for run in runs if _holds_whole_session(grid, run)]
-    return Finding(series.pk, grid, runs, Run(0, len(grid) - 1))
+    return runs
 
 
 def _holds_whole_session(grid: SlotGrid, run: Run) -> bool:
@@ -140,27 +139,29 @@ def _holds_whole_session(grid: SlotGrid, run: Run) -> bool:
     )
 
 
-def _held_stamps(series: Sequence[BarSeries]) -> dict[int, list[int]]:
-    """Return the stamps of bars that came and may not be used: they are questionable, not missing."""
+def held_stamps(series_ids: Sequence[int], since: datetime | None = None) -> dict[int, list[int]]:
+    """Return, by series, the stamps of bars that came and may not be used."""
     stamps: dict[int, list[int]] = defaultdict(list)
-    rows = QuestionableBar.objects.filter(
-        series__in=series, state=QuestionableBar.State.HELD, stamp__isnull=False
-    ).values_list("series_id", "stamp")
-    for series_id, stamp in rows:
+    rows = QuestionableBar.objects.filter(series_id__in=series_ids, state=QuestionableBar.State.HELD)
+    if since is not None:
+        rows = rows.filter(stamp__gte=since)
+    for series_id, stamp in rows.exclude(stamp=None).values_list("series_id", "stamp"):
         if series_id is not None and stamp is not None:
             stamps[series_id].append(int(stamp.timestamp()))
     return stamps
 
 
-def _accepted_gaps(series: Sequence[BarSeries]) -> dict[int, list[Gap]]:
+def _accepted_gaps(findings: Sequence[Finding]) -> dict[int, list[Gap]]:
     gaps: dict[int, list[Gap]] = defaultdict(list)
-    for gap in Gap.objects.filter(series__in=series, state=GapState.ACCEPTED.value, cause=GapCause.MISSING.value):
+    ids = [finding.series.id for finding in findings]
+    for gap in Gap.objects.filter(series_id__in=ids, state=GapState.ACCEPTED.value, cause=GapCause.MISSING.value):
         gaps[gap.series_id].append(gap)
     return gaps
 
 
-def _missing(series: BarSeries, finding: Finding, accepted: Sequence[Gap]) -> Iterator[MissingBars]:
-    grid = finding.grid
+def _missing(finding: Finding, accepted: Sequence[Gap]) -> Iterator[MissingBars]:
+    """Yield what is missing, less what was accepted."""
+    grid, series = finding.grid, finding.series
     settled = [
         position
         for gap in accepted
@@ -169,11 +170,4 @@ def _missing(series: BarSeries, finding: Finding, accepted: Sequence[Gap]) -> It
         )
     ]
     for run in without(finding.runs, settled):
-        yield MissingBars(series.symbol, series.timeframe, grid.at(run.first), grid.at(run.last), run.missing)
-
-
-def _move_watermarks(series: Sequence[BarSeries], steps: dict[int, list[tuple[int, int]]]) -> None:
-    for one in series:
-        if one.pk in steps:
-            one.checked_until = instant(steps[one.pk][-1][1])
-    BarSeries.objects.bulk_update([one for one in series if one.pk in steps], ["checked_until"], batch_size=500)
+        yield MissingBars(series.symbol, series.timeframe.value, grid.at(run.first), grid.at(run.last), run.missing)
