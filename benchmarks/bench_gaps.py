@@ -35,6 +35,10 @@ SELECT count(*), sum(extract(epoch FROM following - opened_at) / 60 - 1) FROM (
     FROM reconciliation_bar) bar
 WHERE following <> opened_at + interval '1 minute'
 """
+_MINUTE = """
+INSERT INTO reconciliation_bar (series_id, opened_at, revision, open, high, low, close, volume, source, quality)
+SELECT id, to_timestamp(%s), 1, 100, 101, 99, 100, 10, 'bench', 'live' FROM unnest(%s::bigint[]) AS series (id)
+"""
 
 
 def main() -> int:
@@ -181,11 +185,7 @@ def follow(arguments: argparse.Namespace, stamps: list[int]) -> dict[str, Any]:
             place += 1
             stamp = grid.at(place)
             with connection.cursor() as cursor:
-                cursor.execute(
-                    "INSERT INTO reconciliation_bar (series_id, opened_at, revision, open, high, low, close, volume, source, quality) "
-                    "SELECT id, to_timestamp(%s), 1, 100, 101, 99, 100, 10, 'bench', 'live' FROM unnest(%s::bigint[]) AS s (id)",
-                    [stamp, ids],
-                )
+                cursor.execute(_MINUTE, [stamp, ids])
             moment = datetime.fromtimestamp(stamp, UTC) + timedelta(seconds=66)
             seconds, changes = timed(lambda moment=moment: watch_gaps(ids, moment))
             assert not changes.found, changes

@@ -160,7 +160,7 @@ def _surges(bar: Bar, usual: Typical) -> bool:
 
 def _repeats(values: BarValues, previous: BarValues) -> bool:
     """Return whether two bars are equal in all numbers, which a bar that moved and traded never is by chance."""
-    return values == previous and values.volume > 0 and len({values.open, values.high, values.low, values.close}) == 4
+    return values == previous and values.volume > 0 and values.high > values.low
 
 
 def _distance(price: object, reference: float) -> float:

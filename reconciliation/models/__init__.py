@@ -1,15 +1,20 @@
 from reconciliation.models.bars import Bar, BarRevision, BarSeries, QuestionableBar
+from reconciliation.models.feeds import BackfillAttempt, BarConflict, Feed, FeedSubscription
 from reconciliation.models.gaps import Gap, GapEvent
 from reconciliation.models.recovery import RecoveryRun, RecoveryTrigger, Watchtower
 from reconciliation.models.releases import BarRelease
 from reconciliation.models.runs import Discrepancy, ReconciliationMark, ReconciliationRun
 
 __all__ = [
+    "BackfillAttempt",
     "Bar",
+    "BarConflict",
     "BarRelease",
     "BarRevision",
     "BarSeries",
     "Discrepancy",
+    "Feed",
+    "FeedSubscription",
     "Gap",
     "GapEvent",
     "QuestionableBar",

@@ -23,6 +23,7 @@ class Gap(models.Model):
     )
     cause = models.CharField(max_length=16, choices=[(one.value, one.value) for one in GapCause])
     reason = models.CharField(max_length=500, blank=True, default="")
+    asked = models.JSONField(default=list, blank=True, help_text="Sources that were asked for all of it and lack it.")
     found_at = models.DateTimeField(db_default=Now())
     closed_at = models.DateTimeField(null=True, blank=True)
 

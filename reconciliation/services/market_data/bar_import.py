@@ -22,6 +22,7 @@ from reconciliation.models import BarSeries
 from reconciliation.services.market_data.bar_files import FileRow, read_rows
 from reconciliation.services.market_data.bar_store import OnDifference, write_bars
 from reconciliation.services.market_data.calendars import Calendar, calendar_between
+from reconciliation.services.market_data.gap_watch import settle_gaps
 from reconciliation.services.market_data.questionable import Held, hold_bars
 from reconciliation.services.market_data.releases import release_bars
 from reconciliation.services.market_data.series import open_series
@@ -170,6 +171,7 @@ def _write(
     changed: list[int] = []
     while chunk := list(islice(judged, _CHUNK)):
         changed.extend(_write_chunk(series, grid, chunk, result))
+    settle_gaps(series.pk, changed, actor="import")
     release_bars(series, changed)
     return result
 

@@ -52,6 +52,19 @@ def grid_around(name: str, timeframe: Timeframe, stamping: Stamping, first: int,
     return grid_between(name, timeframe, stamping, start.year, end.year)
 
 
+def prepare_calendar(name: str, timeframe: str, moment: datetime) -> None:
+    """Have the calendar around ``moment`` at hand before a transaction begins.
+
+    The first use of a process imports a library for a second or more, and PostgreSQL ends transactions in which
+    nothing happens for that long.
+    """
+    now = int(moment.timestamp())
+    if Timeframe(timeframe).is_daily:
+        calendar_between(name, now, now)
+    else:
+        grid_around(name, Timeframe(timeframe), Stamping(), now, now)
+
+
 def last_due_stamp(name: str, timeframe: Timeframe, stamping: Stamping, moment: datetime) -> int:
     """Return the latest stamp of a bar that is over at ``moment``, whether or not a bar is expected there.
 
@@ -59,7 +72,8 @@ def last_due_stamp(name: str, timeframe: Timeframe, stamping: Stamping, moment: 
     """
     now = int(moment.timestamp())
     if not timeframe.is_daily:
-        return now - timeframe.seconds
+        latest = now - timeframe.seconds
+        return latest - (latest - stamping.offset) % timeframe.seconds
     calendar = calendar_between(name, now, now)
     over = [session for session in calendar.sessions if session.closes_at <= moment]
     return daily_stamp(over[-1], stamping.daily, calendar.zone) if over else now - timeframe.seconds

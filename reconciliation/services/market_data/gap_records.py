@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from django.db import connection
 from django.utils import timezone
 
 from reconciliation.core.bars import instant
@@ -10,6 +12,18 @@ from reconciliation.core.gaps import OPEN_STATES, GapCause, GapChanges, GapState
 from reconciliation.core.slots import SlotGrid
 from reconciliation.models import Gap, GapEvent
 from reconciliation.services.market_data.marks import SeriesMark
+
+_OPEN = [state.value for state in OPEN_STATES]
+_GAPING = """
+SELECT DISTINCT series_id FROM reconciliation_gap
+WHERE cause = 'missing' AND state = ANY(%(states)s) AND ended_at >= %(since)s
+"""
+_KNOWN = """
+SELECT * FROM reconciliation_gap
+WHERE series_id = ANY(%(ids)s) AND cause = 'missing' AND state = ANY(%(states)s)
+  AND ended_at >= %(since)s AND started_at <= %(until)s
+ORDER BY started_at
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +48,11 @@ class RecordedChanges:
 def record_findings(findings: Iterable[Finding], *, actor: str = "") -> RecordedChanges:
     """Compare findings with the recorded gaps and write what changed, in the caller's transaction.
 
-    Only gaps whose cause is that no bar came are touched. Whoever calls holds the lock of ``lock_gaps``, so that
-    two processes do not record the same gap.
+    Only gaps whose cause is that no bar came are touched. Whoever calls holds the rows
+    of the series (``lock_marks``).
     """
     findings = list(findings)
-    rows = _open_gaps([finding.series.id for finding in findings])
+    rows = _open_gaps(findings)
     writer = _Writer(actor)
     for finding in findings:
         known = rows.get(finding.series.id, ())
@@ -50,11 +64,26 @@ def record_findings(findings: Iterable[Finding], *, actor: str = "") -> Recorded
     return writer.write()
 
 
-def _open_gaps(series_ids: Sequence[int]) -> dict[int, list[Gap]]:
+def series_with_gaps(since: datetime) -> set[int]:
+    """Return the series with a gap that is not over and reaches beyond ``since``."""
+    with connection.cursor() as cursor:
+        cursor.execute(_GAPING, {"since": since, "states": _OPEN})
+        return {series_id for (series_id,) in cursor.fetchall()}
+
+
+def _open_gaps(findings: Sequence[Finding]) -> dict[int, list[Gap]]:
+    """Return, by series, the gaps that are not over and may lie in a stretch that was looked at."""
+    looked_at = [finding for finding in findings if finding.stretch.last >= finding.stretch.first]
+    if not looked_at:
+        return {}
     found: dict[int, list[Gap]] = {}
-    states = [state.value for state in OPEN_STATES]
-    query = Gap.objects.filter(series_id__in=series_ids, state__in=states, cause=GapCause.MISSING.value)
-    for gap in query.order_by("started_at"):
+    parameters = {
+        "ids": [finding.series.id for finding in looked_at],
+        "states": _OPEN,
+        "since": instant(min(finding.grid.at(finding.stretch.first) for finding in looked_at)),
+        "until": instant(max(finding.grid.at(finding.stretch.last) for finding in looked_at)),
+    }
+    for gap in Gap.objects.raw(_KNOWN, parameters):
         found.setdefault(gap.series_id, []).append(gap)
     return found
 

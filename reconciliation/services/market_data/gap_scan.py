@@ -14,9 +14,9 @@ from django.db import connection, transaction
 
 from reconciliation.core.gaps import GapCause, GapPolicy, GapState, Run, missing_runs, without
 from reconciliation.core.slots import SlotGrid
-from reconciliation.models import Gap, QuestionableBar
+from reconciliation.models import Gap
 from reconciliation.services.market_data.gap_records import Finding, RecordedChanges, record_findings
-from reconciliation.services.market_data.marks import SeriesMark, lock_gaps, move_marks, read_marks
+from reconciliation.services.market_data.marks import SeriesMark, lock_marks, move_marks
 from reconciliation.services.market_data.partitions import list_partitions
 
 _STEPS = """
@@ -30,6 +30,10 @@ ORDER BY bar.series_id, bar.opened_at
 _FIRSTS = """
 SELECT series.id, extract(epoch FROM (SELECT min(opened_at) FROM {partition} WHERE series_id = series.id))::bigint
 FROM unnest(%(ids)s::bigint[]) AS series (id)
+"""
+_HELD = """
+SELECT series_id, extract(epoch FROM stamp)::bigint FROM reconciliation_questionablebar
+WHERE series_id = ANY(%(ids)s) AND state = 'held' AND stamp >= coalesce(%(since)s, '-infinity'::timestamptz)
 """
 
 
@@ -62,8 +66,7 @@ def scan_gaps(symbol: str | None = None, *, actor: str = "") -> ScanResult:
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = '10min'")
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '10min'")
-        lock_gaps()
-        series = read_marks(symbol=symbol)
+        series = sorted(lock_marks(symbol=symbol), key=lambda one: (one.symbol, one.timeframe.seconds))
         steps = _irregular_steps(series)
         held = held_stamps([one.id for one in series])
         findings = [
@@ -142,12 +145,8 @@ def _holds_whole_session(grid: SlotGrid, run: Run) -> bool:
 def held_stamps(series_ids: Sequence[int], since: datetime | None = None) -> dict[int, list[int]]:
     """Return, by series, the stamps of bars that came and may not be used."""
     stamps: dict[int, list[int]] = defaultdict(list)
-    rows = QuestionableBar.objects.filter(series_id__in=series_ids, state=QuestionableBar.State.HELD)
-    if since is not None:
-        rows = rows.filter(stamp__gte=since)
-    for series_id, stamp in rows.exclude(stamp=None).values_list("series_id", "stamp"):
-        if series_id is not None and stamp is not None:
-            stamps[series_id].append(int(stamp.timestamp()))
+    for series_id, stamp in _rows(_HELD, {"ids": list(series_ids), "since": since}):
+        stamps[series_id].append(stamp)
     return stamps
 
 

@@ -7,17 +7,24 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from django.db import connection, transaction
 
 from reconciliation.core.bars import instant
 from reconciliation.core.gaps import OPEN_STATES, GapCause, Run
-from reconciliation.core.slots import SlotGrid
+from reconciliation.core.slots import SlotGrid, Stamping
+from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import Gap
 from reconciliation.services.market_data.calendars import last_due_stamp
-from reconciliation.services.market_data.gap_records import Finding, RecordedChanges, record_findings
+from reconciliation.services.market_data.gap_records import (
+    Finding,
+    RecordedChanges,
+    record_findings,
+    series_with_gaps,
+)
 from reconciliation.services.market_data.gap_scan import held_stamps, policy_runs
-from reconciliation.services.market_data.marks import SeriesMark, lock_gaps, move_marks, read_marks
+from reconciliation.services.market_data.marks import SeriesMark, lock_marks, move_marks
 
 GRACE = timedelta(seconds=5)  # how long after its end a bar may take to arrive before it is missing
 
@@ -48,29 +55,34 @@ def watch_gaps(series_ids: Sequence[int], now: datetime, grace: timedelta = GRAC
     alone: its first bar sets one.
     """
     with transaction.atomic():
-        lock_gaps()
-        series = [one for one in read_marks(ids=series_ids) if one.checked_until is not None]
+        series = [one for one in lock_marks(ids=series_ids) if one.checked_until is not None]
         if not series:
             return RecordedChanges()
         steps = _steps_after_marks(series)
-        since = min(one.checked_until for one in series if one.checked_until is not None)
-        held = held_stamps([one.id for one in series], instant(since))
+        since = instant(min(one.checked_until for one in series if one.checked_until is not None))
+        held = held_stamps([one.id for one in series], since)
+        gaping = series_with_gaps(since)
+        due = _due_stamps(series, now - grace)
         findings = []
         for one in series:
             pairs = steps.get(one.id, [])
-            due = last_due_stamp(one.calendar, one.timeframe, one.stamping, now - grace)
-            found = _finding(one, pairs, due, held.get(one.id, ()))
-            if found is not None:
+            found = _finding(one, pairs, due[one.calendar, one.timeframe, one.stamping], held.get(one.id, ()))
+            if found is not None and (found.runs or one.id in gaping):
                 findings.append(found)
         changes = record_findings(findings)
         move_marks({series_id: pairs[-1][0] for series_id, pairs in steps.items()})
     return changes
 
 
+def _due_stamps(series: Sequence[SeriesMark], moment: datetime) -> dict[tuple[str, Timeframe, Stamping], int]:
+    kinds = {(one.calendar, one.timeframe, one.stamping) for one in series}
+    return {kind: last_due_stamp(*kind, moment) for kind in kinds}
+
+
 def _steps_after_marks(series: Sequence[SeriesMark]) -> dict[int, list[tuple[int, int | None]]]:
     """Return, per series, the pairs of neighbours that are not one timeframe apart; the last bar has no neighbour."""
     marks = [one.checked_until for one in series if one.checked_until is not None]
-    parameters = {
+    parameters: dict[str, Any] = {
         "ids": [one.id for one in series],
         "since": marks,
         "steps": [one.timeframe.step for one in series],
@@ -108,7 +120,7 @@ def settle_gaps(series_id: int, stamps: Collection[int], *, actor: str = "") -> 
     if not stamps:
         return RecordedChanges()
     with transaction.atomic():
-        lock_gaps()
+        (series,) = lock_marks(ids=[series_id])
         gaps = Gap.objects.filter(
             series_id=series_id,
             cause=GapCause.MISSING.value,
@@ -119,7 +131,6 @@ def settle_gaps(series_id: int, stamps: Collection[int], *, actor: str = "") -> 
         touched = [(int(gap.started_at.timestamp()), int(gap.ended_at.timestamp())) for gap in gaps]
         if not touched:
             return RecordedChanges()
-        (series,) = read_marks(ids=[series_id])
         grid = series.grid(touched[0][0], touched[-1][1])
         held = held_stamps([series_id], instant(touched[0][0])).get(series_id, [])
         findings = [_inside(series, grid, start, end, held) for start, end in touched]

@@ -1,7 +1,8 @@
-"""Series as plain rows, for work on many at once, and the lock under which gaps are recorded."""
+"""Series as plain rows, for work on many at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -10,11 +11,10 @@ from reconciliation.core.slots import DailyStamp, SlotGrid, Stamping
 from reconciliation.core.timeframes import Timeframe
 from reconciliation.services.market_data.calendars import grid_around
 
-_LOCK = 7_103_003  # gaps are recorded by one transaction at a time
 _READ = """
 SELECT id, symbol, timeframe, calendar, gap_policy, stamp_offset, daily_stamp,
        extract(epoch FROM checked_until)::bigint
-FROM reconciliation_barseries WHERE {condition} ORDER BY symbol, timeframe
+FROM reconciliation_barseries WHERE {condition} ORDER BY id FOR UPDATE
 """
 _MOVE = """
 UPDATE reconciliation_barseries SET checked_until = to_timestamp(mark.stamp)
@@ -39,9 +39,12 @@ class SeriesMark:
         return grid_around(self.calendar, self.timeframe, self.stamping, first, last)
 
 
-def read_marks(*, symbol: str | None = None, ids: Sequence[int] | None = None) -> list[SeriesMark]:
-    """Return all series, those of one symbol, or those with the given ids."""
-    condition, parameters = "true", []
+def lock_marks(*, symbol: str | None = None, ids: Sequence[int] | None = None) -> list[SeriesMark]:
+    """Return all series, those of one symbol, or those with the given ids, locked in the caller's transaction.
+
+    Whoever records gaps of a series holds its row, so that two processes do not record the same gap.
+    """
+    condition, parameters = "true", list[Any]()
     if symbol is not None:
         condition, parameters = "symbol = %s", [symbol]
     elif ids is not None:
@@ -55,12 +58,6 @@ def read_marks(*, symbol: str | None = None, ids: Sequence[int] | None = None) -
         stamping = stampings.setdefault((offset, daily), Stamping(offset, DailyStamp(daily)))
         marks.append(SeriesMark(series_id, name, Timeframe(timeframe), calendar, GapPolicy(policy), stamping, checked))
     return marks
-
-
-def lock_gaps() -> None:
-    """Wait until no other transaction records gaps; held to the end of the caller's transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
 def move_marks(stamps: dict[int, int]) -> None:

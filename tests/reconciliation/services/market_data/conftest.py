@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from reconciliation.services.market_data.calendars import calendar_between
 from reconciliation.services.market_data.partitions import forget_partitions
+
+
+@pytest.fixture(autouse=True, scope="session")
+def calendars_at_hand() -> None:
+    """The library behind calendars is imported before a test's transaction begins, which would time out."""
+    stamp = int(datetime(2024, 7, 8, tzinfo=UTC).timestamp())
+    calendar_between("XNAS", stamp, stamp)
 
 
 @pytest.fixture(autouse=True)
