@@ -50,7 +50,7 @@ class BarSerializer(serializers.Serializer[object]):
     low = serializers.CharField()
     close = serializers.CharField()
     volume = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # a field of ours, not the base class's option
     quality = serializers.ChoiceField([one.value for one in BarQuality])
     revision = serializers.IntegerField(allow_null=True)
     faults = serializers.ListField(child=serializers.CharField(), help_text="Why it may not be used.")

@@ -2,9 +2,11 @@
 
 from django.urls import path
 
-from reconciliation.api import reconciliations, recovery
+from reconciliation.api import market_data, reconciliations, recovery
 
 urlpatterns = [
+    path("bars", market_data.BarListView.as_view()),
+    path("gaps", market_data.GapListView.as_view()),
     path("reconciliations", reconciliations.ReconciliationListView.as_view()),
     path("reconciliations/<int:run_id>", reconciliations.ReconciliationView.as_view()),
     path("discrepancies", reconciliations.DiscrepancyListView.as_view()),

@@ -2,7 +2,7 @@ from reconciliation.models.bars import Bar, BarRevision, BarSeries, Questionable
 from reconciliation.models.feeds import BackfillAttempt, BarConflict, Feed, FeedSubscription
 from reconciliation.models.gaps import Gap, GapEvent
 from reconciliation.models.recovery import RecoveryRun, RecoveryTrigger, Watchtower
-from reconciliation.models.releases import BarRelease
+from reconciliation.models.releases import BarRelease, ReleaseCursor
 from reconciliation.models.runs import Discrepancy, ReconciliationMark, ReconciliationRun
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "ReconciliationRun",
     "RecoveryRun",
     "RecoveryTrigger",
+    "ReleaseCursor",
     "Watchtower",
 ]

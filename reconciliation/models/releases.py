@@ -27,3 +27,16 @@ class BarRelease(models.Model):
 
     def __str__(self) -> str:
         return f"release {self.seq}"
+
+
+class ReleaseCursor(models.Model):
+    """How far a consumer of ours has read the releases, for example the Redis stream."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    seq = models.BigIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.seq}"

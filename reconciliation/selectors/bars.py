@@ -41,9 +41,7 @@ def list_released(
 
 def list_bars(symbol: str, timeframe: str, start: datetime, end: datetime, limit: int) -> list[dict[str, Any]]:
     """Return the current usable bars of a series from ``start`` up to before ``end``, oldest first."""
-    return list(
-        _rows(_STRETCH, {"symbol": symbol, "timeframe": timeframe, "start": start, "end": end, "limit": limit})
-    )
+    return list(_rows(_STRETCH, {"symbol": symbol, "timeframe": timeframe, "start": start, "end": end, "limit": limit}))
 
 
 def list_questionable(symbol: str, timeframe: str, start: datetime, end: datetime, limit: int) -> list[dict[str, Any]]:
