@@ -1,0 +1,144 @@
+"""How fast trading goes on elsewhere: ``make bench-failover``, or ``python -m benchmarks.bench_failover``.
+
+On a stack of its own with two simulated brokers, under a flow of orders: accounts of a route fail and
+the next one takes over, there and back; order streams fall silent, go mute and are cut, with and without a
+standby; processes that hold streams are killed. Prints the distribution of each, and saves every figure.
+Status 1 when an aim is missed.
+"""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.evidence import machine_line, write_evidence
+from benchmarks.failover.accounts import FAILURES, measure_switch
+from benchmarks.failover.streams import SILENCES, measure_silence, measure_takeover
+from benchmarks.failover.verdict import find_problems
+from benchmarks.measure import Noise, percentile
+from benchmarks.turns import print_wide
+from tests.acceptance.stack import Broker, Stack, running_stack, wait_until
+
+PARTS = ("accounts", "streams", "takeovers")
+AIMS = {"switch": 5.0, "noticed": 1.0, "all_in": 10.0, "taken_over": 5.0}
+console = Console()
+
+
+def main() -> int:
+    arguments = _parse()
+    parts = arguments.only or PARTS
+    console.print(machine_line(), highlight=False)
+    results: list[dict[str, Any]] = []
+    with running_stack({"STANCHION_LOG_LEVEL": "WARNING"}) as stack:
+        noise = Noise([stack.instance.supervisor.pid])
+        for part in parts:
+            for number, figures in enumerate(MEASURE[part](stack, arguments), start=1):
+                results.append({"part": part, **figures})
+                console.print(f"{part} {number}: {figures}", highlight=False)
+        problems = find_problems(stack)
+        others = round(noise.share(), 2)
+    print_wide(console, distribution_table(results))
+    missed = [f"{name}: {worst:.2f} s, aim {aim:g} s" for name, worst, aim in find_missed(results)]
+    for line in (*missed, *problems):
+        console.print(f"[red]{line}[/]", highlight=False)
+    console.print(f"other programs used {others:.0%} of all cores; {len(problems)} problems", highlight=False)
+    if arguments.save:
+        parameters = {"switches": arguments.switches, "silences": arguments.silences, "takeovers": arguments.takeovers}
+        found = [*results, {"problems": problems, "missed": missed, "others_used": others}]
+        write_evidence(Path(arguments.save), "failover", parameters, found)
+    return 1 if missed or problems else 0
+
+
+def _accounts(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Switch there and back: the account that failed last is the one that takes over next."""
+    places: tuple[tuple[Broker, Broker], ...] = (("a", "b"), ("b", "a"))
+    for number in range(arguments.switches):
+        first, second = places[number % 2]
+        yield measure_switch(stack, FAILURES[(number // 2) % len(FAILURES)], first, second)
+
+
+def _streams(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    for number in range(arguments.silences):
+        yield measure_silence(stack, SILENCES[number % len(SILENCES)])
+
+
+def _takeovers(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Two processes beside the stack's own, which is stopped: so that a killed one can be started again."""
+    stack.instance.control.stop("streams")
+    with ExitStack() as running:
+
+        def start_another() -> None:
+            child = running.enter_context(stack.beside("streams-beside", ["manage.py", "run_streams"]))
+            wait_until(lambda: stack.count_living([child.pid]) == 1, "another stream process is there")
+
+        start_another()
+        start_another()
+        for _ in range(arguments.takeovers):
+            yield measure_takeover(stack, start_another)
+    stack.instance.control.start("streams")
+    wait_until(lambda: not stack.not_healthy(), "the stack is healthy")
+
+
+MEASURE: dict[str, Callable[[Stack, argparse.Namespace], Iterator[dict[str, Any]]]] = {
+    "accounts": _accounts,
+    "streams": _streams,
+    "takeovers": _takeovers,
+}
+_SECONDS = {
+    "seconds": ("switch", "last order at the first account -> first at the next"),
+    "noticed": ("noticed", "silence -> noticed"),
+    "all_in": ("all_in", "executed -> recorded, the longest"),
+    "taken_over": ("taken_over", "process killed -> stream taken over"),
+}
+
+
+def _series(results: list[dict[str, Any]]) -> dict[tuple[str, str], list[float]]:
+    """Return the figures by what they measure and in which case."""
+    series: dict[tuple[str, str], list[float]] = {}
+    for result in results:
+        case = result.get("failure") or result.get("silence") or "stream process killed"
+        for name in _SECONDS:
+            if name in result:
+                series.setdefault((name, case), []).append(result[name])
+                series.setdefault((name, "all"), []).append(result[name])
+    return dict(sorted(series.items(), key=lambda item: (list(_SECONDS).index(item[0][0]), item[0][1] == "all")))
+
+
+def distribution_table(results: list[dict[str, Any]]) -> Table:
+    """Return one row per measure and case: how many, and their distribution in seconds."""
+    table = Table(title="Failover")
+    for title in ("measure", "case", "n", "min", "p50", "p95", "max", "aim"):
+        table.add_column(title, justify="left" if title in ("measure", "case") else "right")
+    for (name, case), values in _series(results).items():
+        key, what = _SECONDS[name]
+        places = (min(values), statistics.median(values), percentile(values, 0.95), max(values))
+        aim = f"< {AIMS[key]:g}" if case == "all" else ""
+        table.add_row(what, case, str(len(values)), *(f"{place:.2f}" for place in places), aim)
+    return table
+
+
+def find_missed(results: list[dict[str, Any]]) -> list[tuple[str, float, float]]:
+    """Return each measure whose longest figure misses its aim, with both."""
+    worst = {name: max(values) for (name, case), values in _series(results).items() if case == "all"}
+    aims = {name: AIMS[key] for name, (key, _) in _SECONDS.items()}
+    return [(_SECONDS[name][1], value, aims[name]) for name, value in worst.items() if value >= aims[name]]
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure failover between accounts, endpoints and processes.")
+    parser.add_argument("--switches", type=int, default=64, help="switches between accounts (64)")
+    parser.add_argument("--silences", type=int, default=30, help="streams that fall silent (30)")
+    parser.add_argument("--takeovers", type=int, default=10, help="stream processes killed (10)")
+    parser.add_argument("--only", action="append", choices=PARTS, help="this part alone; repeat for several")
+    parser.add_argument("--save", metavar="FILE", help="write every figure, with machine and versions")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
