@@ -1,9 +1,9 @@
 """How fast trading goes on elsewhere: ``make bench-failover``, or ``python -m benchmarks.bench_failover``.
 
-On a stack of its own with two simulated brokers, under a flow of orders: accounts of a route fail and
-the next one takes over, there and back; order streams fall silent, go mute and are cut, with and without a
-standby; processes that hold streams are killed. Prints the distribution of each, and saves every figure.
-Status 1 when an aim is missed.
+On a stack of its own with two simulated brokers, under a flow of orders: accounts of a route fail and the next
+one takes over, there and back; first addresses of a broker fail; order streams fall silent, go mute and are cut,
+with and without a standby; processes that hold streams are killed. Prints the distribution of each, and saves
+every figure. Status 1 when an aim is missed or an order was not carried out exactly once.
 """
 
 import argparse
@@ -19,13 +19,14 @@ from rich.table import Table
 
 from benchmarks.evidence import machine_line, write_evidence
 from benchmarks.failover.accounts import FAILURES, measure_switch
+from benchmarks.failover.addresses import KINDS, measure_address
 from benchmarks.failover.streams import SILENCES, measure_silence, measure_takeover
 from benchmarks.failover.verdict import find_problems
 from benchmarks.measure import Noise, percentile
 from benchmarks.turns import print_wide
 from tests.acceptance.stack import Broker, Stack, running_stack, wait_until
 
-PARTS = ("accounts", "streams", "takeovers")
+PARTS = ("accounts", "addresses", "streams", "takeovers")
 AIMS = {"switch": 5.0, "noticed": 1.0, "all_in": 10.0, "taken_over": 5.0}
 console = Console()
 
@@ -49,7 +50,7 @@ def main() -> int:
         console.print(f"[red]{line}[/]", highlight=False)
     console.print(f"other programs used {others:.0%} of all cores; {len(problems)} problems", highlight=False)
     if arguments.save:
-        parameters = {"switches": arguments.switches, "silences": arguments.silences, "takeovers": arguments.takeovers}
+        parameters = {name: getattr(arguments, name) for name in ("switches", "addresses", "silences", "takeovers")}
         found = [*results, {"problems": problems, "missed": missed, "others_used": others}]
         write_evidence(Path(arguments.save), "failover", parameters, found)
     return 1 if missed or problems else 0
@@ -61,6 +62,11 @@ def _accounts(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str,
     for number in range(arguments.switches):
         first, second = places[number % 2]
         yield measure_switch(stack, FAILURES[(number // 2) % len(FAILURES)], first, second)
+
+
+def _addresses(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    for number in range(arguments.addresses):
+        yield measure_address(stack, list(KINDS)[number % len(KINDS)])
 
 
 def _streams(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -87,22 +93,27 @@ def _takeovers(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str
 
 MEASURE: dict[str, Callable[[Stack, argparse.Namespace], Iterator[dict[str, Any]]]] = {
     "accounts": _accounts,
+    "addresses": _addresses,
     "streams": _streams,
     "takeovers": _takeovers,
 }
 _SECONDS = {
-    "seconds": ("switch", "last order at the first account -> first at the next"),
+    "seconds": ("switch", "last order at the first -> first at the next"),
     "noticed": ("noticed", "silence -> noticed"),
     "all_in": ("all_in", "executed -> recorded, the longest"),
     "taken_over": ("taken_over", "process killed -> stream taken over"),
 }
 
 
+def _address_case(result: dict[str, Any]) -> str:
+    return f"first address {result['address']}" if "address" in result else ""
+
+
 def _series(results: list[dict[str, Any]]) -> dict[tuple[str, str], list[float]]:
     """Return the figures by what they measure and in which case."""
     series: dict[tuple[str, str], list[float]] = {}
     for result in results:
-        case = result.get("failure") or result.get("silence") or "stream process killed"
+        case = result.get("failure") or _address_case(result) or result.get("silence") or "stream process killed"
         for name in _SECONDS:
             if name in result:
                 series.setdefault((name, case), []).append(result[name])
@@ -133,6 +144,7 @@ def find_missed(results: list[dict[str, Any]]) -> list[tuple[str, float, float]]
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure failover between accounts, endpoints and processes.")
     parser.add_argument("--switches", type=int, default=64, help="switches between accounts (64)")
+    parser.add_argument("--addresses", type=int, default=10, help="first addresses that fail (10)")
     parser.add_argument("--silences", type=int, default=30, help="streams that fall silent (30)")
     parser.add_argument("--takeovers", type=int, default=10, help="stream processes killed (10)")
     parser.add_argument("--only", action="append", choices=PARTS, help="this part alone; repeat for several")

@@ -20,6 +20,11 @@ _FIRST_AFTER = """
 SELECT extract(epoch FROM min(acknowledged_at))::float FROM brokers_order
 WHERE account_id = (SELECT id FROM brokers_account WHERE name = %s) AND acknowledged_at > to_timestamp(%s)
 """
+_LAST_SECOND = """
+SELECT count(*) FROM brokers_order
+WHERE account_id = (SELECT id FROM brokers_account WHERE name = %s)
+  AND acknowledged_at > clock_timestamp() - interval '1 second'
+"""
 _MOVED = """
 SELECT count(*) FROM brokers_orderevent moved JOIN brokers_orderevent before
 ON before.order_id = moved.order_id AND before.sequence = moved.sequence - 1
@@ -56,6 +61,10 @@ def _refuse(stack: Stack, broker: Broker) -> None:
     stack.fault(broker, "error", operation="submit", status=503, body={"message": "unavailable"})
 
 
+def _hang(stack: Stack, broker: Broker) -> None:
+    stack.fault(broker, "hang", applied=False)
+
+
 def _freeze(stack: Stack, broker: Broker) -> None:
     stack.post("/api/v1/freezes", {"scope": f"account:sim-{broker}", "mode": "halt", "reason": "a measurement"})
 
@@ -74,6 +83,7 @@ FAILURES = (
     Failure("killed", _kill, _start),
     Failure("stopped in its tracks", _stop, _continue),
     Failure("refuses orders (circuit opens)", _refuse, lambda stack, broker: stack.clear_faults()),
+    Failure("leaves calls unanswered", _hang, lambda stack, broker: stack.clear_faults()),
     Failure("frozen by a person", _freeze, _thaw),
 )
 
@@ -86,9 +96,7 @@ def measure_switch(stack: Stack, failure: Failure, first: Broker, second: Broker
     """
     names = f"sim-{first}", f"sim-{second}"
     with orders_flow(stack, names, PER_SECOND):
-        began = time.time()
-        wait_until(lambda: _first(stack, names[0], began), f"{names[0]} takes orders", _PATIENCE_SECONDS)
-        time.sleep(0.3)
+        wait_until(lambda: _takes_all(stack, *names), f"{names[0]} takes all orders", _PATIENCE_SECONDS)
         failed = time.time()
         failure.begin(stack, first)
         wait_until(lambda: _first(stack, names[1], failed), f"{names[1]} takes orders", _PATIENCE_SECONDS)
@@ -102,6 +110,13 @@ def measure_switch(stack: Stack, failure: Failure, first: Broker, second: Broker
 def count_moved_unknown(stack: Stack) -> int:
     """Return how many orders went to another account although a broker may have had them: none, ever."""
     return int(stack.query(_MOVED)[0][0])
+
+
+def _takes_all(stack: Stack, first: str, second: str) -> bool:
+    """Return whether the first account took the orders of the last second, and the second one none."""
+    return bool(
+        stack.query(_LAST_SECOND, [first])[0][0] >= PER_SECOND / 2 and stack.query(_LAST_SECOND, [second])[0][0] == 0
+    )
 
 
 def _first(stack: Stack, account: str, since: float) -> float | None:

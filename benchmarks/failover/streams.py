@@ -1,4 +1,4 @@
-"""Order streams that fall silent, go mute or lose their process: when it is noticed, and when all that was missed is in."""
+"""Order streams that fall silent, go mute or lose their process: when it is noticed, when all that was missed is in."""
 
 import time
 from collections.abc import Callable
@@ -11,29 +11,29 @@ from tests.acceptance.stack import Stack, wait_until
 PER_SECOND = 20.0
 FAULT_SECONDS = 2.5
 _PATIENCE_SECONDS = 40.0
-_SIM_A = "(SELECT id FROM brokers_account WHERE name = 'sim-a')"
-_READY = f"SELECT state = 'up' AND standby = 'up' FROM brokers_streamsession WHERE account_id = {_SIM_A}"
-_ENDPOINT = f"SELECT endpoint FROM brokers_streamsession WHERE account_id = {_SIM_A}"
+SIM_A = "(SELECT id FROM brokers_account WHERE name = 'sim-a')"
+READY = f"SELECT state = 'up' AND standby = 'up' FROM brokers_streamsession WHERE account_id = {SIM_A}"
+_ENDPOINT = f"SELECT endpoint FROM brokers_streamsession WHERE account_id = {SIM_A}"
 _NOTICED = f"""
 SELECT extract(epoch FROM min(at))::float FROM brokers_streamchange
-WHERE account_id = {_SIM_A} AND at > to_timestamp(%s) AND kind = ANY(%s)
+WHERE account_id = {SIM_A} AND at > to_timestamp(%s) AND kind = ANY(%s)
 """
 _FIRST_REPLY = f"""
 SELECT extract(epoch FROM min(acknowledged_at))::float FROM brokers_order
-WHERE account_id = {_SIM_A} AND sent_at > to_timestamp(%s)
+WHERE account_id = {SIM_A} AND sent_at > to_timestamp(%s)
 """
-_OPEN = f"SELECT count(*) FROM brokers_order WHERE account_id = {_SIM_A} AND finished_at IS NULL"
+_OPEN = f"SELECT count(*) FROM brokers_order WHERE account_id = {SIM_A} AND finished_at IS NULL"
 _LAG = f"""
 SELECT extract(epoch FROM max(recorded_at - executed_at))::float, count(*), count(*) FILTER (WHERE source = 'poll')
-FROM brokers_fill WHERE account_id = {_SIM_A} AND executed_at > to_timestamp(%s)
+FROM brokers_fill WHERE account_id = {SIM_A} AND executed_at > to_timestamp(%s)
 """
 _HOLDER = f"""
 SELECT h.pid, s.pulse FROM brokers_streamsession s JOIN reliability_heartbeat h ON h.pulse = s.pulse
-WHERE s.account_id = {_SIM_A}
+WHERE s.account_id = {SIM_A}
 """
 _TAKEN = f"""
 SELECT extract(epoch FROM min(at))::float FROM brokers_streamchange
-WHERE account_id = {_SIM_A} AND at > to_timestamp(%s) AND kind = 'up' AND pulse <> %s
+WHERE account_id = {SIM_A} AND at > to_timestamp(%s) AND kind = 'up' AND pulse <> %s
 """
 
 
@@ -63,7 +63,7 @@ def measure_silence(stack: Stack, silence: Silence) -> dict[str, Any]:
         ``noticed``: seconds from the fault, or for a mute stream from the first reply it did not tell of, to
         the row that says so; ``all_in``: the longest time between an execution at the broker and its record.
     """
-    wait_until(lambda: stack.query(_READY) == [(True,)], "the stream of A has its standby", _PATIENCE_SECONDS)
+    wait_until(lambda: stack.query(READY) == [(True,)], "the stream of A has its standby", _PATIENCE_SECONDS)
     where = {} if silence.both else {"endpoint": stack.query(_ENDPOINT)[0][0]}
     with orders_flow(stack, ["sim-a"], PER_SECOND):
         time.sleep(0.5)
@@ -83,7 +83,7 @@ def measure_silence(stack: Stack, silence: Silence) -> dict[str, Any]:
 
 def measure_takeover(stack: Stack, start_another: Callable[[], object]) -> dict[str, Any]:
     """Kill -9 the process that holds the stream of A; return the seconds until another one is subscribed."""
-    wait_until(lambda: stack.query(_READY) == [(True,)], "the stream of A has its standby", _PATIENCE_SECONDS)
+    wait_until(lambda: stack.query(READY) == [(True,)], "the stream of A has its standby", _PATIENCE_SECONDS)
     holder, pulse = stack.query(_HOLDER)[0]
     with orders_flow(stack, ["sim-a"], PER_SECOND):
         time.sleep(0.3)

@@ -48,6 +48,7 @@ class StreamChangeKind(StrEnum):
     STANDBY_DOWN = "standby_down"
     UNREACHABLE = "unreachable"
     REACHABLE = "reachable"
+    CALLS_MOVED = "calls_moved"
 
 
 Names = frozenset[str]

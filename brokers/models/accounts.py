@@ -99,7 +99,8 @@ class StreamSession(models.Model):
 
     ``generation`` counts how often the stream was taken up or taken over; ``caught_up_generation``
     is the last one of which it is known that nothing was missed before it. ``unreachable_since``
-    is set while the broker answers neither stream nor calls, as of ``checked_at``.
+    is set while the broker answers neither stream nor calls, as of ``checked_at``; ``calls_to`` is
+    the address that calls go to first.
     """
 
     account = models.OneToOneField(Account, on_delete=models.CASCADE, primary_key=True)
@@ -117,6 +118,7 @@ class StreamSession(models.Model):
     reconnects = models.PositiveIntegerField(default=0)
     switches = models.PositiveIntegerField(default=0)
     silences = models.PositiveIntegerField(default=0)
+    calls_to = models.CharField(max_length=8, choices=_choices(Endpoint), default=Endpoint.PRIMARY)
     unreachable_since = models.DateTimeField(null=True)
     checked_at = models.DateTimeField(null=True)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from brokers.adapters.interface import AccountSettings, BrokerAdapter
 from brokers.adapters.registry import get_adapter
-from brokers.core.streams import MUTE_SECONDS
-from brokers.models import Account, Broker, Instrument
+from brokers.core.streams import MUTE_SECONDS, Endpoint
+from brokers.models import Account, Broker, Instrument, StreamSession
 from brokers.services.credentials import CredentialsUnreadableError, read_credentials
 from reliability.core.errors import ReliabilityError
 
@@ -42,6 +42,15 @@ class AccountProfile:
     backup: AccountSettings | None = None
     mute_after_seconds: float = MUTE_SECONDS
 
+    calls_to: Endpoint = Endpoint.PRIMARY
+
+    @property
+    def second_address(self) -> AccountSettings | None:
+        """The settings of a second address for calls, if the broker has one."""
+        if self.backup is None or self.backup.base_url == self.settings.base_url:
+            return None
+        return self.backup
+
     @property
     def standby(self) -> AccountSettings | None:
         """The settings of a second order stream, if the broker offers one."""
@@ -62,7 +71,7 @@ class _Directory:
     def profiles(self) -> dict[int, AccountProfile]:
         if time.monotonic() - self._read_at > _FRESH_SECONDS:
             with self._lock:
-                rows = Account.objects.select_related("broker").all()
+                rows = Account.objects.select_related("broker", "streamsession").all()
                 self._by_id = {row.pk: _profile(row) for row in rows}
                 self._read_at = time.monotonic()
         return self._by_id
@@ -105,6 +114,7 @@ def _profile(row: Account) -> AccountProfile:
         limits=limits,
         backup=_backup(row.broker, settings),
         mute_after_seconds=row.broker.mute_after_ms / 1000,
+        calls_to=_calls_to(row),
     )
 
 
@@ -114,6 +124,12 @@ def _backup(broker: Broker, settings: AccountSettings) -> AccountSettings | None
         return None
     base_url = broker.backup_base_url.rstrip("/") or settings.base_url
     return replace(settings, base_url=base_url, stream_url=broker.backup_stream_url or settings.stream_url)
+
+
+def _calls_to(row: Account) -> Endpoint:
+    """Return the address that answers calls, as far as the stream processes found out."""
+    session: StreamSession | None = getattr(row, "streamsession", None)
+    return Endpoint.PRIMARY if session is None else Endpoint(session.calls_to)
 
 
 def _credentials(row: Account) -> dict[str, str]:

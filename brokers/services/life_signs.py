@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from brokers.adapters.errors import BrokerCallError
+from brokers.adapters.interface import AccountSettings
 from brokers.services.accounts import AccountProfile
 from brokers.services.guards import CallClass, circuit_name
 from reliability.core.breaker import BreakerState
@@ -53,18 +54,24 @@ class LifeSigns:
 
 
 async def ask(profile: AccountProfile) -> None:
-    """Ask a broker for an account, and tell its circuits if it answers."""
+    """Ask a broker for an account, at every address it has, and tell its circuits if it answers at one."""
+    addresses = [profile.settings, *([profile.second_address] if profile.second_address else [])]
+    if any(await asyncio.gather(*(_shows_account(profile, settings) for settings in addresses))):
+        tell_circuits(profile.broker)
+
+
+async def _shows_account(profile: AccountProfile, settings: AccountSettings) -> bool:
     try:
-        session = profile.adapter.open_session(profile.settings)
+        session = profile.adapter.open_session(settings)
     except BrokerCallError as error:
         logger.warning("no sign of life can be asked for", extra={"broker": profile.broker, "error": str(error)})
-        return
+        return False
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await session.get_account()
     except (BrokerCallError, TimeoutError) as error:
         logger.info("no sign of life", extra={"broker": profile.broker, "error": str(error)})
-        return
+        return False
     finally:
         await session.close()
-    tell_circuits(profile.broker)
+    return True

@@ -2,8 +2,11 @@
 
 import asyncio
 
+from brokers.adapters.interface import BrokerSession
+from brokers.core.streams import Endpoint
 from brokers.services.accounts import AccountProfile
 from brokers.services.guarded_session import GuardedSession
+from brokers.services.two_addresses import TwoAddressSession
 
 _sessions: dict[tuple[int, int], tuple[AccountProfile, GuardedSession]] = {}
 
@@ -14,11 +17,21 @@ def get_session(profile: AccountProfile) -> GuardedSession:
     known = _sessions.get(key)
     if known is not None and (known[0] is profile or known[0] == profile):
         return known[1]
-    session = GuardedSession(profile.adapter.open_session(profile.settings), profile)
+    session = GuardedSession(_open(profile), profile)
     _sessions[key] = (profile, session)
     if known is not None:
         _close_later(known[1])
     return session
+
+
+def _open(profile: AccountProfile) -> BrokerSession:
+    """Open a session at the broker's address, or at both if it has two for calls."""
+    session = profile.adapter.open_session(profile.settings)
+    backup = profile.second_address
+    if backup is None:
+        return session
+    sessions = {Endpoint.PRIMARY: session, Endpoint.BACKUP: profile.adapter.open_session(backup)}
+    return TwoAddressSession(sessions, profile.calls_to)
 
 
 def _close_later(session: GuardedSession) -> None:

@@ -143,8 +143,9 @@ class Stack:
         self._call(broker, "POST", "/sim/faults", {"kind": kind, **parameters})
 
     def clear_faults(self) -> None:
+        """Switch all faults off, by the second address: the first one may be shut."""
         for broker in BROKERS:
-            self._call(broker, "DELETE", "/sim/faults")
+            self._call(f"{broker}-backup", "DELETE", "/sim/faults")
 
     def ledgers(self) -> dict[str, LedgerSummary]:
         """Return the ledger of each broker, by the account that trades there."""
@@ -173,7 +174,7 @@ class Stack:
         """Take the dead letters there are as asked for: only further ones are problems."""
         self.known_dead_letters |= {row[0] for row in self.query("SELECT id FROM reliability_job WHERE state = 'dead'")}
 
-    def _call(self, broker: Broker, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+    def _call(self, broker: str, method: str, path: str, body: dict[str, Any] | None = None) -> None:
         url = self.instance.urls[f"simbroker-{broker}"] + path
         data = json.dumps(body).encode() if body is not None else None
         request = Request(url, data, {"Content-Type": "application/json"}, method=method)

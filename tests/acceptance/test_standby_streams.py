@@ -45,6 +45,14 @@ def test_the_backup_endpoint_takes_over_when_the_first_one_stalls_or_loses_event
         stack.clear_faults()
 
 
+def test_calls_go_to_the_second_address_of_a_broker_whose_first_is_shut(stack: Stack) -> None:
+    wait_for_standby(stack)
+    began = datetime.now(UTC)
+    strike = Strike(0.3, "the first address of A is shut", fault(stack, "a", "endpoint_down", endpoint="primary"))
+    run_trial(stack, "first address shut", [strike]).require_clean()
+    assert ("calls_moved", "backup") in changes(stack, began)
+
+
 def test_another_process_takes_the_stream_of_one_that_is_killed(stack: Stack) -> None:
     with stack.beside("streams-2", ["manage.py", "run_streams"]) as second:
         wait_until(lambda: stack.count_living([second.pid]) == 1, "there are two stream processes")

@@ -13,6 +13,7 @@ from functools import partial
 from django.db import IntegrityError
 
 from brokers.adapters.errors import StreamLostError
+from brokers.core.call_endpoint import CallEndpoint
 from brokers.core.reports import StreamEvent
 from brokers.core.stream_pair import Outcome, StreamPair, Turn
 from brokers.core.streams import Endpoint, StandbyState, StreamChangeKind, StreamState
@@ -23,7 +24,7 @@ from brokers.services.streams.activity import Activity
 from brokers.services.streams.database import in_database, note
 from brokers.services.streams.generations import is_caught_up
 from brokers.services.streams.link import SILENT_CODE, Connected, Heard, Link, Lost, News
-from brokers.services.streams.reach import find_unreachable
+from brokers.services.streams.reach import ask_addresses
 from brokers.services.synchronization import want_sync
 from reliability.services.jobs.execution import DatabaseUnavailable
 from reliability.services.pulse import STREAM_SLOT_BASE, Pulse, Slot
@@ -33,6 +34,7 @@ _STANDBY_SECONDS = 0.25
 _ALIVE_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 _PROBE_SECONDS = 1.0
+_PROBE_LEAST_SECONDS = 0.25
 _TROUBLED_SYNC_SECONDS = 2.0
 _TROUBLED_FOR_SECONDS = 20.0
 _DATABASE_PAUSE_SECONDS = 0.2
@@ -99,6 +101,7 @@ class AccountStream:
         self._is_held = False
         self._doubt = asyncio.Event()
         self._doubt.set()
+        self._calls = CallEndpoint()
         self._troubled_until = 0.0
         self._snapshot: asyncio.Task[None] | None = None
 
@@ -140,6 +143,7 @@ class AccountStream:
             self._troubled_until = time.monotonic() + _TROUBLED_FOR_SECONDS
             kind = StreamChangeKind.MUTE if news.mute else StreamChangeKind.SILENT
             await note(self.account_id, lambda: records.mark_silent(self.account_id, news.endpoint, kind, reason))
+        self._doubt.set()
         state = StreamState.MUTE if news.mute else StreamState.DOWN
         await self._settle(self._pair.lost(news.endpoint, news.at), news.endpoint, reason, state)
 
@@ -160,7 +164,6 @@ class AccountStream:
         if outcome.turn in (Turn.UP, Turn.SWITCHED):
             await self._begin_generation(outcome.turn, reason)
         elif outcome.turn is Turn.DOWN:
-            self._doubt.set()
             await note(account, lambda: records.mark_down(account, endpoint, state, reason))
         elif outcome.turn in (Turn.STANDBY_UP, Turn.STANDBY_DOWN):
             standby = StandbyState.UP if outcome.turn is Turn.STANDBY_UP else StandbyState.DOWN
@@ -210,13 +213,14 @@ class AccountStream:
         while True:
             await self._doubt.wait()
             profile = await in_database(lambda: get_profile(self.account_id))
-            reason = await find_unreachable(profile)
-            await note(
-                self.account_id, partial(records.mark_reach, self.account_id, answered=not reason, reason=reason)
-            )
-            if not reason and self._pair.active is not None:
+            reach = await ask_addresses(profile)
+            calls_to = self._calls.decide(primary=not reach.primary, backup=not reach.backup, now=time.monotonic())
+            reason = reach.failure or reach.primary
+            mark = partial(records.mark_reach, answered=not reach.failure, reason=reason, calls_to=calls_to)
+            await note(self.account_id, partial(mark, self.account_id))
+            if not reach.primary and calls_to is Endpoint.PRIMARY and self._pair.active is not None:
                 self._doubt.clear()
-            await asyncio.sleep(_PROBE_SECONDS)
+            await asyncio.sleep(_PROBE_SECONDS if self._doubt.is_set() else _PROBE_LEAST_SECONDS)
 
     async def _ask_again(self) -> None:
         """While the stream is down, or was silent a moment ago, poll more often than the schedule does."""

@@ -12,7 +12,7 @@ from brokers.core.identifiers import earliest_uuid7
 from brokers.core.streams import Names, execution_names, order_names
 
 YOUNG_ORDERS = timedelta(minutes=2)
-STUCK_SECONDS = 1.0
+STUCK_SECONDS = 0.8
 _FILL_SLACK_SECONDS = 1.0  # between the broker's clock, which dates executions, and ours
 
 _REPLIES = """

@@ -1,7 +1,7 @@
 """Whether a broker answers at all, asked outside the guards while nothing is heard of its stream."""
 
 import asyncio
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from brokers.adapters.errors import BrokerCallError
 from brokers.adapters.interface import AccountSettings
@@ -12,19 +12,25 @@ PATIENCE_SECONDS = 1.0
 _UNREACHED = frozenset({ErrorCategory.NETWORK, ErrorCategory.TIMEOUT})
 
 
-async def find_unreachable(profile: AccountProfile) -> str:
-    """Ask for the account at every address of the broker; returns why none answered, empty when one did.
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Why each address of a broker did not answer, empty for one that did; without a second one, it did not."""
 
-    Any answer counts, a refusal too: it says that the broker is there.
-    """
-    asked = [profile.settings]
-    if profile.backup is not None and profile.backup.base_url != profile.settings.base_url:
-        asked.append(profile.backup)
-    return _sum_up(await asyncio.gather(*(_ask(profile, settings) for settings in asked)))
+    primary: str
+    backup: str = "there is no second address"
+
+    @property
+    def failure(self) -> str:
+        """Why none answered, empty when one did."""
+        return f"{self.primary}; {self.backup}" if self.primary and self.backup else ""
 
 
-def _sum_up(failures: Sequence[str]) -> str:
-    return "" if "" in failures else "; ".join(failures)
+async def ask_addresses(profile: AccountProfile) -> Reach:
+    """Ask for the account at every address of the broker. Any answer counts, a refusal too: the broker is there."""
+    second = profile.second_address
+    if second is None:
+        return Reach(await _ask(profile, profile.settings))
+    return Reach(*await asyncio.gather(_ask(profile, profile.settings), _ask(profile, second)))
 
 
 async def _ask(profile: AccountProfile, settings: AccountSettings) -> str:

@@ -79,14 +79,17 @@ def mark_alive(account_id: int, standby: StandbyState) -> None:
     _session(account_id).update(state=StreamState.UP, standby=standby, last_alive_at=timezone.now())
 
 
-def mark_reach(account_id: int, *, answered: bool, reason: str = "") -> None:
-    """Record whether a broker of which nothing is heard answers calls; freeze its account when it long does not."""
+def mark_reach(account_id: int, *, answered: bool, reason: str = "", calls_to: Endpoint = Endpoint.PRIMARY) -> None:
+    """Record whether a broker that is doubted answers calls, and where; freeze its account when it long does not."""
     with transaction.atomic():
         session = _session(account_id).select_for_update(no_key=True).first()
         if session is None:
             return
         now, since = timezone.now(), session.unreachable_since
-        _session(account_id).update(checked_at=now, unreachable_since=None if answered else since or now)
+        since_now = None if answered else since or now
+        _session(account_id).update(checked_at=now, unreachable_since=since_now, calls_to=calls_to)
+        if session.calls_to != calls_to:
+            note_change(account_id, StreamChangeKind.CALLS_MOVED, calls_to, reason)
         if answered and since is not None:
             note_change(account_id, StreamChangeKind.REACHABLE, Endpoint(session.endpoint))
             call_back(account_id)
