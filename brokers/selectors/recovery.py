@@ -54,7 +54,10 @@ class AccountName:
 
 @dataclass(frozen=True, slots=True)
 class StreamFacts:
-    """The order stream of one account; ``generation`` counts how often it was taken up."""
+    """The order stream of one account; ``generation`` counts how often it was taken up after it was down.
+
+    A standby that takes over was subscribed all along: nothing was missed, and it does not count.
+    """
 
     account_id: int
     state: str
@@ -157,4 +160,5 @@ def _open(account_id: int) -> QuerySet[Order]:
 
 
 def _stream(row: StreamSession) -> StreamFacts:
-    return StreamFacts(row.account_id, row.state, row.generation, row.connected_at, row.last_alive_at, row.last_error)
+    taken_up = row.generation - row.switches
+    return StreamFacts(row.account_id, row.state, taken_up, row.connected_at, row.last_alive_at, row.last_error)

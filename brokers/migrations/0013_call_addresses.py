@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('brokers', '0011_streams'),
+        ('brokers', '0012_holdings'),
     ]
 
     operations = [
