@@ -11,7 +11,7 @@ from benchmarks.failover.feed import orders_flow
 from tests.acceptance.stack import Broker, Stack, wait_until
 
 PER_SECOND = 20.0
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 90.0
 _LAST_BEFORE = """
 SELECT extract(epoch FROM max(acknowledged_at))::float FROM brokers_order
 WHERE account_id = (SELECT id FROM brokers_account WHERE name = %s) AND acknowledged_at < to_timestamp(%s)

@@ -12,7 +12,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "shut": {"kind": "endpoint_down"},
     "leaves calls unanswered": {"kind": "hang", "applied": False},
 }
-_PATIENCE_SECONDS = 40.0
+_PATIENCE_SECONDS = 90.0
 _WANTED = 20
 _KNOWN_SECONDS = 2.0  # every process has read where calls go by then
 _AFTER = f"""
@@ -33,6 +33,8 @@ def measure_address(stack: Stack, how: str) -> dict[str, Any]:
     wait_until(lambda: stack.query(_CALLS_TO) == [("primary",)], "calls go to the first address", _PATIENCE_SECONDS)
     with orders_flow(stack, ["sim-a"], PER_SECOND):
         time.sleep(_KNOWN_SECONDS)
+        began = time.time()
+        wait_until(lambda: stack.query(_AFTER, [began])[0][1] >= _WANTED, "orders are taken", _PATIENCE_SECONDS)
         failed = time.time()
         stack.fault("a", endpoint="primary", **KINDS[how])
         broken = time.time()

@@ -10,7 +10,7 @@ from tests.acceptance.stack import Stack, wait_until
 
 PER_SECOND = 20.0
 FAULT_SECONDS = 2.5
-_PATIENCE_SECONDS = 40.0
+_PATIENCE_SECONDS = 90.0
 SIM_A = "(SELECT id FROM brokers_account WHERE name = 'sim-a')"
 READY = f"SELECT state = 'up' AND standby = 'up' FROM brokers_streamsession WHERE account_id = {SIM_A}"
 _ENDPOINT = f"SELECT endpoint FROM brokers_streamsession WHERE account_id = {SIM_A}"
