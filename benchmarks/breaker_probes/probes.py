@@ -41,7 +41,9 @@ def spread_busy(subject: str, trials: int) -> dict[str, Any]:
 
 
 def _spread(subject: str, trials: int, busy: int, call_seconds: float) -> dict[str, Any]:
-    waits = []
+    waits: list[float] = []
+    admitted: list[float] = []
+    asleep: list[float] = []
     burners, tripped_at = burn(busy), instant()
     try:
         with Server() as server, workers(subject, server.url, 2, tripped_at) as (one, other):
@@ -54,7 +56,9 @@ def _spread(subject: str, trials: int, busy: int, call_seconds: float) -> dict[s
                 other.begin("spin", key, _SPIN_SECONDS + 1.0, call_seconds)
                 time.sleep(0.1)
                 one.do("trip", key)
-                waits.append(max(0.0, other.result()) * 1000)
+                seconds = [max(0.0, one_of_them) * 1000 for one_of_them in other.result()]
+                for found, value in zip((waits, admitted, asleep), seconds, strict=True):
+                    found.append(value)
     finally:
         for burner in burners:
             burner.kill()
@@ -64,8 +68,14 @@ def _spread(subject: str, trials: int, busy: int, call_seconds: float) -> dict[s
         "p50": percentile(waits, 0.5),
         "p99": percentile(waits, 0.99),
         "max": max(waits),
+        **{f"last_admitted_{name}": value for name, value in _three(admitted).items()},
+        **{f"not_running_{name}": value for name, value in _three(asleep).items()},
         "never": sum(wait >= _SPIN_SECONDS * 1000 for wait in waits),
     }
+
+
+def _three(values: list[float]) -> dict[str, float]:
+    return {"p50": percentile(values, 0.5), "p99": percentile(values, 0.99), "max": max(values)}
 
 
 def cold(subject: str, trials: int) -> dict[str, Any]:

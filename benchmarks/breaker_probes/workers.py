@@ -101,18 +101,24 @@ class _Duties:
             ended = time.monotonic()
         return self._reached, (time.monotonic() - began) / times
 
-    def spin(self, key: str, patience_seconds: float, call_seconds: float) -> float:
-        """Wait for the error that opens it, then make call after call: seconds until one is refused.
+    def spin(self, key: str, patience_seconds: float, call_seconds: float) -> tuple[float, float, float]:
+        """Wait for the error that opens it, then make call after call until one is refused.
 
-        It makes no calls before: their success would count.
+        It makes no calls before: their success would count. Returns seconds since that error until the first
+        refusal, until the last call that was let through began (0: none), and until this process saw the error
+        in memory both share: before that it did not run, so nothing could be refused here.
         """
         fn = partial(time.sleep, call_seconds) if call_seconds else int
         deadline = time.monotonic() + patience_seconds
         while not self._tripped_at.value and time.monotonic() < deadline:
             fn()
-        while self._attempt(key, fn) and time.monotonic() < deadline:
-            continue
-        return time.monotonic() - (self._tripped_at.value or deadline - patience_seconds)
+        seen_at = began = time.monotonic()
+        last_at = 0.0
+        while self._attempt(key, fn) and began < deadline:
+            last_at, began = began, time.monotonic()
+        ended = time.monotonic()
+        tripped_at = self._tripped_at.value or deadline - patience_seconds
+        return ended - tripped_at, max(0.0, last_at - tripped_at), seen_at - tripped_at
 
     def probe(self, key: str, begin: float, end: float, stay_seconds: float) -> int:
         """Try until one call gets in, which stays inside: how many got in before ``end``."""

@@ -245,16 +245,29 @@ class Circuit:
     def _exchange(self, step: Step) -> Answer | None:
         if not self._is_linked():
             return None
-        waiter = Waiter()
-        self._runtime.link.submit(step, waiter)
-        return waiter.wait()
+        waiter, link = Waiter(), self._runtime.link
+        link.submit(step, waiter)
+        return waiter.wait(link.patience_seconds)
 
     async def _exchange_async(self, step: Step) -> Answer | None:
         if not self._is_linked():
             return None
-        waiter = AsyncWaiter()
-        self._runtime.link.submit(step, waiter)
-        return await waiter.wait()
+        waiter, link = AsyncWaiter(), self._runtime.link
+        link.submit(step, waiter)
+        answer = None
+        try:
+            answer = await waiter.wait(link.patience_seconds)
+        finally:
+            if answer is None and step.operation == "admit":
+                waiter.when_late(lambda late: self._give_back(step, late))
+        return answer
+
+    def _give_back(self, step: Step, answer: Answer) -> None:
+        """Return a permit that was granted when whoever asked for it had been cancelled, or had gone on alone."""
+        if answer.is_probe:
+            token = str(step.arguments[0])
+            permit = ProbePermit(self, answer.generation, answer.version, token, is_local=False)
+            self._runtime.link.submit(self._report(permit, Outcome.INCONCLUSIVE))
 
     # What the threads of the process do
 

@@ -14,6 +14,8 @@ import redis
 from reliability.services.circuits.store import INDEX, STEP_SECONDS, Answer, Step, connect, read_versions, run_steps
 
 PATIENCE_SECONDS = STEP_SECONDS + 0.005
+FIRST_STEP_SECONDS = 0.5  # a process that knows nothing asks once with more patience: else it would believe "closed"
+_MARGIN_SECONDS = 0.005
 _TICK_SECONDS = 0.08
 _RETRY_SECONDS = 0.25
 _LARGEST_BATCH = 200
@@ -37,9 +39,9 @@ class Waiter:
         self._answer = answer
         self._lock.release()
 
-    def wait(self) -> Answer | None:
+    def wait(self, patience_seconds: float) -> Answer | None:
         """Return the answer; None if the store was not reached in time."""
-        return self._answer if self._lock.acquire(timeout=PATIENCE_SECONDS) else None
+        return self._answer if self._lock.acquire(timeout=patience_seconds) else None
 
 
 class AsyncWaiter:
@@ -59,13 +61,17 @@ class AsyncWaiter:
         if not self._future.done():
             self._future.set_result(answer)
 
-    async def wait(self) -> Answer | None:
+    async def wait(self, patience_seconds: float) -> Answer | None:
         """Return the answer; None if the store was not reached in time."""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                return await self._future
+            async with asyncio.timeout(patience_seconds):
+                return await asyncio.shield(self._future)
         except TimeoutError:
             return None
+
+    def when_late(self, take: Callable[[Answer], None]) -> None:
+        """Call ``take`` with an answer for which nobody waits any more, should it come."""
+        self._future.add_done_callback(lambda future: take(answer) if (answer := future.result()) else None)
 
 
 class Link:
@@ -87,12 +93,19 @@ class Link:
         self.is_up = bool(url)
         self.errors = 0
         self._process, self._settle, self._create, self._tick = process, settle, create, tick
-        self._client = connect(url, STEP_SECONDS) if url else None
+        self._url = url
+        self._client = connect(url, FIRST_STEP_SECONDS) if url else None
+        self._has_asked = False
         self._queue: SimpleQueue[tuple[Step, Done | None] | None] = SimpleQueue()
         self._next_tick = 0.0
         self._retry_at = 0.0
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="circuit-link", daemon=True)
+
+    @property
+    def patience_seconds(self) -> float:
+        """Return how long a caller waits for an answer: longer for the first one of a process."""
+        return PATIENCE_SECONDS if self._has_asked else FIRST_STEP_SECONDS + _MARGIN_SECONDS
 
     def start(self) -> None:
         self._thread.start()
@@ -142,6 +155,8 @@ class Link:
         except (redis.RedisError, OSError) as error:
             self._went_away(error)
             return None
+        finally:
+            self._asked()
         self._is_back()
         return found
 
@@ -202,6 +217,8 @@ class Link:
         except (redis.RedisError, OSError) as error:
             self._went_away(error)
             return [None] * len(steps)
+        finally:
+            self._asked()
         for answer in answers:
             if isinstance(answer, Exception):
                 self._went_away(answer)
@@ -216,6 +233,13 @@ class Link:
                 self._client.sadd(INDEX, *names)
         except (redis.RedisError, OSError) as error:
             self._went_away(error)
+
+    def _asked(self) -> None:
+        """After the first question of a process, answered or not, nobody waits long again."""
+        if not self._has_asked and self._client is not None:
+            self._has_asked = True
+            self._client.close()
+            self._client = connect(self._url, STEP_SECONDS)
 
     def _went_away(self, error: Exception) -> None:
         self.errors += 1

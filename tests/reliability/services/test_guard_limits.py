@@ -438,6 +438,7 @@ def test_nothing_raises_while_redis_is_dead_and_all_is_shared_again_after(tmp_pa
         store.close()
 
 
+@pytest.mark.prompt_store
 def test_a_frozen_redis_delays_one_call_only(tmp_path: Path) -> None:
     with own_valkey(tmp_path / "frozen") as server:
         store = LimitStore(server.url)

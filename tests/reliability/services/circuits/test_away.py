@@ -54,6 +54,23 @@ def test_it_opens_and_recovers_while_the_store_is_dead(server: Server, process: 
     assert circuit.state is BreakerState.CLOSED
 
 
+def test_a_process_that_knows_nothing_waits_longer_for_its_first_answer(server: Server, process: Start) -> None:
+    fail(process(url=server.url).get(NAME), 5)
+    newcomer = process(url=server.url)
+    with connect(server.url, 5.0) as client:
+        client.client_pause(150, all=True)  # slower than any later question may be
+
+        assert is_refused(newcomer.get(NAME)), "it would have let a call through that the others refuse"
+
+
+def test_only_the_first_question_of_a_process_may_take_long(server: Server, process: Start) -> None:
+    runtime = process(url=server.url)
+    first = runtime.link.patience_seconds
+    runtime.get(NAME).admit()
+
+    assert eventually(lambda: runtime.link.patience_seconds < first)
+
+
 def test_a_process_that_starts_without_the_store_decides_alone(server: Server, process: Start) -> None:
     server.kill()
     circuit = process(url=server.url).get(NAME)
@@ -63,6 +80,7 @@ def test_a_process_that_starts_without_the_store_decides_alone(server: Server, p
     assert is_refused(circuit)
 
 
+@pytest.mark.prompt_store
 def test_a_frozen_store_delays_one_failing_call_and_no_healthy_one(server: Server, process: Start) -> None:
     circuit = process(url=server.url).get(NAME)
     circuit.admit().succeed(0.01)
@@ -107,6 +125,7 @@ def test_an_opening_found_alone_is_told_to_a_new_store(server: Server, process: 
     assert eventually(lambda: is_refused(other))
 
 
+@pytest.mark.prompt_store
 def test_the_store_wins_when_it_comes_back_as_it_was(server: Server, process: Start) -> None:
     first, second = process(url=server.url).get(NAME), process(url=server.url).get(NAME)
     first.admit(), second.admit()
