@@ -22,7 +22,7 @@ from reliability.services.jobs import kinds
 from reliability.services.limits import store
 from reliability.services.transition_records import recorder
 from tests.factories import make_lanes
-from tests.fakes import Deed, FakeBroker
+from tests.fakes import Deed, FakeBroker, replaced_runtimes
 
 # A busy machine makes any example slow; only what an example shows may fail a test.
 settings.register_profile("unhurried", deadline=None)
@@ -55,7 +55,8 @@ def quiet_end() -> Iterator[None]:
     """The threads that share circuits and limits end before the servers of the tests do."""
     yield
     store.get_store().close()
-    get_runtime().stop()
+    for runtime in (get_runtime(), *replaced_runtimes):
+        runtime.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -27,10 +27,13 @@ from reliability.core.jobs import ClaimedJob, Disposition, Done, Performed
 from reliability.core.retry import RetryPolicy
 from reliability.core.taxonomy import FailureKind
 from reliability.models import Job
+from reliability.services.circuits.runtime import Runtime
 from reliability.services.jobs.execution import Call, apply_outcomes, claim_and_prepare, failure_disposition
 from reliability.services.jobs.kinds import JobKind, Prepared
 
 NO_PULSE = 0
+replaced_runtimes: list[Runtime] = []
+"""Runtimes of circuits that a test put another in the place of; their threads end with the tests."""
 
 
 def call_error(kind: FailureKind, code: str = "", *, retry_after: float | None = None) -> BrokerCallError:

@@ -12,12 +12,14 @@ from reliability.core.breaker import BreakerSettings, BreakerState, PinnedState
 from reliability.services import circuits
 from reliability.services.circuits import CircuitOpenError, CircuitStatus
 from reliability.services.circuits.registry import get_runtime
+from tests.fakes import replaced_runtimes
 from tests.reliability.services.circuits.conftest import eventually, fail, is_refused
 
 
 @pytest.fixture(autouse=True)
 def fresh_runtime() -> Iterator[None]:
     """The runtime of this process is of this test alone, and so are its threads."""
+    replaced_runtimes.append(get_runtime())
     get_runtime.cache_clear()
     yield
     get_runtime().stop()
