@@ -3,12 +3,12 @@
 import time
 from typing import Any, Self
 
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, schema
 
 _TRUSTED_SECONDS = 1.0
 
 
-class DatabaseSchemaEditor(base.DatabaseSchemaEditor):
+class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
     """Lets a migration think between its statements.
 
     Our processes are cut off when they idle within a transaction, lest a frozen one keep its locks. A migration
