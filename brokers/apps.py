@@ -13,6 +13,7 @@ class BrokersConfig(AppConfig):
         from brokers.services.job_kinds import register_job_kinds
         from brokers.services.measures import connect_measures
         from brokers.services.order_interventions import order_kind
+        from brokers.services.runbook_actions import register_broker_actions
         from brokers.services.unknown_orders import check_unknown_orders
         from reliability.services.alert_conditions import add_check
         from reliability.services.classification import register
@@ -25,5 +26,6 @@ class BrokersConfig(AppConfig):
         declare_operations()
         connect_measures()
         add_check(check_unknown_orders)
+        register_broker_actions()
         register_intervention_kind(order_kind("/admin/brokers/order/{}/decide/"))
         register_checks()

@@ -9,9 +9,11 @@ class ReconciliationConfig(AppConfig):
         from reconciliation.services.disruptions import watch_disruptions
         from reconciliation.services.job_kinds import register_job_kinds
         from reconciliation.services.recovery_steps import RecoverySaga
+        from reconciliation.services.runbook_actions import register_reconciliation_actions
         from reliability.services.sagas.step_job import register_saga_kind
         from reliability.services.watches import add_watch
 
         register_job_kinds()
+        register_reconciliation_actions()
         register_saga_kind(RecoverySaga())
         add_watch(watch_disruptions)

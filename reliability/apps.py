@@ -17,11 +17,13 @@ class ReliabilityConfig(AppConfig):
         from reliability.services.jobs.messages import CeleryMessageJob
         from reliability.services.measures import connect_measures
         from reliability.services.records import connect_records
+        from reliability.services.runbook_actions import register_own_actions
         from reliability.services.service_level_jobs import SampleServicesJob, ThinSamplesJob
 
         register(CeleryMessageJob())
         register(ErrorPartitionsJob())
         register(DeliverJob())
+        register_own_actions()
         register(HeartbeatJob())
         register(FoldMetricsJob())
         register(SampleServicesJob())

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from reliability.views import alerts, circuits, dead_letters, interventions, lanes, service_levels
+from reliability.views import alerts, circuits, dead_letters, interventions, lanes, runbooks, service_levels
 
 urlpatterns = [
     path("service-levels", service_levels.service_levels, name="service-levels"),
@@ -11,6 +11,12 @@ urlpatterns = [
     path("interventions/<int:pk>/decide", interventions.decide, name="decide-intervention"),
     path("interventions/<int:pk>/confirm", interventions.confirm, name="confirm-intervention"),
     path("interventions/<int:pk>/reject", interventions.reject, name="reject-intervention"),
+    path("runbooks", runbooks.runbook_list, name="runbooks"),
+    path("runbooks/executions/<int:pk>", runbooks.execution, name="runbook-execution"),
+    path("runbooks/executions/<int:pk>/live", runbooks.execution_live, name="runbook-execution-live"),
+    path("runbooks/executions/<int:pk>/step", runbooks.step, name="runbook-step"),
+    path("runbooks/<str:name>", runbooks.runbook, name="runbook"),
+    path("runbooks/<str:name>/start", runbooks.start, name="start-runbook"),
     path("alerts/acknowledge", alerts.acknowledge, name="acknowledge-alerts"),
     path("lanes/<slug:name>/pause", lanes.pause, name="pause-lane"),
     path("lanes/<slug:name>/resume", lanes.resume, name="resume-lane"),

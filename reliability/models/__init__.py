@@ -19,6 +19,7 @@ from reliability.models.interventions import Intervention
 from reliability.models.jobs import DeadLetter, Job, JobAttempt, Lane
 from reliability.models.metrics import MetricTotal
 from reliability.models.processes import Heartbeat
+from reliability.models.runbooks import RunbookExecution, RunbookStepRun
 from reliability.models.sagas import Saga, SagaEvent, SagaStep
 from reliability.models.service_levels import ServiceLevel, ServiceSample
 from reliability.models.timeline import TimelineEntry
@@ -53,6 +54,8 @@ __all__ = [
     "Recipient",
     "Rota",
     "RotaShift",
+    "RunbookExecution",
+    "RunbookStepRun",
     "Saga",
     "SagaEvent",
     "SagaStep",

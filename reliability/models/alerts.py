@@ -106,6 +106,10 @@ class Alert(models.Model):
         return f"{self.condition} {self.scope} ({self.state})"
 
     @property
+    def runbook_name(self) -> str:
+        return f"alert:{self.condition}"
+
+    @property
     def severity_name(self) -> str:
         return ErrorSeverity.of_rank(self.severity).value
 

@@ -67,6 +67,7 @@ _ROLES = {
         "operate_incident",
         "review_incident",
         "handle_intervention",
+        "follow_runbook",
         "run_reconciliation",
         "adjust_position",
         "book_cash",

@@ -9,8 +9,15 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config.alert_reference import alert_page
 from config.reference import error_page, metrics_page, settings_page
+from config.runbook_reference import runbook_page
 
-PAGES = {"settings.md": settings_page, "errors.md": error_page, "metrics.md": metrics_page, "alerts.md": alert_page}
+PAGES = {
+    "settings.md": settings_page,
+    "errors.md": error_page,
+    "metrics.md": metrics_page,
+    "alerts.md": alert_page,
+    "runbooks.md": runbook_page,
+}
 
 
 class Command(BaseCommand):
