@@ -7,6 +7,7 @@ class BrokersConfig(AppConfig):
 
     def ready(self) -> None:
         from brokers.adapters.failure_rules import register_failure_rules
+        from brokers.services.alert_checks import check_halts, check_streams
         from brokers.services.baskets.legs import BasketSaga
         from brokers.services.degradation import declare_operations
         from brokers.services.health_checks import register_checks
@@ -25,7 +26,8 @@ class BrokersConfig(AppConfig):
         register_saga_kind(BasketSaga())
         declare_operations()
         connect_measures()
-        add_check(check_unknown_orders)
+        for check in (check_unknown_orders, check_streams, check_halts):
+            add_check(check)
         register_broker_actions()
         register_intervention_kind(order_kind("/admin/brokers/order/{}/decide/"))
         register_checks()

@@ -3,6 +3,8 @@
 Each check is set-based and reads indexes of what is open or due. Apps above add theirs with ``add_check``.
 """
 
+import socket
+import time
 from collections.abc import Callable
 
 from django.db import connection
@@ -45,6 +47,15 @@ WHERE EXISTS (SELECT 1 FROM reliability_job job
 """
 
 
+_BEAT_TICK = """
+SELECT extract(epoch FROM clock_timestamp())::float - max((detail->>'ticked_at')::float)
+FROM reliability_heartbeat
+WHERE kind = 'beat' AND detail ? 'ticked_at' AND beat_at > clock_timestamp() - interval '1 day'
+"""
+BEAT_LIMIT_SECONDS = 30.0
+CLOCK_LIMIT_SECONDS = 1.0
+
+
 def _scopes(sql: str) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(sql)
@@ -82,6 +93,32 @@ def check_lanes() -> None:
     follow_condition("lane.late", present, reason="nothing waits that long any more")
 
 
+def check_beat() -> None:
+    """Beat is late when none of those that registered today has ticked for half a minute."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BEAT_TICK)
+        age = cursor.fetchone()[0]
+    late = age is not None and age > BEAT_LIMIT_SECONDS
+    text = f"The scheduler has not ticked for {age:.0f} seconds." if late else ""
+    present = [Raising("beat.late", "process:beat", text)] if late else []
+    follow_condition("beat.late", present, reason="it ticks again")
+
+
+def check_clock() -> None:
+    """The clock of the machine that watches is held against the database's, less the way there and back."""
+    before = time.time()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float")
+        theirs = float(cursor.fetchone()[0])
+    way = time.time() - before
+    drift = abs(theirs - (before + way / 2)) - way / 2
+    name = socket.gethostname()[:100]
+    far = drift > CLOCK_LIMIT_SECONDS
+    text = f"The clock of {name} is {drift:.1f} s away from the database's."
+    present = [Raising("clock.drift", f"host:{name}", text)] if far else []
+    follow_condition("clock.drift", present, reason="the clocks agree", prefix=f"host:{name}")
+
+
 CHECKS: list[Check] = [
     check_dead_letters,
     check_processes,
@@ -89,6 +126,8 @@ CHECKS: list[Check] = [
     check_lanes,
     end_quiet_groups,
     check_due_interventions,
+    check_beat,
+    check_clock,
 ]
 
 

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from reliability import dispatch
 from reliability.services.alert_keeper import AlertKeeper
-from reliability.services.alerting import Raising, raise_alerts
+from reliability.services.alerting import Raising, follow_condition, raise_alerts
 from reliability.services.circuit_records import CircuitKeeper
 from reliability.services.jobs.execution import DatabaseUnavailable
 from reliability.services.jobs.rescue import EndedProcess, end_dead_processes, find_due_lanes, rescue_lost_jobs
@@ -18,6 +18,7 @@ from reliability.services.watches import Watcher
 _INTERVAL_SECONDS = 0.1
 _STANDBY_SECONDS = 0.25
 _GRACE_SECONDS = 2.0
+_LATE_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Sentinel:
         self._alerts = AlertKeeper()
         self._watcher = Watcher()
         self._trust_pulses_at = time.monotonic() + _GRACE_SECONDS
+        self._is_late = True  # so that what an earlier leader told is looked at once
 
     def run(self, stop: threading.Event) -> None:
         self._keeper.start()
@@ -52,6 +54,7 @@ class Sentinel:
         try:
             self._rescue()
             self._bury()
+            self._tell_if_late()
             for lane in find_due_lanes():
                 dispatch.nudge(lane)
         except DatabaseUnavailable as error:
@@ -67,6 +70,17 @@ class Sentinel:
             raise_alerts([_death(process) for process in dead])
         for process in dead:
             logger.warning("process died", extra={"process_name": process.name, "process_pid": process.pid})
+
+    def _tell_if_late(self) -> None:
+        """Tell when alerts are not evaluated any more: who watches is watched by the thread beside it."""
+        seconds = self._alerts.late_seconds
+        if (seconds > _LATE_SECONDS) == self._is_late:
+            return
+        self._is_late = not self._is_late
+        text = f"Alerts were not evaluated for {seconds:.0f} seconds."
+        present = [Raising("watch.late", "process:sentinel", text)] if self._is_late else []
+        with transaction.atomic():
+            follow_condition("watch.late", present, reason="they are evaluated again")
 
     def _rescue(self) -> None:
         """Right after an outage processes are still taking their pulses again: trust leases only."""

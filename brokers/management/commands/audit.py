@@ -13,6 +13,7 @@ from brokers.services.history.anchors import read_anchor_file
 from brokers.services.history.sealing import seal_appended
 from brokers.services.history.verification import missing_guards, verify_history
 from reliability.core.errors import ReliabilityError
+from reliability.services.alerting import raise_alert
 
 
 def instant(text: str) -> datetime:
@@ -53,7 +54,9 @@ class Command(BaseCommand):
         for progress in verify_history(options["since"], copies):
             rows, anchor = progress.rows, progress.anchor
             if progress.finding:
-                raise CommandError(f"Tampered: {progress.finding}")
+                finding = f"Tampered: {progress.finding}"
+                raise_alert("history.broken", "history:orders", message=finding)
+                raise CommandError(finding)
             if not options["quiet"]:
                 self.stderr.write(f"{rows} rows up to anchor {anchor}")
         if unguarded:

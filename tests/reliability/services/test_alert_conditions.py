@@ -1,5 +1,6 @@
 """What raises alerts by itself, and what ends them."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from django.utils import timezone
 from reliability.core.breaker import BreakerState
 from reliability.core.jobs import Dead, JobError
 from reliability.models import Alert, Job
+from reliability.services import alert_conditions
 from reliability.services.alert_keeper import keep_alerts
 from reliability.services.jobs.deadletters import discard_dead_letters, record_dead_message, replay_dead_letters
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
@@ -105,3 +107,34 @@ def test_work_that_waits_too_long_makes_its_lane_late() -> None:
     job.delete()
     keep_alerts()
     assert alert_of("lane.late").clears_at is not None
+
+
+def test_a_scheduler_that_stopped_is_told_until_it_ticks_again() -> None:
+    beat = make_process("beat", kind="beat", detail={"leader": True, "ticked_at": time.time() - 31})
+    keep_alerts()
+    assert alert_of("beat.late").state == "open"
+
+    beat.detail = {"leader": True, "ticked_at": time.time()}
+    beat.save()
+    keep_alerts()
+    assert alert_of("beat.late").state == "resolved"
+
+
+def test_a_clock_that_runs_wrong_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_alerts()
+    assert not Alert.objects.exists()
+    monkeypatch.setattr(alert_conditions, "CLOCK_LIMIT_SECONDS", -1.0)
+    keep_alerts()
+    assert alert_of("clock.drift").scope.startswith("host:")
+
+
+def test_alerts_that_are_not_evaluated_are_told_by_the_thread_beside() -> None:
+    sentinel = Sentinel(None)  # type: ignore[arg-type]  # its own pulse plays no part
+    sentinel._tell_if_late()
+    sentinel._alerts._finished -= 11
+    sentinel._tell_if_late()
+    sentinel._tell_if_late()
+    assert (alert_of("watch.late").state, alert_of("watch.late").occurrences) == ("open", 1)
+    sentinel._alerts._finished += 11
+    sentinel._tell_if_late()
+    assert alert_of("watch.late").state == "resolved"

@@ -1,0 +1,45 @@
+"""What of accounts is looked at rather than reported: streams, kill switches and freezes, as alerts while they last."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from brokers.models import Freeze, KillSwitch, StreamSession
+from reliability.core.taxonomy import ErrorSeverity
+from reliability.services.alerting import Raising, follow_condition
+
+SILENT_AFTER = timedelta(seconds=3)
+
+
+def check_streams() -> None:
+    """A stream is silent while it is not up, or while it says it is and has given no sign of life for seconds."""
+    sessions = StreamSession.objects.filter(account__enabled=True).select_related("account")
+    oldest = timezone.now() - SILENT_AFTER
+    heard = {one.pk for one in sessions if one.state == "up" and one.last_alive_at and one.last_alive_at >= oldest}
+    silent = [_silence(one) for one in sessions if one.pk not in heard]
+    follow_condition("stream.silent", silent, reason="the stream is up", prefix="account:")
+
+
+def check_halts() -> None:
+    """Trading that a kill switch or a freeze stops is told for as long as it is stopped."""
+    switches = KillSwitch.objects.filter(released_at=None).select_related("account")
+    halted = [
+        Raising("trading.halted", str(one.scope), f"{one.engaged_by} stopped trading: {one.reason}") for one in switches
+    ]
+    follow_condition("trading.halted", halted, reason="it was released")
+    freezes = Freeze.objects.filter(released_at=None).select_related("account", "broker")
+    frozen = {str(one.scope): _freeze(one) for one in freezes}
+    follow_condition("trading.frozen", list(frozen.values()), reason="the freeze was lifted")
+
+
+def _silence(session: StreamSession) -> Raising:
+    name = session.account.name
+    why = f": {session.last_error}" if session.last_error else "."
+    return Raising("stream.silent", f"account:{name}", f"The order stream of {name} is {session.state}{why}"[:500])
+
+
+def _freeze(freeze: Freeze) -> Raising:
+    severity = ErrorSeverity.CRITICAL if freeze.mode == "halt" else None
+    message = f"Trading is frozen ({freeze.mode.replace('_', ' ')}): {freeze.reason}"
+    details = {"freeze": freeze.pk, "cause": freeze.cause}
+    return Raising("trading.frozen", str(freeze.scope), message, severity, details)
