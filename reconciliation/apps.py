@@ -7,6 +7,7 @@ class ReconciliationConfig(AppConfig):
 
     def ready(self) -> None:
         from reconciliation.services.disruptions import watch_disruptions
+        from reconciliation.services.freeze_watch import watch_freezes
         from reconciliation.services.job_kinds import register_job_kinds
         from reconciliation.services.recovery_steps import RecoverySaga
         from reconciliation.services.runbook_actions import register_reconciliation_actions
@@ -17,3 +18,4 @@ class ReconciliationConfig(AppConfig):
         register_reconciliation_actions()
         register_saga_kind(RecoverySaga())
         add_watch(watch_disruptions)
+        add_watch(watch_freezes)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -109,6 +109,46 @@ def unsettled_orders(account_id: int, before: datetime) -> list[tuple[UUID, str]
     states = (OrderState.SENDING, OrderState.UNKNOWN)
     rows = _open(account_id).filter(state__in=states, sent_at__lt=before).order_by("pk")
     return list(rows.values_list("pk", "symbol"))
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownOrderFacts:
+    id: UUID
+    account_id: int
+    symbol: str
+    sent_at: datetime
+
+
+MOST_UNKNOWN = 500
+
+
+def list_unknown_orders() -> list[UnknownOrderFacts]:
+    """Return the oldest orders whose outcome is unknown, of all accounts."""
+    rows = Order.objects.filter(finished_at=None, state=OrderState.UNKNOWN, sent_at__isnull=False).order_by("pk")
+    found = []
+    for pk, account_id, symbol, sent_at in rows.values_list("pk", "account_id", "symbol", "sent_at")[:MOST_UNKNOWN]:
+        assert sent_at is not None
+        found.append(UnknownOrderFacts(pk, account_id, symbol, sent_at))
+    return found
+
+
+_SKEWS = """
+SELECT account_id, max(executed_at - recorded_at) FROM (
+    SELECT account_id, executed_at, recorded_at FROM brokers_fill ORDER BY id DESC LIMIT 200
+) AS newest
+WHERE recorded_at > clock_timestamp() - interval '1 minute'
+GROUP BY account_id
+"""
+
+
+def clock_skews() -> dict[int, timedelta]:
+    """Return how far each broker's clock is ahead of ours, by executions of the last minute that came from the future.
+
+    Late news makes it negative; an account without any is left out.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_SKEWS)
+        return dict(cursor.fetchall())
 
 
 def count_open_orders(account_id: int) -> int:

@@ -7,6 +7,7 @@ from django.utils import timezone
 from brokers.core.evidence import further_status
 from brokers.core.reports import OrderReport, ReportedStatus
 from brokers.models import Account, ExternalOrder
+from brokers.services.odd_fills import freeze_external
 from brokers.services.order_alerts import placed_elsewhere
 from reliability.services.alerting import raise_alerts
 
@@ -26,6 +27,8 @@ def record_external_orders(account_id: int, reports: Sequence[OrderReport], sour
     ExternalOrder.objects.bulk_create(new, ignore_conflicts=True)
     if new and Account.objects.filter(pk=account_id).exclude(synced_at=None).exists():
         raise_alerts([placed_elsewhere(account_id, latest[key]) for key in missing])
+        for report in {latest[key].symbol: latest[key] for key in missing}.values():
+            freeze_external(account_id, report)
     rows = {row.broker_order_id: row for row in known.select_for_update().order_by("broker_order_id")}
     changed = {row.pk: row for report in reports if (row := rows.get(report.broker_order_id)) and _merge(row, report)}
     for row in changed.values():

@@ -22,6 +22,7 @@ from brokers.core.history import DERIVED, add_notional
 from brokers.core.orders import FINAL_STATES, OWN_TRANSITIONS, OrderState, OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.reports import FillReport, OrderReport, ReportedStatus
 from brokers.services.fills import BookedFill, book_fills, known_fills
+from brokers.services.odd_fills import freeze_overfilled
 from brokers.services.order_alerts import late_fill, overfill
 from brokers.services.order_statements import report_evidence
 from reliability.services.alerting import Raising, raise_alerts
@@ -142,6 +143,7 @@ class OrderBatch:
         self._events: list[tuple[Any, ...]] = []
         self._fills: list[BookedFill] = []
         self._alerts: list[Raising] = []
+        self._overfilled: dict[tuple[int, str], tuple[UUID, Decimal]] = {}
         self._known_fills: set[tuple[str, object]] | None = None
 
     @classmethod
@@ -222,6 +224,7 @@ class OrderBatch:
             excess = merged.filled_quantity - row.quantity
             evidence["overfilled_by"] = str(excess)
             self._alerts.append(overfill(row.id, row.account_id, row.symbol, excess, fill))
+            self._overfilled[row.account_id, row.symbol] = (row.id, excess)
         if late:
             self._alerts.append(late_fill(row.id, row.account_id, row.symbol, row.state, fill))
         kind = "fill_after_final" if late else "fill"
@@ -256,9 +259,12 @@ class OrderBatch:
             book_fills(self._fills)
         if self._alerts:
             raise_alerts(self._alerts)
+        for (account_id, symbol), (order_id, excess) in sorted(self._overfilled.items()):
+            freeze_overfilled(account_id, symbol, order_id, excess)
         self._events.clear()
         self._fills.clear()
         self._alerts.clear()
+        self._overfilled.clear()
 
     def is_unbooked(self, account_id: int, fill: FillReport) -> bool:
         """Return whether this execution is not booked yet; nothing is changed."""

@@ -13,10 +13,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from brokers.core.freezes import FreezeCause
+from brokers.selectors.freezes import account_freezes
 from brokers.selectors.recovery import AccountName, accounts_of_orders, list_account_names, list_streams
 from brokers.services.guards import CallClass, circuit_name
-from reconciliation.core.recovery import Surroundings, TriggerKind, notice
-from reconciliation.models import RecoveryTrigger, Watchtower
+from reconciliation.core.recovery import RecoveryState, Surroundings, TriggerKind, notice
+from reconciliation.models import RecoveryRun, RecoveryTrigger, Watchtower
 from reconciliation.services.recovery import note_trigger, start_all_waiting
 from reliability.selectors.disruptions import attempts_lost_after, circuits_closed_after, latest_disruption_ids
 
@@ -25,6 +27,7 @@ _MEMORY_KEY = "recovery:mark"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # What an account needs to know its state at the broker; data alone recovers nothing.
 _TELLING = (CallClass.ORDERS, CallClass.LOOK_UPS, CallClass.READS)
+_ENDED_BY_RECOVERY = frozenset({FreezeCause.RECOVERY, FreezeCause.STREAM_DOWN})
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ def watch_disruptions() -> None:
         _notice_streams({account.id for account in accounts})
         _notice_circuits(tower, accounts)
         _notice_deaths(tower)
+        _notice_left_frozen(accounts)
         tower.save()
     start_all_waiting()
 
@@ -136,3 +140,27 @@ def _notice_deaths(tower: Watchtower) -> None:
         if account is not None:
             key, reason = f"process:{one.pulse}", f"The process with the pulse {one.pulse} died holding {one.kind}."
             note_trigger(account, TriggerKind.PROCESS_DIED, key, since=one.at, by=BY, reason=reason)
+
+
+def _notice_left_frozen(accounts: list[AccountName]) -> None:
+    """An account is frozen for its recovery, and none is under way: a run was overtaken, or took too long.
+
+    One that found something wrong waits for a person; there is nothing to begin anew before the stream stands.
+    """
+    streams = {one.account_id: one for one in list_streams()}
+    for account in accounts:
+        frozen = [one for one in account_freezes(account.name) if one.cause in _ENDED_BY_RECOVERY]
+        newest = RecoveryRun.objects.filter(account_id=account.id).order_by("-generation").first()
+        if not frozen or (newest is not None and not _may_begin_anew(newest)):
+            continue
+        stream = streams.get(account.id)
+        if stream is None or stream.is_up:
+            key = f"frozen:{frozen[0].id}:{newest.generation if newest else 0}"
+            reason = f"It is frozen ({frozen[0].cause.value.replace('_', ' ')}), and no recovery is under way."
+            note_trigger(account.id, TriggerKind.STREAM_RETURNED, key, since=frozen[0].frozen_at, by=BY, reason=reason)
+
+
+def _may_begin_anew(run: RecoveryRun) -> bool:
+    if run.state == RecoveryState.RUNNING:
+        return False
+    return run.state != RecoveryState.FAILED or run.error_code == "SYSTEM_DEADLINE_PASSED"
