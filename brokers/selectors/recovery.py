@@ -105,9 +105,12 @@ def synced_instants() -> dict[int, datetime | None]:
 
 
 def unsettled_orders(account_id: int, before: datetime) -> list[tuple[UUID, str]]:
-    """Return the orders sent before an instant whose outcome nobody knows, oldest first: id and symbol."""
+    """Return the orders sent before an instant whose outcome nobody knows, oldest first: id and symbol.
+
+    One that provably never reached its broker is none of them, though it is not sent again yet.
+    """
     states = (OrderState.SENDING, OrderState.UNKNOWN)
-    rows = _open(account_id).filter(state__in=states, sent_at__lt=before).order_by("pk")
+    rows = _open(account_id).filter(state__in=states, sent_at__lt=before, absence_proven_at=None).order_by("pk")
     return list(rows.values_list("pk", "symbol"))
 
 
@@ -124,7 +127,8 @@ MOST_UNKNOWN = 500
 
 def list_unknown_orders() -> list[UnknownOrderFacts]:
     """Return the oldest orders whose outcome is unknown, of all accounts."""
-    rows = Order.objects.filter(finished_at=None, state=OrderState.UNKNOWN, sent_at__isnull=False).order_by("pk")
+    unknown = Order.objects.filter(finished_at=None, state=OrderState.UNKNOWN, absence_proven_at=None)
+    rows = unknown.filter(sent_at__isnull=False).order_by("pk")
     found = []
     for pk, account_id, symbol, sent_at in rows.values_list("pk", "account_id", "symbol", "sent_at")[:MOST_UNKNOWN]:
         assert sent_at is not None

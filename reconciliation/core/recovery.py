@@ -69,13 +69,19 @@ class Action(StrEnum):
     NOTIFY = "notify"
 
 
-# What is independent shares a stage; the next begins when all of the last one are done.
+# What is independent shares a stage; the next begins when all of the last one are done. Trading is frozen for as
+# long as this takes, so stages are few: positions wait by themselves for the fills they need.
 STAGES: tuple[tuple[Action, ...], ...] = (
-    (Action.CONNECTION,),
-    (Action.SUBSCRIPTIONS,),
+    (Action.CONNECTION, Action.SUBSCRIPTIONS),
     (Action.SNAPSHOT,),
-    (Action.UNKNOWN_ORDERS, Action.OPEN_ORDERS, Action.FILLS),
-    (Action.POSITIONS, Action.BALANCES, Action.MARKET_DATA),
+    (
+        Action.UNKNOWN_ORDERS,
+        Action.OPEN_ORDERS,
+        Action.FILLS,
+        Action.POSITIONS,
+        Action.BALANCES,
+        Action.MARKET_DATA,
+    ),
     (Action.INTEGRITY,),
     (Action.UNFREEZE,),
     (Action.NOTIFY,),

@@ -1,7 +1,6 @@
 """Recovery runs against a broker in memory: what they settle, freeze and release, and verdicts that fail."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -14,6 +13,7 @@ from brokers.core.freezes import FreezeCause, FreezeMode, parse_freeze_scope
 from brokers.core.reports import PositionReport
 from brokers.models import Account, Fill, Freeze, Order, Position, StreamSession
 from brokers.services.freezes import freeze_trading
+from brokers.services.order_batch import OrderBatch
 from brokers.services.submission import OrderSubmission, accept_order
 from reconciliation.core.recovery import STAGES, RecoveryState
 from reconciliation.models import ReconciliationRun, RecoveryRun, RecoveryTrigger
@@ -22,7 +22,7 @@ from reconciliation.services.gap_checks import GapCheck
 from reconciliation.services.recovery import request_recovery, start_waiting
 from reliability.core.taxonomy import FailureKind
 from reliability.models import Alert, Saga, SagaEvent, SagaStep
-from tests.factories import make_user
+from tests.factories import make_dead_letter, make_user
 from tests.fakes import FakeBroker, call_error, make_due, run_due
 
 pytestmark = pytest.mark.django_db
@@ -176,18 +176,32 @@ def test_a_difference_that_stays_fails_the_verdict_keeps_the_freeze_and_asks_a_p
 def test_an_order_that_only_a_person_can_settle_fails_the_verdict(
     broker: FakeBroker, owner: AbstractBaseUser, account: Account
 ) -> None:
-    broker.capabilities = replace(broker.capabilities, dedupes_client_order_id=False)
     broker.fail("submit", call_error(FailureKind.AMBIGUOUS))
     order = submit(owner, "k1")
-    Order.objects.filter(pk=order.pk).update(absence_proven_at=timezone.now())
-    make_due(lane="orders")
-    run_due("orders")
-    assert order.state == "unknown", "sending it again may double it: a person decides"
+    make_dead_letter(subject=order.pk)
 
-    run = recover(account)
+    run = recover(account, settle=False)
 
     assert run.state == RecoveryState.FAILED
-    assert {("account:desk", "recovery"), ("account:desk/symbol:AAPL", "unknown_order")} <= in_force()
+    assert in_force() == {("account:desk", "recovery"), ("account:desk/symbol:AAPL", "unknown_order")}
+
+
+def test_an_order_that_provably_never_arrived_is_settled_though_it_waits_to_be_sent_again(
+    broker: FakeBroker, owner: AbstractBaseUser, account: Account
+) -> None:
+    """Sending it again waits for the end of the freeze, so the freeze must not wait for it."""
+    broker.fail("submit", call_error(FailureKind.AMBIGUOUS))
+    order = submit(owner, "k1")
+    run_id = request_recovery(account.pk, trigger="broker_returned", by="watch")
+    batch = OrderBatch.lock([order.pk])
+    batch.rows[order.pk].absence_proven_at = batch.now
+    batch.note(batch.rows[order.pk], "absence_proven", "lookup")
+    batch.save()
+
+    assert drive(run_id).state == RecoveryState.RECOVERED
+    run_due("orders")
+    order.refresh_from_db()
+    assert (order.state, broker.calls.count("submit")) == ("working", 2)
 
 
 def test_a_position_that_is_not_the_sum_of_its_fills_fails_the_verdict(
