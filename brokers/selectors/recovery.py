@@ -155,6 +155,11 @@ def clock_skews() -> dict[int, timedelta]:
         return dict(cursor.fetchall())
 
 
+def has_orders(account_id: int) -> bool:
+    """Return whether anything was ever asked of an account."""
+    return Order.objects.filter(account_id=account_id).exists()
+
+
 def count_open_orders(account_id: int) -> int:
     return _open(account_id).count()
 

@@ -1,6 +1,6 @@
 """Recovery runs, without a database: what starts one, what it does, and what its verdict rests on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -41,6 +41,16 @@ VOIDING = frozenset(
         TriggerKind.PERSON,
     }
 )
+
+
+def needs_freeze(kinds: Collection[TriggerKind], *, stream_is_up: bool, is_untouched: bool) -> bool:
+    """Return whether trading on an account is frozen while a run for these triggers finds out what happened.
+
+    Calls that failed hide nothing from a stream that stood all the time, and an account without any
+    order has nothing to be missed.
+    """
+    hiding = UNCERTAIN - {TriggerKind.BROKER_RETURNED} if stream_is_up else UNCERTAIN
+    return not is_untouched and bool(hiding & set(kinds))
 
 
 class RecoveryState(StrEnum):

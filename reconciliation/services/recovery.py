@@ -16,15 +16,15 @@ from brokers.core.freezes import FreezeCause, FreezeMode
 from brokers.core.halts import Scope, ScopeKind
 from brokers.core.identifiers import uuid7
 from brokers.selectors.freezes import account_freezes
-from brokers.selectors.recovery import AccountName, get_account_name
+from brokers.selectors.recovery import AccountName, find_stream, get_account_name, has_orders
 from brokers.services.freezes import freeze_trading
 from reconciliation.core.recovery import (
     STAGES,
-    UNCERTAIN,
     RecoveryState,
     Starting,
     TriggerKind,
     decide_start,
+    needs_freeze,
 )
 from reconciliation.models import RecoveryRun, RecoveryTrigger
 from reconciliation.services.recovery_steps import AUTOMATIC_CAUSES, DEADLINE, RECOVERY_KIND
@@ -129,7 +129,7 @@ def _start(account: AccountName, waiting: list[RecoveryTrigger], kinds: list[Tri
         saga_id=saga_id,
         trigger=waiting[0].kind,
         requested_by=waiting[0].noticed_by,
-        freezes_trading=bool(UNCERTAIN & set(kinds)) or _is_frozen(account.name),
+        freezes_trading=_is_frozen(account.name) or _needs_freeze(account.id, kinds),
         disrupted_at=_disrupted_at(account, waiting),
     )
     RecoveryTrigger.objects.filter(pk__in=[row.pk for row in waiting]).update(run=run)
@@ -158,6 +158,12 @@ def _next_generation(account_id: int) -> int:
 
 def _is_frozen(account: str) -> bool:
     return any(freeze.cause in AUTOMATIC_CAUSES for freeze in account_freezes(account))
+
+
+def _needs_freeze(account_id: int, kinds: list[TriggerKind]) -> bool:
+    stream = find_stream(account_id)
+    stream_is_up = stream is not None and stream.is_up
+    return needs_freeze(kinds, stream_is_up=stream_is_up, is_untouched=not has_orders(account_id))
 
 
 def _disrupted_at(account: AccountName, waiting: list[RecoveryTrigger]) -> datetime:

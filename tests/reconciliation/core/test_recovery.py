@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from reconciliation.core.recovery import (
     STAGES,
+    UNCERTAIN,
     VOIDING,
     Action,
     IntegrityFacts,
@@ -21,6 +22,7 @@ from reconciliation.core.recovery import (
     decide_start,
     judge_integrity,
     lasting_differences,
+    needs_freeze,
     notice,
 )
 
@@ -69,6 +71,15 @@ def test_one_run_at_a_time_unless_it_is_void(waiting: list[TriggerKind], is_runn
 
     assert (decision is Starting.WAIT) == (not waiting or (is_running and not VOIDING & set(waiting)))
     assert (decision is Starting.SUPERSEDE) <= is_running
+
+
+@given(kinds, st.booleans())
+def test_an_account_without_orders_is_never_frozen_and_a_stream_that_stood_hides_nothing(
+    found: list[TriggerKind], stream_is_up: bool
+) -> None:
+    assert not needs_freeze(found, stream_is_up=stream_is_up, is_untouched=True)
+    frozen = needs_freeze(found, stream_is_up=stream_is_up, is_untouched=False)
+    assert frozen == bool(UNCERTAIN & set(found) - ({TriggerKind.BROKER_RETURNED} if stream_is_up else set()))
 
 
 def test_every_step_has_one_place_and_trading_goes_on_after_the_verdict_only() -> None:

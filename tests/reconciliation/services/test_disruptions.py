@@ -38,6 +38,7 @@ def look_twice() -> list[str]:
 
 def test_a_stream_that_is_up_again_starts_a_run_once_for_each_generation(account: Account) -> None:
     now = timezone.now()
+    make_order(account, make_user())
     session = StreamSession.objects.create(account=account, state="down", generation=4, last_alive_at=now)
     assert look_twice() == []
 

@@ -57,6 +57,7 @@ def test_a_silent_stream_freezes_and_the_recovery_after_its_return_is_what_ends_
 
 def test_an_account_left_frozen_without_a_run_begins_anew_unless_a_person_is_asked(account: Account) -> None:
     stream(account)
+    make_order(account, make_user())
     watch_disruptions()
     run = RecoveryRun.objects.get()
     for state, code in (("superseded", "SYSTEM_RECOVERY_VOID"), ("failed", "SYSTEM_DEADLINE_PASSED")):

@@ -127,12 +127,13 @@ def test_independent_steps_begin_together(broker: FakeBroker, account: Account) 
 
 
 @pytest.mark.parametrize(
-    ("trigger", "freezes"), [("broker_returned", True), ("database_restarted", True), ("process_died", False),
-                             ("memory_lost", False), ("person", False)],
+    ("trigger", "freezes"), [("stream_returned", True), ("database_restarted", True), ("broker_returned", False),
+                             ("process_died", False), ("memory_lost", False), ("person", False)],
 )  # fmt: skip
 def test_trading_is_frozen_where_positions_are_uncertain(
-    broker: FakeBroker, account: Account, trigger: str, freezes: bool
+    broker: FakeBroker, owner: AbstractBaseUser, account: Account, trigger: str, freezes: bool
 ) -> None:
+    submit(owner, "k1")
     run_id = request_recovery(account.pk, trigger=trigger, by="watch")
 
     assert bool(in_force()) is freezes
@@ -244,9 +245,17 @@ def test_an_open_gap_in_market_data_fails_the_verdict_once_it_is_settled(
     assert (run.state, run.findings) == (RecoveryState.FAILED, ["1 gaps in market data are open."])
 
 
+def test_an_account_that_never_traded_is_not_frozen(broker: FakeBroker, account: Account) -> None:
+    run_id = request_recovery(account.pk, trigger="stream_returned", by="watch")
+
+    assert in_force() == set()
+    assert drive(run_id).state == RecoveryState.RECOVERED
+
+
 def test_a_newer_disconnect_voids_the_run_and_its_successor_takes_the_freeze_over(
     broker: FakeBroker, owner: AbstractBaseUser, account: Account, stream: StreamSession
 ) -> None:
+    submit(owner, "k1")
     first = request_recovery(account.pk, trigger="stream_returned", by="watch")
     drive(first, until=lambda: steps_of(RecoveryRun.objects.get(pk=first))["snapshot"].state == "done")
     StreamSession.objects.update(state="down")
@@ -264,8 +273,9 @@ def test_a_newer_disconnect_voids_the_run_and_its_successor_takes_the_freeze_ove
 
 
 def test_a_void_run_releases_nothing_even_at_its_last_step(
-    broker: FakeBroker, account: Account, stream: StreamSession
+    broker: FakeBroker, owner: AbstractBaseUser, account: Account, stream: StreamSession
 ) -> None:
+    submit(owner, "k1")
     run_id = request_recovery(account.pk, trigger="stream_returned", by="watch")
     drive(run_id, until=lambda: steps_of(RecoveryRun.objects.get(pk=run_id))["integrity"].state == "done")
     StreamSession.objects.update(generation=F("generation") + 1)
@@ -311,7 +321,10 @@ def test_only_freezes_that_end_by_themselves_end_with_a_clean_run(broker: FakeBr
     assert in_force() == {("account:desk", "overfill"), ("account:desk", "person")}
 
 
-def test_a_run_that_takes_too_long_fails_and_keeps_the_freeze(broker: FakeBroker, account: Account) -> None:
+def test_a_run_that_takes_too_long_fails_and_keeps_the_freeze(
+    broker: FakeBroker, owner: AbstractBaseUser, account: Account
+) -> None:
+    submit(owner, "k1")
     StreamSession.objects.update(state="down")
     run_id = request_recovery(account.pk, trigger="broker_returned", by="watch")
     Saga.objects.update(deadline_at=timezone.now())
