@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from brokers.core.freezes import FreezeCause, FreezeMode
 from brokers.core.halts import Scope, ScopeKind
 
-STREAM_SILENT_AFTER = timedelta(seconds=3)
+STREAM_DOWN_AFTER = timedelta(seconds=3)
+STREAM_SILENT_AFTER = timedelta(seconds=10)
 UNKNOWN_AFTER = timedelta(seconds=30)
 LEAST_LATE = timedelta(minutes=3)
 PERIODS_LATE = 2
@@ -89,13 +90,17 @@ def ended_causes(view: AccountView, in_force: Collection[FreezeCause]) -> dict[F
 
 
 def _silence(view: AccountView) -> WantedFreeze | None:
-    """The order stream is not heard, and nothing else told meanwhile what happened at the broker."""
+    """The order stream is not heard, and nothing else told meanwhile what happened at the broker.
+
+    One that stands by its row and is not heard is held by a process that died, which another one takes over, or by one
+    that is starved: that is given longer.
+    """
     stream = view.stream
     if stream is None or stream.heard_at is None:
         return None
     heard = max(stream.heard_at, view.snapshot_at or stream.heard_at)
     silent = view.now - heard
-    if silent <= STREAM_SILENT_AFTER:
+    if silent <= (STREAM_SILENT_AFTER if stream.is_up else STREAM_DOWN_AFTER):
         return None
     state = "silent" if stream.is_up else "down"
     reason = f"The order stream is {state}, and nothing was heard of the account for {silent.total_seconds():.0f} s."

@@ -102,7 +102,8 @@ STAGES: tuple[tuple[Action, ...], ...] = (
 class Surroundings:
     """What the watch saw of the machines it stands on.
 
-    ``memory_token`` is a mark it left in Redis, None while Redis is away; ``seen_at`` is when it looked.
+    ``memory_token`` is a mark it left in Redis, None while Redis is away; ``seen_at`` is when it looked; ``watcher`` is
+    the process that did, and ``lost_database`` whether it failed to look since it last could.
     """
 
     seen_at: datetime
@@ -110,6 +111,8 @@ class Surroundings:
     boot_id: str
     memory_token: str | None
     memory_away: bool = False
+    watcher: str = ""
+    lost_database: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +125,14 @@ class Disruption:
     since: datetime
 
 
-UNWATCHED_AFTER = timedelta(seconds=5)
+UNWATCHED_AFTER = timedelta(seconds=10)
 
 
 def notice(before: Surroundings, now: Surroundings) -> list[Disruption]:
     """Return what happened between two looks.
 
-    A restarted host restarts what runs on it, so the worst is told and not each.
+    A restarted host restarts what runs on it, so the worst is told and not each. That a process which goes on
+    looking is slow means that the machine is busy, and nothing else.
     """
     found = []
     away = now.seen_at - before.seen_at
@@ -138,7 +142,7 @@ def notice(before: Surroundings, now: Surroundings) -> list[Disruption]:
     elif now.database_started_at != before.database_started_at:
         key = f"database:{now.database_started_at.isoformat()}"
         found.append(Disruption(TriggerKind.DATABASE_RESTARTED, key, "PostgreSQL was started again.", before.seen_at))
-    elif away > UNWATCHED_AFTER:
+    elif now.lost_database or (now.watcher != before.watcher and away > UNWATCHED_AFTER):
         reason = f"Nobody could look into the database for {away.total_seconds():.0f} s."
         key = f"unwatched:{before.seen_at.isoformat()}"
         found.append(Disruption(TriggerKind.DATABASE_RETURNED, key, reason, before.seen_at))

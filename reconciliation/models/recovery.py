@@ -78,6 +78,7 @@ class Watchtower(models.Model):
     boot_id = models.CharField(max_length=64)
     memory_token = models.CharField(max_length=64, blank=True, default="")
     memory_away = models.BooleanField(default=False)
+    watcher = models.CharField(max_length=64, blank=True, default="", help_text="The process that looked.")
     circuit_id = models.BigIntegerField(default=0, help_text="The last change of a circuit that was looked at.")
     attempt_id = models.BigIntegerField(default=0, help_text="The last lost attempt that was looked at.")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from django.core.cache import cache
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -32,8 +32,29 @@ _ENDED_BY_RECOVERY = frozenset({FreezeCause.RECOVERY, FreezeCause.STREAM_DOWN})
 logger = logging.getLogger(__name__)
 
 
+class _Watcher:
+    """This process as one that looks: its name, and whether it failed to since it last could."""
+
+    def __init__(self) -> None:
+        self.name = uuid4().hex
+        self.lost_database = False
+
+
+_watcher = _Watcher()
+
+
 def watch_disruptions() -> None:
     """Note what happened since the last look, and start the runs that follow. Raises ``DatabaseError``."""
+    try:
+        _look()
+    except (DatabaseError, InterfaceError):
+        _watcher.lost_database = True
+        raise
+    _watcher.lost_database = False
+    start_all_waiting()
+
+
+def _look() -> None:
     token = _memory_token()
     with transaction.atomic():
         accounts = list_account_names()
@@ -44,7 +65,6 @@ def watch_disruptions() -> None:
         _notice_deaths(tower)
         _notice_left_frozen(accounts)
         tower.save()
-    start_all_waiting()
 
 
 def _tower(token: str | None) -> Watchtower:
@@ -59,6 +79,7 @@ def _tower(token: str | None) -> Watchtower:
         boot_id=now.boot_id,
         memory_token=token or "",
         memory_away=token is None,
+        watcher=now.watcher,
         circuit_id=circuit_id,
         attempt_id=attempt_id,
     )
@@ -66,7 +87,12 @@ def _tower(token: str | None) -> Watchtower:
 
 def _notice_surroundings(tower: Watchtower, token: str | None, accounts: list[AccountName]) -> None:
     before = Surroundings(
-        tower.seen_at, tower.database_started_at, tower.boot_id, tower.memory_token or None, tower.memory_away
+        tower.seen_at,
+        tower.database_started_at,
+        tower.boot_id,
+        tower.memory_token or None,
+        tower.memory_away,
+        tower.watcher,
     )
     now = _surroundings(token)
     for disruption in notice(before, now):
@@ -82,6 +108,7 @@ def _notice_surroundings(tower: Watchtower, token: str | None, accounts: list[Ac
             )
     tower.seen_at, tower.database_started_at, tower.boot_id = now.seen_at, now.database_started_at, now.boot_id
     tower.memory_token, tower.memory_away = token or tower.memory_token, token is None
+    tower.watcher = now.watcher
 
 
 def _surroundings(token: str | None) -> Surroundings:
@@ -89,7 +116,8 @@ def _surroundings(token: str | None) -> Surroundings:
         cursor.execute("SELECT clock_timestamp(), pg_postmaster_start_time()")
         seen_at, started_at = cursor.fetchone()
     boot_id = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
-    return Surroundings(seen_at, started_at, boot_id, token)
+    lost = _watcher.lost_database
+    return Surroundings(seen_at, started_at, boot_id, token, watcher=_watcher.name, lost_database=lost)
 
 
 def _memory_token() -> str | None:

@@ -50,7 +50,7 @@ from reliability.services.sagas.kinds import SagaKind, StepAction, StepContext
 RECOVERY_KIND = "recovery"
 DEADLINE = timedelta(minutes=2)
 AUTOMATIC_CAUSES = frozenset({FreezeCause.RECOVERY, FreezeCause.STREAM_DOWN, FreezeCause.BROKER_UNREACHABLE})
-_ALIVE_WITHIN = timedelta(seconds=5)
+_ALIVE_WITHIN = timedelta(seconds=10)
 
 logger = logging.getLogger(__name__)
 

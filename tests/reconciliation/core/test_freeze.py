@@ -26,7 +26,7 @@ WELL = AccountView(
     period=timedelta(seconds=60),
     skew=timedelta(seconds=-1),
 )
-SILENT = StreamView(is_up=True, connected_at=ago(600), heard_at=ago(4))
+SILENT = StreamView(is_up=True, connected_at=ago(600), heard_at=ago(11))
 DOWN = StreamView(is_up=False, connected_at=ago(600), heard_at=ago(4), error="NETWORK_STREAM_CLOSED: gone")
 
 
@@ -43,11 +43,14 @@ def test_an_account_that_is_well_is_not_frozen_nor_is_one_of_which_nothing_is_kn
     assert wanted_freezes(AccountView(now=NOW, account="desk")) == []
 
 
-@pytest.mark.parametrize("stream", [SILENT, DOWN])
-def test_a_stream_that_is_not_heard_for_three_seconds_freezes_unless_a_snapshot_was_taken(stream: StreamView) -> None:
-    assert causes(replace(WELL, stream=stream)) == {"account:desk": FreezeCause.STREAM_DOWN}
-    assert causes(replace(WELL, stream=stream, snapshot_at=ago(2))) == {}
-    assert causes(replace(WELL, stream=replace(stream, heard_at=ago(2.9)))) == {}
+@pytest.mark.parametrize(("stream", "limit"), [(SILENT, 10.0), (DOWN, 3.0)])
+def test_a_stream_that_is_not_heard_freezes_unless_a_snapshot_was_taken(stream: StreamView, limit: float) -> None:
+    view = replace(WELL, stream=stream, snapshot_at=ago(60))
+
+    assert causes(view) == {"account:desk": FreezeCause.STREAM_DOWN}
+    assert causes(replace(view, snapshot_at=ago(2))) == {}
+    assert causes(replace(view, stream=replace(stream, heard_at=ago(limit - 0.1)))) == {}
+    assert causes(replace(view, stream=replace(stream, heard_at=ago(limit + 0.1)))) != {}
 
 
 def test_a_refused_login_freezes_until_a_person_comes() -> None:

@@ -1,5 +1,6 @@
 """What calls for a recovery, what makes one void, and verdicts that can fail."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -44,7 +45,8 @@ def test_two_looks_at_the_same_machines_notice_nothing() -> None:
     ("now", "kind"),
     [
         (around(2, database_started_at=NOW + timedelta(seconds=1)), TriggerKind.DATABASE_RESTARTED),
-        (around(30), TriggerKind.DATABASE_RETURNED),
+        (around(30, watcher="another"), TriggerKind.DATABASE_RETURNED),
+        (around(1, lost_database=True), TriggerKind.DATABASE_RETURNED),
         (around(60, boot_id="c", database_started_at=NOW + timedelta(seconds=50)), TriggerKind.HOST_RESTARTED),
         (around(0.5, memory_token="u"), TriggerKind.MEMORY_LOST),
     ],
@@ -55,7 +57,11 @@ def test_what_was_restarted_or_emptied_is_noticed_once(now: Surroundings, kind: 
     assert [one.kind for one in found] == [kind]
     assert [one.key for one in notice(around(), now)] == [one.key for one in found], "the same thing has the same key"
     assert found[0].since == NOW, "it may have happened any time since the last look"
-    assert notice(now, now) == []
+    assert notice(now, replace(now, lost_database=False)) == []
+
+
+def test_a_machine_so_busy_that_the_same_watch_looks_late_is_no_outage() -> None:
+    assert notice(around(), around(60)) == []
 
 
 def test_redis_that_was_away_and_kept_its_data_is_noticed_when_it_is_back() -> None:

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -87,9 +88,25 @@ def test_postgresql_that_was_started_again_is_noticed(account: Account) -> None:
 def test_a_time_in_which_nobody_could_look_is_noticed(account: Account) -> None:
     since = timezone.now() - timedelta(seconds=30)
     Watchtower.objects.update(seen_at=since)
+    assert look_twice() == [], "the same watch was slow: the machine is busy"
 
+    Watchtower.objects.update(seen_at=since, watcher="one that is gone")
     assert look_twice() == ["database_returned"]
     assert RecoveryRun.objects.get().disrupted_at == since
+
+
+def test_a_database_that_was_away_is_noticed_when_it_answers_again(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disruptions, "list_account_names", away)
+        for _ in range(2):
+            with pytest.raises(OperationalError):
+                watch_disruptions()
+    assert look_twice() == ["database_returned"]
 
 
 def test_a_machine_that_was_started_again_is_noticed(account: Account) -> None:
