@@ -67,6 +67,7 @@ class FakeBroker:
             lists_fills=True,
             settle_time=timedelta(seconds=5),
             replaces_orders=replaces,
+            attaches_exits=True,
             cash_follows_fills=True,
         )
         self.orders: dict[str, OrderReport] = {}
@@ -75,6 +76,7 @@ class FakeBroker:
         self.cash = Decimal(0)
         self.calls: list[str] = []
         self.canceled: list[str] = []
+        self.legs: dict[str, list[str]] = {}
         self.during: dict[str, Callable[[], None]] = {}
         self._troubles: dict[str, deque[Trouble]] = defaultdict(deque)
 
@@ -138,8 +140,9 @@ class FakeBroker:
                 notional=terms.notional,
                 limit_price=terms.limit_price,
             )
+            self._place_exits(client_order_id, terms)
         self._end("submit", trouble)
-        return self.orders[client_order_id]
+        return self._with_legs(self.orders[client_order_id])
 
     async def cancel_order(self, broker_order_id: str) -> None:
         trouble = self._begin("cancel")
@@ -175,7 +178,7 @@ class FakeBroker:
         self._end("get", self._begin("get"))
         for order in self.orders.values():
             if order.broker_order_id == broker_order_id:
-                return order
+                return self._with_legs(order)
         raise call_error(FailureKind.REJECTED, "BROKER_ORDER_NOT_FOUND")
 
     async def find_order(self, client_order_id: str, symbol: str = "") -> OrderReport | None:
@@ -221,6 +224,24 @@ class FakeBroker:
         yield None
 
     async def close(self) -> None: ...
+
+    def _place_exits(self, client_order_id: str, terms: OrderTerms) -> None:
+        """Place the exits under names of the broker's own; only the entry, asked by the broker's id, tells them."""
+        exits = terms.exits
+        if exits is None:
+            return
+        side = Side.SELL if terms.side is Side.BUY else Side.BUY
+        same = {"symbol": terms.symbol, "side": side, "quantity": terms.quantity}
+        self.legs[client_order_id] = []
+        for name, price, stop in (("tp", exits.take_profit, None), ("sl", exits.stop_loss_limit, exits.stop_loss)):
+            if price is not None or stop is not None:
+                named = f"{client_order_id[:30]}-{name}"
+                self.place(named, limit_price=price, stop_price=stop, **same)
+                self.legs[client_order_id].append(named)
+
+    def _with_legs(self, order: OrderReport) -> OrderReport:
+        names = self.legs.get(order.client_order_id)
+        return order if names is None else replace(order, legs=tuple(self.orders[name] for name in names))
 
     def _begin(self, operation: str) -> Trouble | None:
         self.calls.append(operation)

@@ -6,9 +6,18 @@ judges an order by the same rule; the serializers here document them.
 
 from rest_framework import serializers
 
-from brokers.core.orders import OrderState, OrderType, Side, TimeInForce
+from brokers.core.orders import ExitRole, OrderClass, OrderState, OrderType, Side, TimeInForce
 from brokers.core.routing import WhenUnavailable
 from reliability.api.schema import ErrorSerializer
+
+
+class TakeProfitSerializer(serializers.Serializer[object]):
+    limit_price = serializers.DecimalField(30, 9)
+
+
+class StopLossSerializer(serializers.Serializer[object]):
+    stop_price = serializers.DecimalField(30, 9)
+    limit_price = serializers.DecimalField(30, 9, required=False)
 
 
 class OrderRequestSerializer(serializers.Serializer[object]):
@@ -33,6 +42,14 @@ class OrderRequestSerializer(serializers.Serializer[object]):
     limit_price = serializers.DecimalField(30, 9, required=False)
     stop_price = serializers.DecimalField(30, 9, required=False)
     extended_hours = serializers.BooleanField(required=False, default=False)
+    order_class = serializers.ChoiceField(
+        [member.value for member in OrderClass],
+        required=False,
+        help_text="With exits only. Left out it is bracket for both exits and oto for one of them; "
+        "oco is a limit order, which takes the profit, beside a stop_loss.",
+    )
+    take_profit = TakeProfitSerializer(required=False, help_text="Held ready by the broker until the order has filled.")
+    stop_loss = StopLossSerializer(required=False, help_text="Likewise; the end of one exit ends the other.")
 
 
 class ReplaceRequestSerializer(serializers.Serializer[object]):
@@ -58,6 +75,9 @@ class AcceptedOrderSerializer(serializers.Serializer[object]):
     limit_price = serializers.CharField(allow_null=True)
     stop_price = serializers.CharField(allow_null=True)
     extended_hours = serializers.BooleanField()
+    order_class = serializers.ChoiceField([member.value for member in OrderClass], allow_null=True)
+    take_profit = TakeProfitSerializer(allow_null=True)
+    stop_loss = StopLossSerializer(allow_null=True)
     accepted_at = serializers.DateTimeField()
     submit_before = serializers.DateTimeField()
     correlation_id = serializers.CharField()
@@ -74,6 +94,9 @@ class OrderSerializer(AcceptedOrderSerializer):
     average_price = serializers.CharField(allow_null=True)
     overfilled = serializers.BooleanField(help_text="More was filled than ordered.")
     cancel_requested_at = serializers.DateTimeField(allow_null=True)
+    exits = serializers.ListField(child=serializers.UUIDField(), help_text="The orders that hang on it.")
+    entry = serializers.UUIDField(allow_null=True, help_text="The order that brought this one along, as an exit.")
+    exit_role = serializers.ChoiceField([member.value for member in ExitRole], allow_null=True)
     replaces = serializers.UUIDField(allow_null=True, help_text="The order in whose place this one was asked for.")
     replaced_by = serializers.UUIDField(allow_null=True, help_text="The order asked for in the place of this one.")
     replace_pending = serializers.BooleanField()

@@ -15,6 +15,7 @@ from brokers.core.orders import FINAL_STATES, OrderState
 from brokers.models import Order
 from brokers.selectors.accounts import list_accounts
 from brokers.selectors.orders import (
+    exits_body,
     find_order,
     list_events,
     list_fills,
@@ -60,6 +61,7 @@ def accepted_body(order: AcceptedOrder) -> dict[str, Any]:
         "limit_price": plain(terms.limit_price),
         "stop_price": plain(terms.stop_price),
         "extended_hours": terms.extended_hours,
+        **exits_body(terms.exits),
         "accepted_at": order.accepted_at,
         "submit_before": order.submit_before,
         "correlation_id": order.correlation_id,

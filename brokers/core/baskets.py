@@ -9,7 +9,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from brokers.core.order_requests import OrderInvalidError, OrderRequest, parse_order_request
+from brokers.core.order_reader import OrderInvalidError
+from brokers.core.order_requests import OrderRequest, parse_order_request
 from brokers.core.orders import FINAL_STATES, OrderState, Side
 from reliability.core.saga import SagaState, StepOrder
 
@@ -92,7 +93,10 @@ def _read_legs(value: Any, problems: dict[str, list[str]]) -> list[OrderRequest]
     legs = []
     for number, item in enumerate(value):
         try:
-            legs.append(parse_order_request(item))
+            leg = parse_order_request(item)
+            if leg.terms.exits is not None:
+                problems[f"legs[{number}].order_class"] = ["a leg brings no exits along: they would outlive the basket"]
+            legs.append(leg)
         except OrderInvalidError as error:
             problems.update({f"legs[{number}].{name}": texts for name, texts in error.problems.items()})
     return legs

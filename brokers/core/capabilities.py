@@ -16,6 +16,8 @@ class Capabilities:
     alone; elsewhere an order is canceled first, and the new one sent once that is proven.
     ``positions_follow_fills``: what is held is the sum of the fills, because fees are not taken out
     of it; ``cash_follows_fills``: the same for the cash.
+    ``attaches_exits``: an order can bring a take-profit and a stop loss along, which the
+    broker holds ready and ends with each other.
     """
 
     dedupes_client_order_id: bool
@@ -26,3 +28,4 @@ class Capabilities:
     replaces_orders: bool = False
     positions_follow_fills: bool = True
     cash_follows_fills: bool = False
+    attaches_exits: bool = False

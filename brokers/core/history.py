@@ -75,6 +75,12 @@ class OrderValues:
     accepted_at: datetime
     submit_before: datetime
     replaces_id: UUID | None = None
+    order_class: str = ""
+    take_profit_price: Decimal | None = None
+    stop_loss_price: Decimal | None = None
+    stop_loss_limit_price: Decimal | None = None
+    entry_id: UUID | None = None
+    exit_role: str = ""
     state: str = OrderState.ACCEPTED.value
     version: int = 1
     broker_order_id: str = ""
@@ -90,6 +96,7 @@ class OrderValues:
     sent_at: datetime | None = None
     acknowledged_at: datetime | None = None
     finished_at: datetime | None = None
+    legs_known: bool = False
 
     @property
     def facts(self) -> OrderFacts:
@@ -112,7 +119,15 @@ DERIVED = frozenset(
 )  # fmt: skip
 _GIVEN = COLUMNS[: COLUMNS.index("state")]
 _INSTANTS = frozenset(name for name in COLUMNS if name.endswith("_at") or name == "submit_before")
-_AMOUNTS = frozenset({"quantity", "notional", "limit_price", "stop_price"})
+_AMOUNTS = frozenset(
+    {"quantity", "notional", "limit_price", "stop_price", "take_profit_price", "stop_loss_price",
+     "stop_loss_limit_price"}
+)  # fmt: skip
+# What only some orders have: an acceptance that does not name it means the usual.
+_SPECIAL = {field.name: field.default for field in fields(OrderValues) if field.name in (
+    "replaces_id", "order_class", "take_profit_price", "stop_loss_price", "stop_loss_limit_price", "entry_id",
+    "exit_role",
+)}  # fmt: skip
 
 
 def fold(events: Iterable[RecordedEvent]) -> OrderValues:
@@ -181,8 +196,7 @@ def _accepted(event: RecordedEvent) -> OrderValues:
 
 
 def _given(event: RecordedEvent, name: str) -> Any:
-    """Return one of the terms; only an order that replaces another names that one."""
-    return event.evidence.get(name) if name == "replaces_id" else event.evidence[name]
+    return event.evidence.get(name, _SPECIAL[name]) if name in _SPECIAL else event.evidence[name]
 
 
 def _moved(values: OrderValues, event: RecordedEvent) -> OrderValues:
@@ -254,7 +268,7 @@ def _read(name: str, value: Any) -> Any:
     """Return a value as its column holds it."""
     if value is None:
         return None
-    if name in ("id", "replaces_id"):
+    if name in ("id", "replaces_id", "entry_id"):
         return UUID(str(value))
     if name in _INSTANTS:
         return datetime.fromisoformat(value)

@@ -5,10 +5,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Context, Decimal, InvalidOperation
-from enum import StrEnum
-from typing import Any, TypeVar
+from decimal import Decimal
+from typing import Any
 
+from brokers.core.exits import check_exits, read_exits
+from brokers.core.order_reader import OrderInvalidError, OrderReader
 from brokers.core.orders import OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.routing import WhenUnavailable
 
@@ -26,29 +27,15 @@ _FIELDS = frozenset(
         "limit_price",
         "stop_price",
         "extended_hours",
+        "order_class",
+        "take_profit",
+        "stop_loss",
     }
 )
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./_-]{0,31}")
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 MAX_ROUTE = 8
-MAX_WHOLE_DIGITS = 15
-MAX_DECIMAL_PLACES = 9
-_SMALLEST = Decimal(1).scaleb(-MAX_DECIMAL_PLACES)
-_EXACT = Context(prec=MAX_WHOLE_DIGITS + MAX_DECIMAL_PLACES + 1)
-
-_E = TypeVar("_E", bound=StrEnum)
-
-
-class OrderInvalidError(ValueError):
-    """The order cannot be accepted; ``problems`` maps each wrong field to what is wrong with it."""
-
-    def __init__(self, problems: Mapping[str, list[str]]) -> None:
-        super().__init__(problems)
-        self.problems = {name: list(texts) for name, texts in problems.items()}
-
-    def __str__(self) -> str:
-        return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in self.problems.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +85,7 @@ def parse_order_request(data: object) -> OrderRequest:
         limit_price=reader.amount("limit_price"),
         stop_price=reader.amount("stop_price"),
         extended_hours=reader.flag("extended_hours"),
+        exits=read_exits(reader, data),
     )
     route = _read_route(reader, data)
     when_unavailable = reader.choice("when_unavailable", WhenUnavailable, WhenUnavailable.HOLD)
@@ -105,12 +93,14 @@ def parse_order_request(data: object) -> OrderRequest:
         if name not in _FIELDS:
             reader.problem(str(name)[:64], "is not a field of an order")
     check_together(terms, reader)
+    if not reader.problems:
+        check_exits(terms, reader)
     if reader.problems:
         raise OrderInvalidError(reader.problems)
     return OrderRequest(route, when_unavailable, terms, _fingerprint(route, when_unavailable, terms))
 
 
-def _read_route(reader: "OrderReader", data: Mapping[str, Any]) -> tuple[str, ...]:
+def _read_route(reader: OrderReader, data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the accounts that may take the order; none stands for the default account."""
     route = data.get("route")
     if route is None:
@@ -130,7 +120,7 @@ def _read_route(reader: "OrderReader", data: Mapping[str, Any]) -> tuple[str, ..
     return tuple(names)
 
 
-def check_together(terms: OrderTerms, reader: "OrderReader") -> None:
+def check_together(terms: OrderTerms, reader: OrderReader) -> None:
     """Note what of the terms does not fit together; fields that have a problem already are left alone."""
     if {"quantity", "notional"} & reader.problems.keys():
         return
@@ -172,69 +162,7 @@ def _fingerprint(route: tuple[str, ...], when_unavailable: WhenUnavailable, term
     ]
     if when_unavailable is not WhenUnavailable.HOLD:
         meaning.append(when_unavailable)
+    if terms.exits is not None:
+        exits = terms.exits
+        meaning.append([exits.order_class, *map(plain, (exits.take_profit, exits.stop_loss, exits.stop_loss_limit))])
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
-
-
-class OrderReader:
-    """Reads fields one by one and collects what is wrong with them."""
-
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        self._data = data
-        self.problems: dict[str, list[str]] = {}
-
-    def problem(self, name: str, text: str) -> None:
-        self.problems.setdefault(name, []).append(text)
-
-    def pattern(self, name: str, pattern: re.Pattern[str], meaning: str) -> str:
-        value = self._data.get(name)
-        if isinstance(value, str) and pattern.fullmatch(value):
-            return value
-        self.problem(name, f"must be {meaning}")
-        return ""
-
-    def choice(self, name: str, kind: type[_E], default: _E | None) -> _E:
-        value = self._data.get(name)
-        if value is None and default is not None:
-            return default
-        try:
-            return kind(str(value))
-        except ValueError:
-            self.problem(name, "must be one of " + ", ".join(kind))
-            return next(iter(kind))
-
-    def flag(self, name: str) -> bool:
-        value = self._data.get(name, False)
-        if not isinstance(value, bool):
-            self.problem(name, "must be true or false")
-            return False
-        return value
-
-    def amount(self, name: str) -> Decimal | None:
-        value = self._data.get(name)
-        if value is None:
-            return None
-        number = _decimal(value)
-        if number is None:
-            self.problem(name, "must be a decimal number")
-        elif number <= 0:
-            self.problem(name, "must be greater than 0")
-        elif number.adjusted() >= MAX_WHOLE_DIGITS:
-            self.problem(name, f"must have at most {MAX_WHOLE_DIGITS} digits before the point")
-        elif number != number.quantize(_SMALLEST, context=_EXACT):
-            self.problem(name, f"must have at most {MAX_DECIMAL_PLACES} decimal places")
-        return number
-
-
-def _decimal(value: object) -> Decimal | None:
-    """Return a finite Decimal, or None when ``value`` is not one: floats are refused, they are not exact."""
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        return None
-    if isinstance(value, str) and (len(value) > 40 or not value.isascii() or value != value.strip() or "_" in value):
-        return None
-    if isinstance(value, int) and value.bit_length() > 128:
-        return None
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None

@@ -86,9 +86,37 @@ def may_move(current: OrderState, target: OrderState) -> bool:
     return STATE_RANK[target] >= STATE_RANK[OrderState.WORKING] and STATE_RANK[target] > STATE_RANK[current]
 
 
+class OrderClass(StrEnum):
+    """What hangs together: an entry and both its exits, an entry and one of them, a limit order and a stop loss."""
+
+    BRACKET = "bracket"
+    OTO = "oto"
+    OCO = "oco"
+
+
+class ExitRole(StrEnum):
+    """What an exit is for: to take a profit at a limit, or to end a loss at a stop."""
+
+    TAKE_PROFIT = "take_profit"
+    STOP_LOSS = "stop_loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Exits:
+    """The exits of an order: prices per unit, at least one; ``stop_loss_limit`` is the limit of the stop loss."""
+
+    order_class: OrderClass
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    stop_loss_limit: Decimal | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
-    """What is to be traded. Exactly one of ``quantity`` and ``notional`` is set; prices are per unit."""
+    """What is to be traded. Exactly one of ``quantity`` and ``notional`` is set; prices are per unit.
+
+    ``exits`` are orders that the broker holds ready to close what this one opens.
+    """
 
     symbol: str
     side: Side
@@ -99,3 +127,4 @@ class OrderTerms:
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     extended_hours: bool = False
+    exits: Exits | None = None

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from uuid import UUID
 
-from brokers.core.order_requests import OrderInvalidError, OrderReader, check_together
+from brokers.core.order_reader import OrderInvalidError, OrderReader
+from brokers.core.order_requests import check_together
 from brokers.core.orders import OrderTerms, TimeInForce
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from brokers.core.orders import OrderState, Side
+from brokers.core.orders import ExitRole, OrderState, Side
 
 
 class ReportedStatus(StrEnum):
@@ -30,7 +30,8 @@ class OrderReport:
 
     ``filled_quantity`` is cumulative. ``client_order_id`` is empty for orders that were
     placed elsewhere on the account without one. ``cancel_pending`` and ``replace_pending``
-    are the broker's own overlays.
+    are the broker's own overlays. ``legs`` are the exits that hang on it, None where the
+    message does not tell them.
     """
 
     client_order_id: str
@@ -47,6 +48,13 @@ class OrderReport:
     replace_pending: bool = False
     replaced_by: str = ""
     reported_at: datetime | None = None
+    stop_price: Decimal | None = None
+    legs: "tuple[OrderReport, ...] | None" = None
+
+    @property
+    def exit_role(self) -> ExitRole:
+        """What it is for as the leg of another order: only a stop loss has a stop price."""
+        return ExitRole.TAKE_PROFIT if self.stop_price is None else ExitRole.STOP_LOSS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from brokers.core.orders import OrderState, OrderType, Side, TimeInForce
+from brokers.core.orders import ExitRole, OrderClass, OrderState, OrderType, Side, TimeInForce
 from brokers.core.routing import WhenUnavailable
 from brokers.models.accounts import Account
 from reliability.core.presentation import amount_text
@@ -70,6 +70,24 @@ class Order(models.Model):
     limit_price = models.DecimalField(**MONEY, null=True, blank=True)
     stop_price = models.DecimalField(**MONEY, null=True, blank=True)
     extended_hours = models.BooleanField(default=False)
+    order_class = models.CharField(max_length=8, choices=choices_of(OrderClass), blank=True, default="", db_default="")
+    take_profit_price = models.DecimalField(**MONEY, null=True, blank=True)
+    stop_loss_price = models.DecimalField(**MONEY, null=True, blank=True)
+    stop_loss_limit_price = models.DecimalField(**MONEY, null=True, blank=True)
+    legs_known = models.BooleanField(
+        default=False, db_default=False, help_text="Whether the broker named the exits that hang on it."
+    )
+    entry = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="exits",
+        db_index=False,
+        db_constraint=False,
+        help_text="The order it was brought along by, as one of its exits.",
+    )
+    exit_role = models.CharField(max_length=12, choices=choices_of(ExitRole), blank=True, default="", db_default="")
 
     state = models.CharField(max_length=20, choices=choices_of(OrderState), default=OrderState.ACCEPTED)
     version = models.PositiveIntegerField(default=1)
@@ -110,6 +128,10 @@ class Order(models.Model):
                 name="order_fills_missing",
             ),
             models.Index(fields=["replaces", "id"], condition=~Q(replaces=None), name="order_replacements"),
+            models.Index(fields=["entry", "id"], condition=~Q(entry=None), name="order_exits"),
+            models.Index(
+                fields=["account"], condition=Q(legs_known=False) & ~Q(order_class=""), name="order_legs_unknown"
+            ),
         ]
         default_permissions = ("view",)
         permissions = [("submit_order", "Can submit and cancel orders")]

@@ -1,5 +1,6 @@
 """Reading orders, their history and their fills."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from django.contrib.auth import get_user_model
 from django.db.models import Case, Count, Min, Q, When
 from django.utils import timezone
 
-from brokers.core.orders import FINAL_STATES, OrderState
+from brokers.core.exits import make_exits
+from brokers.core.orders import FINAL_STATES, Exits, OrderState
 from brokers.models import Account, Fill, Order, OrderEvent, Position
 from brokers.selectors.accounts import list_known
 
@@ -60,10 +62,27 @@ def order_summaries(orders: Sequence[Order]) -> list[dict[str, Any]]:
     for one in Order.objects.filter(replaces__in=[order.pk for order in orders]).exclude(never).order_by("id"):
         if one.replaces_id is not None:
             found[one.replaces_id] = one
-    return [_summary(order, found.get(order.pk)) for order in orders]
+    exits: dict[UUID, list[str]] = defaultdict(list)
+    entries = [order.pk for order in orders if order.order_class]
+    if entries:
+        for pk, entry in Order.objects.filter(entry__in=entries).order_by("id").values_list("pk", "entry_id"):
+            exits[entry].append(str(pk))
+    return [_summary(order, found.get(order.pk), exits.get(order.pk, [])) for order in orders]
 
 
-def _summary(order: Order, replacement: Order | None) -> dict[str, Any]:
+def exits_body(exits: Exits | None) -> dict[str, Any]:
+    """Return the exits of an order as a caller gave them."""
+    if exits is None:
+        return {"order_class": None, "take_profit": None, "stop_loss": None}
+    loss = {"stop_price": plain(exits.stop_loss), "limit_price": plain(exits.stop_loss_limit)}
+    return {
+        "order_class": exits.order_class.value,
+        "take_profit": None if exits.take_profit is None else {"limit_price": plain(exits.take_profit)},
+        "stop_loss": None if exits.stop_loss is None else {k: v for k, v in loss.items() if v is not None},
+    }
+
+
+def _summary(order: Order, replacement: Order | None, exits: list[str]) -> dict[str, Any]:
     average = order.filled_notional / order.filled_quantity if order.filled_quantity else None
     return {
         "id": str(order.pk),
@@ -81,6 +100,12 @@ def _summary(order: Order, replacement: Order | None) -> dict[str, Any]:
         "limit_price": plain(order.limit_price),
         "stop_price": plain(order.stop_price),
         "extended_hours": order.extended_hours,
+        **exits_body(
+            make_exits(order.order_class, order.take_profit_price, order.stop_loss_price, order.stop_loss_limit_price)
+        ),
+        "exits": exits,
+        "entry": str(order.entry_id) if order.entry_id else None,
+        "exit_role": order.exit_role or None,
         "state": order.state,
         "version": order.version,
         "final": OrderState(order.state) in FINAL_STATES,

@@ -18,21 +18,24 @@ from django.db import connection
 from django.utils import timezone
 
 from brokers.core.evidence import OrderFacts, fills_are_missing, merge_fill, merge_report
+from brokers.core.exits import make_exits
 from brokers.core.history import DERIVED, add_notional
 from brokers.core.orders import FINAL_STATES, OWN_TRANSITIONS, OrderState, OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.reports import FillReport, OrderReport, ReportedStatus
 from brokers.services.fills import BookedFill, book_fills, known_fills
 from brokers.services.odd_fills import freeze_overfilled
 from brokers.services.order_alerts import late_fill, overfill
+from brokers.services.order_legs import insert_legs
 from brokers.services.order_statements import report_evidence
 from reliability.services.alerting import Raising, raise_alerts
 
 _COLUMNS = (
     "id", "client_order_id", "correlation_id", "symbol", "side", "order_type", "time_in_force", "quantity", "notional",
-    "limit_price", "stop_price", "extended_hours", "submit_before", "route", "when_unavailable", "replaces_id",
-    "account_id", "state", "version", "broker_order_id", "reported_status", "reported_filled_quantity",
-    "filled_quantity", "filled_notional", "cancel_requested_at", "lookup_misses", "absence_proven_at", "error_code",
-    "error_message", "sent_at", "acknowledged_at", "finished_at",
+    "limit_price", "stop_price", "extended_hours", "order_class", "take_profit_price", "stop_loss_price",
+    "stop_loss_limit_price", "entry_id", "submit_before", "route", "when_unavailable", "replaces_id", "account_id",
+    "state", "version", "broker_order_id", "reported_status", "reported_filled_quantity", "filled_quantity",
+    "filled_notional", "cancel_requested_at", "lookup_misses", "absence_proven_at", "error_code", "error_message",
+    "sent_at", "acknowledged_at", "finished_at", "legs_known",
 )  # fmt: skip
 _CHANGING = _COLUMNS[_COLUMNS.index("account_id") :]
 # What neither evidence nor a state decides: an event says under ``set`` what it changed of these.
@@ -41,7 +44,7 @@ _TYPES = {
     "account_id": "bigint", "version": "int", "reported_filled_quantity": "numeric", "filled_quantity": "numeric",
     "filled_notional": "numeric", "cancel_requested_at": "timestamptz", "lookup_misses": "int",
     "absence_proven_at": "timestamptz", "sent_at": "timestamptz", "acknowledged_at": "timestamptz",
-    "finished_at": "timestamptz",
+    "finished_at": "timestamptz", "legs_known": "boolean",
 }  # fmt: skip
 
 # Every name in these statements is one of the constants above; values are parameters.
@@ -75,6 +78,11 @@ class OrderRow:
     limit_price: Decimal | None
     stop_price: Decimal | None
     extended_hours: bool
+    order_class: str
+    take_profit_price: Decimal | None
+    stop_loss_price: Decimal | None
+    stop_loss_limit_price: Decimal | None
+    entry_id: UUID | None
     submit_before: datetime
     route: list[int] | None
     when_unavailable: str
@@ -95,6 +103,7 @@ class OrderRow:
     sent_at: datetime | None
     acknowledged_at: datetime | None
     finished_at: datetime | None
+    legs_known: bool
 
     @property
     def facts(self) -> OrderFacts:
@@ -119,6 +128,9 @@ class OrderRow:
             limit_price=self.limit_price,
             stop_price=self.stop_price,
             extended_hours=self.extended_hours,
+            exits=make_exits(
+                self.order_class, self.take_profit_price, self.stop_loss_price, self.stop_loss_limit_price
+            ),
         )
 
 
@@ -144,6 +156,7 @@ class OrderBatch:
         self._fills: list[BookedFill] = []
         self._alerts: list[Raising] = []
         self._overfilled: dict[tuple[int, str], tuple[UUID, Decimal]] = {}
+        self._legs: list[tuple[OrderRow, OrderReport, str]] = []
         self._known_fills: set[tuple[str, object]] | None = None
 
     @classmethod
@@ -197,6 +210,11 @@ class OrderBatch:
         if row.broker_order_id and report.broker_order_id not in ("", row.broker_order_id):
             self.note(row, "another_order_reported", source, **report_evidence(report))
             return True
+        if report.legs is not None and row.order_class and not row.legs_known:
+            row.legs_known = True
+            legs = {leg.exit_role.value: leg.broker_order_id for leg in report.legs}
+            self.note(row, "legs_named", source, legs=legs)
+            self._legs += [(row, leg, source) for leg in report.legs]
         before, merged = row.facts, merge_report(row.facts, report)
         if merged == before:
             return False
@@ -261,6 +279,7 @@ class OrderBatch:
             raise_alerts(self._alerts)
         for (account_id, symbol), (order_id, excess) in sorted(self._overfilled.items()):
             freeze_overfilled(account_id, symbol, order_id, excess)
+        self._take_up_legs()
         self._events.clear()
         self._fills.clear()
         self._alerts.clear()
@@ -273,6 +292,17 @@ class OrderBatch:
         return not (_identities(fill) & self._known_fills)
 
     # -- inside -------------------------------------------------------------------------
+
+    def _take_up_legs(self) -> None:
+        """Record the exits that the broker named as orders of ours; nobody else can have locked them yet."""
+        if not self._legs:
+            return
+        taken = insert_legs([(row.id, leg, source) for row, leg, source in self._legs])
+        batch = OrderBatch.lock(list(taken))
+        for order_id, (leg, source) in taken.items():
+            batch.report(batch.rows[order_id], leg, source)
+        self._legs.clear()
+        batch.save()
 
     def _is_new(self, account_id: int, fill: FillReport) -> bool:
         if not self.is_unbooked(account_id, fill):

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from brokers.core.exits import make_exits
 from brokers.core.orders import OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.reports import OrderReport, ReportedStatus
 from brokers.selectors.freezes import FROZEN_ACCOUNTS, FROZEN_SYMBOLS
@@ -36,7 +37,8 @@ sent AS (
         absence_proven_at = NULL
     FROM chosen WHERE o.id = chosen.id
     RETURNING o.id, o.version, chosen.evidence, o.account_id, o.client_order_id, o.correlation_id, o.symbol, o.side,
-        o.order_type, o.time_in_force, o.quantity, o.notional, o.limit_price, o.stop_price, o.extended_hours
+        o.order_type, o.time_in_force, o.quantity, o.notional, o.limit_price, o.stop_price, o.extended_hours,
+        o.order_class, o.take_profit_price, o.stop_loss_price, o.stop_loss_limit_price
 ), noted AS (
     INSERT INTO brokers_orderevent (order_id, sequence, kind, from_state, to_state, source, actor, evidence)
     SELECT id, version, 'sending', 'accepted', 'sending', 'worker', '', evidence FROM sent
@@ -44,7 +46,7 @@ sent AS (
 """
 SENT_COLUMNS = """sent.id, sent.account_id, sent.client_order_id, sent.correlation_id, sent.symbol, sent.side,
     sent.order_type, sent.time_in_force, sent.quantity, sent.notional, sent.limit_price, sent.stop_price,
-    sent.extended_hours"""
+    sent.extended_hours, sent.order_class, sent.take_profit_price, sent.stop_loss_price, sent.stop_loss_limit_price"""
 _MARK_SENDING = f"""
 WITH chosen AS MATERIALIZED (
     SELECT o.id, job.evidence FROM brokers_order o
@@ -114,8 +116,9 @@ def sending_order(row: tuple[Any, ...]) -> SendingOrder:
 
 
 def is_plain_acknowledgement(report: OrderReport) -> bool:
-    """Return whether a reply says no more than that the order works, with nothing filled."""
-    return report.status is ReportedStatus.WORKING and not report.filled_quantity and bool(report.broker_order_id)
+    """Return whether a reply says no more than that the order works, with nothing filled and no exits."""
+    is_working = report.status is ReportedStatus.WORKING and not report.filled_quantity
+    return is_working and report.legs is None and bool(report.broker_order_id)
 
 
 def record_acknowledged(replies: Sequence[tuple[UUID, OrderReport]]) -> set[UUID]:
@@ -159,6 +162,7 @@ def _terms(
     limit_price: Decimal | None,
     stop_price: Decimal | None,
     extended_hours: bool,
+    *exits: Any,
 ) -> OrderTerms:
     return OrderTerms(
         symbol,
@@ -170,4 +174,5 @@ def _terms(
         limit_price,
         stop_price,
         extended_hours,
+        make_exits(*exits),
     )

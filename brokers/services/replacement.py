@@ -21,7 +21,8 @@ from brokers.conf import get_conf
 from brokers.core.client_order_id import derive_client_order_id
 from brokers.core.evidence import fills_are_missing
 from brokers.core.identifiers import uuid7
-from brokers.core.order_requests import OrderInvalidError, is_usable_idempotency_key
+from brokers.core.order_reader import OrderInvalidError
+from brokers.core.order_requests import is_usable_idempotency_key
 from brokers.core.orders import FINAL_STATES, OrderState, OrderTerms
 from brokers.core.replacement import ReplaceTerms, parse_replacement, replaced_terms, replacement_fingerprint
 from brokers.core.reports import OrderReport
@@ -130,6 +131,8 @@ def _require_replaceable(row: OrderRow, profile: AccountProfile) -> None:
         raise ReliabilityError("VALIDATION_WRONG_STATE", "A cancel of the order is pending.")
     if Order.objects.filter(replaces_id=row.id, finished_at=None).exists():
         raise ReliabilityError("VALIDATION_WRONG_STATE", "A replacement of the order is pending already.")
+    if row.order_class or row.entry_id is not None:
+        raise ReliabilityError("VALIDATION_WRONG_STATE", "Its exits hang together: cancel it and submit it anew.")
     if Order.objects.filter(pk=row.id, idempotency_key__startswith=LEG_KEY).exists():
         raise ReliabilityError("VALIDATION_WRONG_STATE", "It belongs to a basket, which would take it for lost.")
     if state is OrderState.ACCEPTED and row.replaces_id is not None and not _took_its_place(row.replaces_id):

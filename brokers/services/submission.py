@@ -13,8 +13,9 @@ from django.db import connection
 from brokers.conf import get_conf
 from brokers.core.client_order_id import derive_client_order_id
 from brokers.core.identifiers import uuid7
-from brokers.core.order_requests import OrderInvalidError, OrderRequest, is_usable_idempotency_key, parse_order_request
-from brokers.core.orders import OrderTerms
+from brokers.core.order_reader import OrderInvalidError
+from brokers.core.order_requests import OrderRequest, is_usable_idempotency_key, parse_order_request
+from brokers.core.orders import Exits, OrderTerms
 from brokers.selectors.kill_switch import HALTED_ACCOUNTS
 from brokers.services.accounts import AccountProfile, check_symbol, choose_accounts
 from brokers.services.halts import halted_error, leave_out_halted, read_halt, refuse_frozen
@@ -24,6 +25,7 @@ from reliability.services.jobs.enqueue import jobs_insert, jobs_inserted
 from reliability.services.prepared import fetch_prepared
 
 SUBMIT_KIND = "orders.submit"
+_EXITS = ["order_class", "take_profit_price", "stop_loss_price", "stop_loss_limit_price"]
 
 # The order, its first event with all that is needed to build the row again, and the job that sends
 # it: one statement, so that an order costs one round trip and is durable as a whole or not at all.
@@ -33,24 +35,28 @@ WITH accepted AS (
     INSERT INTO brokers_order (id, owner_id, account_id, idempotency_key, request_hash, client_order_id, correlation_id,
         symbol, side, order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours,
         state, version, broker_order_id, reported_status, reported_filled_quantity, filled_quantity, filled_notional,
-        lookup_misses, error_code, error_message, submit_before, route, when_unavailable)
+        lookup_misses, error_code, error_message, submit_before, route, when_unavailable,
+        order_class, take_profit_price, stop_loss_price, stop_loss_limit_price)
     SELECT id, %(owner)s, account_id, idempotency_key, request_hash, client_order_id, %(correlation_id)s,
         symbol, side, order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours,
         'accepted', 1, '', '', 0, 0, 0, 0, '', '', clock_timestamp() + %(submit_within)s,
-        route, when_unavailable
+        route, when_unavailable, order_class, take_profit_price, stop_loss_price, stop_loss_limit_price
     FROM json_to_recordset(%(orders)s::json)
          AS new (id uuid, account_id bigint, idempotency_key text, request_hash text, client_order_id text, symbol text,
                  side text, order_type text, time_in_force text, quantity numeric, notional numeric,
                  limit_price numeric, stop_price numeric, extended_hours boolean, route bigint[],
-                 when_unavailable text)
+                 when_unavailable text, order_class text, take_profit_price numeric, stop_loss_price numeric,
+                 stop_loss_limit_price numeric)
     WHERE account_id <> ALL({halted})
     ON CONFLICT (owner_id, idempotency_key) DO NOTHING
     RETURNING id, owner_id, account_id, idempotency_key, request_hash, client_order_id, correlation_id, symbol, side,
         order_type, time_in_force, quantity, notional, limit_price, stop_price, extended_hours, accepted_at,
-        submit_before, route, when_unavailable
+        submit_before, route, when_unavailable, order_class, take_profit_price, stop_loss_price, stop_loss_limit_price
 ), noted AS (
     INSERT INTO brokers_orderevent (order_id, sequence, kind, from_state, to_state, source, actor, evidence)
-    SELECT id, 1, 'accepted', '', 'accepted', 'api', %(actor)s, to_jsonb(accepted) FROM accepted
+    SELECT id, 1, 'accepted', '', 'accepted', 'api', %(actor)s,
+        CASE WHEN order_class <> '' THEN to_jsonb(accepted) ELSE to_jsonb(accepted) - %(exits)s::text[] END
+    FROM accepted
 ), queued AS (
     {jobs_insert}
 )
@@ -165,6 +171,7 @@ def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | _Refused 
         profiles = leave_out_halted(choose_accounts(request.route))
         for profile in profiles:
             check_symbol(profile, request.terms.symbol)
+            _require_exits(profile, request.terms.exits)
         refuse_frozen(profiles, request)
     except ReliabilityError as error:
         return _Refused(key, request, error)
@@ -180,6 +187,7 @@ def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict
         "actor": actor,
         "correlation_id": correlation_id,
         "submit_within": get_conf().submit_within,
+        "exits": _EXITS,
         "orders": json.dumps([_row(candidate) for candidate in candidates]),
     }
     rows = fetch_prepared(
@@ -225,7 +233,21 @@ def _row(candidate: _Candidate) -> dict[str, Any]:
         "extended_hours": terms.extended_hours,
         "route": list(candidate.route) or None,
         "when_unavailable": candidate.request.when_unavailable,
+        **_exits(terms.exits),
     }
+
+
+def _exits(exits: Exits | None) -> dict[str, str | None]:
+    if exits is None:
+        return {"order_class": ""}
+    amounts = map(_text, (exits.take_profit, exits.stop_loss, exits.stop_loss_limit))
+    return dict(zip(_EXITS, (exits.order_class.value, *amounts), strict=True))
+
+
+def _require_exits(profile: AccountProfile, exits: Exits | None) -> None:
+    if exits is not None and not profile.adapter.capabilities.attaches_exits:
+        problem = f"{profile.broker} takes no orders with exits: send them by themselves once this one has filled"
+        raise ReliabilityError("VALIDATION_INVALID_ORDER", details={"order_class": [problem]})
 
 
 def _text(amount: Decimal | None) -> str | None:

@@ -19,6 +19,7 @@ from brokers.services.external_orders import record_external_orders
 from brokers.services.fills import lock_external_fills
 from brokers.services.guards import CallClass, refused_here, waiting
 from brokers.services.order_batch import OrderBatch
+from brokers.services.order_legs import entries_without_legs, waits_for_legs
 from brokers.services.reachability import release_if_seen
 from brokers.services.sessions import get_session
 from brokers.services.streams.generations import catch_up, current_generation
@@ -42,7 +43,8 @@ logger = logging.getLogger(__name__)
 class SyncRequest:
     """``quiet`` are orders of ours that should be open, ``asked`` are ids that fills named and nobody here knows.
 
-    ``generation`` is that of the order stream as the broker was asked.
+    ``generation`` is that of the order stream as the broker was asked. ``entries`` are orders of ours
+    whose exits the broker has not named yet.
     """
 
     profile: AccountProfile
@@ -50,6 +52,7 @@ class SyncRequest:
     quiet: frozenset[str]
     asked: frozenset[str]
     generation: int = 0
+    entries: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,8 @@ def snapshot_request(profile: AccountProfile, asked: frozenset[str] = frozenset(
     known = Order.objects.filter(account_id=account.pk, finished_at=None).exclude(broker_order_id="")
     quiet = known.filter(acknowledged_at__lt=timezone.now() - _QUIET_AFTER)
     ids = quiet.order_by("id").values_list("broker_order_id", flat=True)[:_MOST_COMPARED]
-    return SyncRequest(profile, account.fill_cursor, frozenset(ids), asked, current_generation(account.pk))
+    entries = entries_without_legs(account.pk)
+    return SyncRequest(profile, account.fill_cursor, frozenset(ids), asked, current_generation(account.pk), entries)
 
 
 async def take_snapshot(request: SyncRequest) -> SyncResult:
@@ -136,8 +140,8 @@ async def take_snapshot(request: SyncRequest) -> SyncResult:
     reports = {report.broker_order_id: report for report in await session.list_open_orders()}
     filled = {fill.broker_order_id for fill in page.fills}
     unlisted = sorted(request.quiet - reports.keys(), key=lambda order_id: order_id in filled)
-    wanted = [*sorted(request.asked - reports.keys()), *unlisted]
-    for broker_order_id in wanted[:_MOST_LOOKED_UP]:
+    wanted = [*sorted(request.entries), *sorted(request.asked - reports.keys()), *unlisted]
+    for broker_order_id in list(dict.fromkeys(wanted))[:_MOST_LOOKED_UP]:
         try:
             reports[broker_order_id] = await session.get_order(broker_order_id)
         except BrokerCallError as error:
@@ -221,11 +225,13 @@ def record_evidence(
         Broker order ids of the fills that were not booked: no order of ours has them, and
         nobody said yet that they are external.
     """
+    reports = [one for report in reports for one in (report, *(report.legs or ()))]
     client_ids = {report.client_order_id for report in reports} | {fill.client_order_id for fill in fills}
     broker_ids = {report.broker_order_id for report in reports} | {fill.broker_order_id for fill in fills}
     batch = OrderBatch.lock_reported(account_id, sorted(client_ids - {""}), sorted(broker_ids - {""}))
     if any(fill.broker_order_id in external for fill in fills):
         lock_external_fills(account_id)
+        external = () if waits_for_legs(account_id) else external  # a strange order may be an exit of ours
     batch.prefetch_fills(account_id, fills)
     unknown: set[str] = set()
     elsewhere: list[OrderReport] = []
@@ -243,12 +249,21 @@ def record_evidence(
             batch.report(row, report, source)
         else:
             elsewhere.append(report)
-    record_external_orders(account_id, elsewhere, source)
     batch.save()
+    if elsewhere:
+        record_external_orders(account_id, _strange(account_id, elsewhere), source)
     if source != "poll":
         missing = batch.accounts_missing_fills() | ({account_id} if unknown else set())
         want_sync(missing, delay=timedelta(seconds=1))
     return unknown
+
+
+def _strange(account_id: int, reports: Sequence[OrderReport]) -> list[OrderReport]:
+    """Return the reports that are of no order of ours: neither of an exit just taken up, nor of one not yet named."""
+    ids = [report.broker_order_id for report in reports]
+    taken_up = Order.objects.filter(account_id=account_id, broker_order_id__in=ids).exclude(broker_order_id="")
+    known = set(taken_up.values_list("broker_order_id", flat=True))
+    return [] if waits_for_legs(account_id) else [one for one in reports if one.broker_order_id not in known]
 
 
 def _with_client_id(fill: FillReport, reports: Mapping[str, OrderReport]) -> FillReport:

@@ -81,7 +81,7 @@ class Account:
 
 def holding_of(order: Order) -> Decimal:
     """Return the cash an open buy may cost, or the quantity an open sell may take."""
-    if order.is_final or order.status is Status.PENDING_NEW:
+    if order.is_final or order.status is Status.PENDING_NEW or not order.active:
         return ZERO
     if order.side is Side.SELL:
         return order.leaves_quantity

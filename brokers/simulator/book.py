@@ -34,6 +34,7 @@ class Book:
     by_id: dict[str, Order] = field(default_factory=dict)
     by_client_order_id: dict[str, list[Order]] = field(default_factory=dict)
     open_orders: dict[str, dict[str, Order]] = field(default_factory=dict)
+    legs: dict[str, list[Order]] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
     fill_positions: dict[str, list[int]] = field(default_factory=dict)
     last_prices: dict[str, Decimal] = field(default_factory=dict)
@@ -55,6 +56,8 @@ class Book:
         self.by_id[order.id] = order
         self.by_client_order_id.setdefault(order.client_order_id, []).append(order)
         self.open_orders.setdefault(order.symbol, {})[order.id] = order
+        if order.parent is not None:
+            self.legs.setdefault(order.parent, []).append(order)
         self.latest_at = order.submitted_at
         self.account.hold_for(order)
 
@@ -62,6 +65,8 @@ class Book:
         order = self.by_id[record["order_id"]]
         order.status = Status(record["status"])
         order.triggered = order.triggered or record.get("triggered", False)
+        order.active = order.active or record.get("activated", False)
+        order.quantity = Decimal(record["quantity"]) if "quantity" in record else order.quantity
         order.replaced_by = record.get("replaced_by") or order.replaced_by
         self._touch(order, datetime.fromisoformat(record["at"]))
 

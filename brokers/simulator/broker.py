@@ -136,6 +136,10 @@ class Broker:
     def render(self, order: Order) -> Json:
         return order_json(order, self.instruments[order.symbol])
 
+    def render_group(self, order: Order) -> Json:
+        """Return an order with the legs that hang on it."""
+        return order_json(order, self.instruments[order.symbol], self.venue.book.legs.get(order.id, ()))
+
     def _publish(self, event: Event) -> None:
         self.streams.publish(event)
         self.gateway.publish(event)

@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from uuid import uuid4
 
+from brokers.simulator.exits import attach_legs
 from brokers.simulator.matching import FRACTION_STEP
-from brokers.simulator.orders import FINAL_STATUSES, Order, OrderType, Side, Status, TimeInForce
+from brokers.simulator.orders import FINAL_STATUSES, Order, OrderClass, OrderType, Side, Status, TimeInForce
 from brokers.simulator.requests import (
     FORBIDDEN,
     UNPROCESSABLE,
@@ -60,9 +61,13 @@ def place_order(venue: Venue, terms: OrderTerms, request_id: int) -> Order:
         submitted_at=now,
         updated_at=now,
         expires_at=_expiry(terms.time_in_force, now),
+        order_class=terms.order_class,
     )
     _check_cover(venue, order, released=Decimal(0))
-    return venue.accept(order, request_id)
+    accepted = venue.accept(order, request_id)
+    if terms.order_class is not OrderClass.SIMPLE:
+        attach_legs(venue, accepted, terms, request_id)
+    return accepted
 
 
 def cancel_order(venue: Venue, order: Order) -> None:
@@ -82,6 +87,8 @@ def replace_order(venue: Venue, old: Order, terms: ReplaceTerms, request_id: int
     """
     if old.status in FINAL_STATUSES or old.status in UNREPLACEABLE_STATUSES:
         raise refuse(f'unable to replace order in "{old.status}" state', UNPROCESSABLE)
+    if old.order_class is not OrderClass.SIMPLE:
+        raise refuse(f"{old.order_class} orders cannot be replaced here", UNPROCESSABLE)
     if old.notional is not None:
         raise refuse("notional orders cannot be replaced", UNPROCESSABLE)
     if (terms.limit_price and old.limit_price is None) or (terms.stop_price and old.stop_price is None):

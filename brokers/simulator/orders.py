@@ -28,9 +28,19 @@ class TimeInForce(StrEnum):
     FOK = "fok"
 
 
+class OrderClass(StrEnum):
+    """What hangs together: an entry and both its exits, an entry and one exit, two exits that end each other."""
+
+    SIMPLE = "simple"
+    BRACKET = "bracket"
+    OTO = "oto"
+    OCO = "oco"
+
+
 class Status(StrEnum):
     ACCEPTED = "accepted"
     PENDING_NEW = "pending_new"
+    HELD = "held"
     NEW = "new"
     PARTIALLY_FILLED = "partially_filled"
     PENDING_CANCEL = "pending_cancel"
@@ -49,7 +59,10 @@ STOP_TYPES = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 @dataclass(slots=True)
 class Order:
-    """One order. ``quantity`` is what will be traded; a notional order has it derived from ``reference_price``."""
+    """One order. ``quantity`` is what will be traded; a notional order has it derived from ``reference_price``.
+
+    A leg names its ``parent``; while it is not ``active`` it neither trades nor holds anything.
+    """
 
     id: str
     client_order_id: str
@@ -76,6 +89,9 @@ class Order:
     filled_value: Decimal = Decimal(0)
     ended_at: datetime | None = None
     held: Decimal = field(default=Decimal(0), compare=False)
+    order_class: OrderClass = OrderClass.SIMPLE
+    parent: str | None = None
+    active: bool = True
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -131,6 +147,9 @@ def order_record(order: Order) -> Record:
         "extended_hours": order.extended_hours,
         "position_intent": order.position_intent,
         "replaces": order.replaces,
+        "order_class": order.order_class,
+        "parent": order.parent,
+        "active": order.active,
         "status": order.status,
         "submitted_at": order.submitted_at.isoformat(),
         "expires_at": order.expires_at.isoformat(),
@@ -159,6 +178,9 @@ def order_from_record(record: Record) -> Order:
         submitted_at=submitted_at,
         updated_at=submitted_at,
         expires_at=datetime.fromisoformat(record["expires_at"]),
+        order_class=OrderClass(record.get("order_class", OrderClass.SIMPLE)),
+        parent=record.get("parent"),
+        active=record.get("active", True),
     )
 
 

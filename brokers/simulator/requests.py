@@ -1,13 +1,13 @@
 """Read an order request as the wire sends it, refusing what Alpaca would refuse and in its words."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from brokers.simulator.instruments import Instrument
-from brokers.simulator.orders import LIMIT_TYPES, STOP_TYPES, OrderType, Side, TimeInForce
+from brokers.simulator.orders import LIMIT_TYPES, STOP_TYPES, OrderClass, OrderType, Side, TimeInForce
 
 MALFORMED = 40010001
 UNPROCESSABLE = 42210000
@@ -49,6 +49,10 @@ class OrderTerms:
     extended_hours: bool
     position_intent: str | None
     client_order_id: str | None
+    order_class: OrderClass = OrderClass.SIMPLE
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    stop_loss_limit: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,17 @@ def parse_order(body: bytes, instruments: dict[str, Instrument]) -> OrderTerms:
         extended_hours=_flag(fields, "extended_hours"),
         position_intent=fields.get("position_intent"),
         client_order_id=_client_order_id(fields),
+        order_class=_order_class(fields),
+        take_profit=_exit_price(fields, "take_profit", "limit_price"),
+        stop_loss=_exit_price(fields, "stop_loss", "stop_price"),
+        stop_loss_limit=_exit_price(fields, "stop_loss", "limit_price"),
     )
-    if fields.get("order_class") not in (None, "", "simple") or fields.get("legs"):
-        raise refuse(f"order_class {fields.get('order_class')} is not supported", UNPROCESSABLE)
+    if terms.order_class is OrderClass.OCO and terms.type is OrderType.LIMIT and terms.limit_price is None:
+        terms = replace(terms, limit_price=terms.take_profit)
     _check_quantity(terms, instrument)
     _check_prices(terms)
+    if terms.order_class is not OrderClass.SIMPLE:
+        _check_exits(terms, instrument)
     return terms
 
 
@@ -125,6 +135,50 @@ def find_instrument(symbol: str, instruments: dict[str, Instrument]) -> Instrume
     if symbol in instruments:
         return instruments[symbol]
     return next((i for i in instruments.values() if symbol in (i.id, i.symbol.replace("/", ""))), None)
+
+
+def _order_class(fields: dict[str, Any]) -> OrderClass:
+    value = fields.get("order_class") or OrderClass.SIMPLE
+    if value not in list(OrderClass) or fields.get("legs"):
+        raise refuse(f"order_class {value} is not supported", UNPROCESSABLE)
+    return OrderClass(value)
+
+
+def _exit_price(fields: dict[str, Any], exit_name: str, name: str) -> Decimal | None:
+    given = fields.get(exit_name)
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise refuse(f"invalid {exit_name}")
+    return _positive(given, name)
+
+
+def _check_exits(terms: OrderTerms, instrument: Instrument) -> None:
+    """Check an order with exits as Alpaca does: whole shares for the day or until canceled, exits on their sides."""
+    given = [price is not None for price in (terms.take_profit, terms.stop_loss)]
+    name = terms.order_class
+    if name is OrderClass.OTO and sum(given) != 1:
+        raise refuse("oto orders require take_profit or stop_loss", UNPROCESSABLE)
+    if name is not OrderClass.OTO and not all(given):
+        missing = "stop_loss.stop_price" if given[0] else "take_profit.limit_price"
+        raise refuse(f"{name} orders require {missing}", UNPROCESSABLE)
+    if instrument.is_crypto:
+        raise refuse(f"{name} orders are not allowed for crypto", UNPROCESSABLE)
+    if terms.quantity is None or terms.quantity != terms.quantity.to_integral_value():
+        raise refuse("fractional orders must be simple orders", UNPROCESSABLE)
+    if terms.time_in_force not in (TimeInForce.DAY, TimeInForce.GTC) or terms.extended_hours:
+        raise refuse(f"{name} orders must be DAY or GTC, within regular hours", UNPROCESSABLE)
+    if name is OrderClass.OCO and terms.type is not OrderType.LIMIT:
+        raise refuse("oco orders must be limit orders", UNPROCESSABLE)
+    _check_sides(terms)
+
+
+def _check_sides(terms: OrderTerms) -> None:
+    """Refuse exits on the wrong side of each other; those of a sale lie the other way round."""
+    exits_sell = (terms.side is Side.BUY) != (terms.order_class is OrderClass.OCO)
+    profit, loss = terms.take_profit, terms.stop_loss
+    if profit is not None and loss is not None and (profit <= loss if exits_sell else profit >= loss):
+        raise refuse("take_profit.limit_price must be beyond stop_loss.stop_price", UNPROCESSABLE)
 
 
 def _choice(kind: type[Choice], fields: dict[str, Any], name: str) -> Choice:

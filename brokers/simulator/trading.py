@@ -3,8 +3,9 @@
 from datetime import datetime
 from decimal import Decimal
 
+from brokers.simulator.exits import tend
 from brokers.simulator.matching import is_triggered, match_tick
-from brokers.simulator.orders import Order, OrderType, Side, Status, TimeInForce
+from brokers.simulator.orders import Order, OrderClass, OrderType, Side, Status, TimeInForce
 from brokers.simulator.prices import Quote
 from brokers.simulator.venue import Event, Venue
 
@@ -28,12 +29,16 @@ def is_resting(order: Order, quote: Quote, now: datetime) -> bool:
     """Tell whether a tick has nothing to do for an order: a plain limit order away from the market."""
     if order.type is not OrderType.LIMIT or order.limit_price is None or order.status not in RESTING_STATUSES:
         return False
+    if order.order_class is not OrderClass.SIMPLE:
+        return False
     if order.time_in_force in IMMEDIATE or now >= order.expires_at:
         return False
     return order.limit_price < quote.ask if order.side is Side.BUY else order.limit_price > quote.bid
 
 
 def _trade_symbol(venue: Venue, symbol: str, orders: list[Order]) -> None:
+    for order in orders:
+        tend(venue, order, venue.walks[symbol].quote)
     if venue.is_open:
         for order in orders:
             _activate(venue, symbol, order)
@@ -56,15 +61,22 @@ def _trade_symbol(venue: Venue, symbol: str, orders: list[Order]) -> None:
 
 
 def _activate(venue: Venue, symbol: str, order: Order) -> None:
+    if order.is_final:
+        return
     if order.status is Status.ACCEPTED:
         venue.change_state(order, Status.NEW)
-    if order.stop_price is not None and not order.triggered and is_triggered(order, venue.walks[symbol].quote):
+    if (
+        order.stop_price is not None
+        and order.active
+        and not order.triggered
+        and is_triggered(order, venue.walks[symbol].quote)
+    ):
         venue.trigger(order)
 
 
 def _match(venue: Venue, symbol: str, orders: list[Order]) -> None:
     liquidity = (venue.rules.liquidity * Decimal(0.5 + venue.draws.random() / 2)).quantize(Decimal(1))
-    live = (order for order in orders if order.status is not Status.PENDING_NEW)
+    live = (o for o in orders if o.status is not Status.PENDING_NEW and o.active and not o.is_final)
     executions = match_tick(
         live, venue.walks[symbol].quote, liquidity, venue.draws.random, venue.rules.partial_probability
     )

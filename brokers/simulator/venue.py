@@ -16,7 +16,7 @@ from brokers.simulator.instruments import Instrument
 from brokers.simulator.orders import Fill, Order, Record, Side, Status, fill_record, order_record
 from brokers.simulator.prices import PriceWalk
 
-UNPUBLISHED_STATUSES = frozenset({Status.ACCEPTED, Status.PENDING_NEW})
+UNPUBLISHED_STATUSES = frozenset({Status.ACCEPTED, Status.PENDING_NEW, Status.HELD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Venue:
             self.publish(Event(accepted.status, accepted, accepted.submitted_at))
         return accepted
 
-    def change_state(self, order: Order, status: Status, **details: str) -> None:
+    def change_state(self, order: Order, status: Status, **details: str | bool) -> None:
         """Move an order to ``status`` and tell subscribers; ``details`` join the record."""
         at = self.now()
         self.record({**_state_record(order, status, at), **details})

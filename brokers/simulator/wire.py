@@ -1,5 +1,6 @@
 """The simulated broker's state in the words of Alpaca's API."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -40,7 +41,8 @@ def _ended(order: Order, status: Status) -> str | None:
     return instant(order.ended_at) if order.status is status and order.ended_at else None
 
 
-def order_json(order: Order, instrument: Instrument) -> Json:
+def order_json(order: Order, instrument: Instrument, legs: Sequence[Order] = ()) -> Json:
+    """Return one order, with its legs where the call tells them."""
     average = order.average_price
     return {
         "id": order.id,
@@ -63,7 +65,7 @@ def order_json(order: Order, instrument: Instrument) -> Json:
         "qty": number(order.quantity) if order.notional is None else None,
         "filled_qty": number(order.filled_quantity),
         "filled_avg_price": None if average is None else ratio(average),
-        "order_class": "simple",
+        "order_class": order.order_class,
         "order_type": order.type,
         "type": order.type,
         "side": order.side,
@@ -73,7 +75,7 @@ def order_json(order: Order, instrument: Instrument) -> Json:
         "stop_price": optional_number(order.stop_price),
         "status": order.status,
         "extended_hours": order.extended_hours,
-        "legs": None,
+        "legs": [order_json(leg, instrument) for leg in legs] or None,
         "trail_percent": None,
         "trail_price": None,
         "hwm": None,

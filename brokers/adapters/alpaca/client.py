@@ -19,7 +19,7 @@ from brokers.adapters.alpaca.stream import stream_trade_updates
 from brokers.adapters.alpaca.transport import REPLY_LIMIT_BYTES, AlpacaTransport, Reply, read_url
 from brokers.adapters.interface import AccountSettings, BrokerAdapter, BrokerSession
 from brokers.core.capabilities import Capabilities
-from brokers.core.orders import OrderTerms
+from brokers.core.orders import OrderClass, OrderTerms
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -87,7 +87,8 @@ class AlpacaSession:
         return report
 
     async def get_order(self, broker_order_id: str) -> OrderReport:
-        reply = await self._transport.call(Operation.QUERY, "GET", self._order_url(broker_order_id))
+        url = self._order_url(broker_order_id).update_query(nested="true")  # with the exits that hang on it
+        reply = await self._transport.call(Operation.QUERY, "GET", url)
         report = self._parse(Operation.QUERY, reply, parsing.parse_order)
         if report.broker_order_id != broker_order_id:
             raise wrong_order(Operation.QUERY, reply.status)
@@ -217,7 +218,7 @@ class AlpacaSession:
 def submission_body(client_order_id: str, terms: OrderTerms) -> bytes:
     """Return the JSON of a new order; raises ``BrokerCallError`` for terms that cannot be written down."""
     _require_client_order_id(client_order_id)
-    body: dict[str, str | bool] = {
+    body: dict[str, str | bool | dict[str, str]] = {
         "symbol": terms.symbol,
         "side": terms.side.value,
         "type": terms.order_type.value,
@@ -234,7 +235,23 @@ def submission_body(client_order_id: str, terms: OrderTerms) -> bytes:
             body[name] = _number(value)
     if terms.extended_hours:
         body["extended_hours"] = True
+    if terms.exits is not None:
+        body.update(_exits(terms))
     return _dump(body).encode()
+
+
+def _exits(terms: OrderTerms) -> dict[str, str | dict[str, str]]:
+    """Return the exits; the limit order of a one-cancels-other is its take-profit."""
+    exits = terms.exits
+    assert exits is not None
+    body: dict[str, str | dict[str, str]] = {"order_class": exits.order_class.value}
+    profit = terms.limit_price if exits.order_class is OrderClass.OCO else exits.take_profit
+    if profit is not None:
+        body["take_profit"] = {"limit_price": _number(profit)}
+    loss = {"stop_price": exits.stop_loss, "limit_price": exits.stop_loss_limit}
+    if exits.stop_loss is not None:
+        body["stop_loss"] = {name: _number(price) for name, price in loss.items() if price is not None}
+    return body
 
 
 def replacement_body(client_order_id: str, terms: OrderTerms) -> bytes:
@@ -274,6 +291,7 @@ class _Alpaca:
         streams_orders=True,
         lists_fills=True,
         replaces_orders=True,
+        attaches_exits=True,
         cash_follows_fills=True,
     )
 

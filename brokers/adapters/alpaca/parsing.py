@@ -114,7 +114,15 @@ def parse_order(value: Any) -> OrderReport:
         replace_pending=raw_status == "pending_replace",
         replaced_by=_optional_text(row, "replaced_by"),
         reported_at=_reported_at(row),
+        stop_price=_optional_decimal(row, "stop_price"),
+        legs=_legs(row),
     )
+
+
+def _legs(row: Json) -> tuple[OrderReport, ...] | None:
+    """Return the exits in an order, or None where the message leaves them out."""
+    legs = row.get("legs")
+    return tuple(parse_list(legs, parse_order)) if legs else None
 
 
 def parse_orders(value: Any) -> list[OrderReport]:

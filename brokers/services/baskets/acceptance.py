@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from brokers.core.baskets import BasketRequest, BasketState, basket_state, parse_basket_request
 from brokers.core.identifiers import uuid7
-from brokers.core.order_requests import OrderInvalidError, is_usable_idempotency_key
+from brokers.core.order_reader import OrderInvalidError
+from brokers.core.order_requests import is_usable_idempotency_key
 from brokers.models import Basket, BasketLeg
 from brokers.services.accounts import check_symbol, choose_accounts
 from brokers.services.baskets.legs import BASKET_KIND

@@ -106,7 +106,7 @@ class ControlRoutes:
         order = self.broker.venue.book.by_id.get(str(fields.get("order_id")))
         if order is None:
             raise _unprocessable(f"unknown order_id: {fields.get('order_id')}")
-        if order.is_final or order.status is Status.PENDING_NEW:
+        if order.is_final or order.status is Status.PENDING_NEW or not order.active:
             raise _unprocessable(f"order is {order.status} and cannot fill")
         quantity = _positive(fields, "quantity") if "quantity" in fields else order.leaves_quantity
         if quantity > order.leaves_quantity:

@@ -30,7 +30,7 @@ def submit_order(call: Call) -> Answer:
     terms = parse_order(call.body, call.broker.instruments)
     if closed is not None and closed.parameters.get("mode") == "refuse":
         raise RefusalError(403, FORBIDDEN, "market is closed")
-    return Answer(call.broker.render(entry.submit_order(call.broker.venue, terms, call.request_id)))
+    return Answer(call.broker.render_group(entry.submit_order(call.broker.venue, terms, call.request_id)))
 
 
 def replace_order(call: Call) -> Answer:
@@ -59,7 +59,8 @@ def cancel_all_orders(call: Call) -> Answer:
 
 
 def get_order(call: Call) -> Answer:
-    return Answer(call.broker.render(_get_order(call, call.path_value("order_id"))))
+    order, is_nested = _get_order(call, call.path_value("order_id")), _is_nested(call)
+    return Answer(call.broker.render_group(order) if is_nested else call.broker.render(order))
 
 
 def get_order_by_client_order_id(call: Call) -> Answer:
@@ -79,11 +80,13 @@ def list_orders(call: Call) -> Answer:
     direction = one_of(query, "direction", ("desc", "asc"))
     limit = whole_number(query, "limit", DEFAULT_PAGE, PAGE_LIMIT)
     symbols = {_symbol(call, name) for name in names_of(query, "symbols")}
+    is_nested = _is_nested(call)
+    render = call.broker.render_group if is_nested else call.broker.render
     found = []
     for order in _in_window(call, is_open_only=status == "open", is_newest_first=direction == "desc"):
-        is_wanted = status != "closed" or order.is_final
+        is_wanted = (status != "closed" or order.is_final) and not (is_nested and order.parent is not None)
         if is_wanted and (not side or order.side == side) and (not symbols or order.symbol in symbols):
-            found.append(call.broker.render(order))
+            found.append(render(order))
             if len(found) == limit:
                 break
     return Answer(found)
@@ -105,6 +108,10 @@ def _in_window(call: Call, *, is_open_only: bool, is_newest_first: bool) -> Iter
         positions = sorted(order.sequence for order in open_orders if low <= order.sequence < high)
     positions = positions[::-1] if is_newest_first else positions
     return (orders[position] for position in positions)
+
+
+def _is_nested(call: Call) -> bool:
+    return one_of(call.query, "nested", ("false", "true", "False", "True")).lower() == "true"
 
 
 def _symbol(call: Call, name: str) -> str:

@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brokers.core.order_requests import (
-    MAX_DECIMAL_PLACES,
-    MAX_WHOLE_DIGITS,
-    OrderInvalidError,
-    is_usable_idempotency_key,
-    parse_order_request,
-)
+from brokers.core.order_reader import MAX_DECIMAL_PLACES, MAX_WHOLE_DIGITS, OrderInvalidError
+from brokers.core.order_requests import is_usable_idempotency_key, parse_order_request
 from brokers.core.orders import OrderType, Side, TimeInForce
 from brokers.core.routing import WhenUnavailable
 
