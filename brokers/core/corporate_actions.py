@@ -10,11 +10,16 @@ _STEP = Decimal("0.000000000001")
 
 
 class PositionChangeKind(StrEnum):
-    """Why a position changed without an execution; each is an event with a reason and a person."""
+    """Why a position changed without an execution; each is an event with a reason and a person.
+
+    ``REORDERED``: its executions had arrived in another order than they happened, which decides the average
+    price and the profit realized, but never the quantity.
+    """
 
     ADJUSTMENT = "adjustment"
     SPLIT = "split"
     SYMBOL_CHANGE = "symbol_change"
+    REORDERED = "reordered"
 
 
 class CashEntryKind(StrEnum):

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from brokers.core.corporate_actions import (
@@ -17,13 +18,15 @@ from brokers.core.corporate_actions import (
     split,
 )
 from brokers.core.order_requests import is_usable_symbol
-from brokers.core.positions import PositionFacts
+from brokers.core.orders import Side
+from brokers.core.positions import PositionFacts, apply_fill
 from brokers.core.reports import AccountReport
 from brokers.models import Account, Balance, CashEntry, Position, PositionChange, PositionEvent
 from brokers.services.four_eyes import checked_reason
 from reliability.core.errors import ReliabilityError
 from reliability.services.audit import record_audit
 
+_MOST_REORDERED = 10_000
 _LARGEST = Decimal(10) ** 15
 _HELD_BY_ORDERS = """
 SELECT coalesce(sum((quantity - filled_quantity) * limit_price), 0) + coalesce(sum(notional), 0) FROM brokers_order
@@ -101,6 +104,38 @@ def change_symbol(account_id: int, symbol: str, new_symbol: str, *, by: str, rea
         return _change(new, merged, PositionChangeKind.SYMBOL_CHANGE, by, reason, details)
 
 
+def put_in_order(account_id: int, symbol: str, *, by: str) -> bool:
+    """Reckon a position again from its executions in the order they happened, in the caller's transaction.
+
+    It begins behind the last time that nothing was held, or that something else than an execution changed it.
+
+    Returns:
+        Whether that gives another average price or profit, which is recorded then as an event of its own.
+    """
+    position = (
+        Position.objects.select_for_update(of=("self",))
+        .select_related("account")
+        .get(account_id=account_id, symbol=symbol)
+    )
+    events = PositionEvent.objects.filter(position=position)
+    start = events.filter(Q(quantity_after=0) | Q(fill=None)).order_by("-sequence").first()
+    later = events.filter(sequence__gt=start.sequence if start is not None else 0)
+    fills = [event.fill for event in later.select_related("fill")[: _MOST_REORDERED + 1] if event.fill is not None]
+    if len(fills) > _MOST_REORDERED:
+        return False
+    before = _facts(position)
+    facts = PositionFacts(Decimal(0), Decimal(0), Decimal(0))
+    if start is not None:
+        facts = PositionFacts(start.quantity_after, start.average_price_after, start.realized_profit)
+    for fill in sorted(fills, key=lambda fill: (fill.executed_at, fill.pk)):
+        facts = apply_fill(facts, Side(fill.side), fill.quantity, fill.price)
+    if facts == before or facts.quantity != before.quantity:
+        return False
+    reason = "Executions had arrived in another order than they happened."
+    _change(position, facts, PositionChangeKind.REORDERED, by, reason, {"executions": len(fills)})
+    return True
+
+
 def book_cash(
     account_id: int,
     kind: CashEntryKind,
@@ -135,10 +170,14 @@ def book_cash(
 
 
 def record_balance(account_id: int, report: AccountReport, asked_at: Any) -> Balance:
-    """Keep what a broker reported of an account's money, in the caller's transaction."""
+    """Keep what a broker reported of an account's money, in the caller's transaction, unless it is as before."""
     with connection.cursor() as cursor:
         cursor.execute(_HELD_BY_ORDERS, [account_id])
         held = cursor.fetchone()[0]
+    same = Balance.objects.filter(account_id=account_id).order_by("-id").first()
+    told = (report.cash, report.equity, report.buying_power, report.reserved, held, report.trading_blocked)
+    if same is not None and told == _balance_values(same):
+        return same
     return Balance.objects.create(
         account_id=account_id,
         currency=report.currency[:8],
@@ -210,6 +249,10 @@ def _change(
     subject = f"position:{position.account.name}/{position.symbol}"
     record_audit(by, f"position_{kind.value}", subject, before=_told(before), after=_told(after), reason=reason)
     return change
+
+
+def _balance_values(row: Balance) -> tuple[Any, ...]:
+    return row.cash, row.equity, row.buying_power, row.reserved, row.held_by_orders, row.trading_blocked
 
 
 def _told(facts: PositionFacts) -> dict[str, str]:

@@ -43,8 +43,8 @@ class FoundInline(RecordInline):
 @admin.register(ReconciliationRun)
 class ReconciliationRunAdmin(RecordAdmin):
     list_display = (
-        "id", "account", "kind", "state", "trigger", "requested_by", "orders_reported", "fills_reported", "found",
-        "remaining", "requested_at", "finished_at",
+        "id", "account", "kind", "state", "requested_by", "orders_reported", "fills_reported", "found", "remaining",
+        "requested_at",
     )  # fmt: skip
     list_filter = ("account", "kind", "state")
     list_select_related = ("account",)
@@ -109,8 +109,8 @@ class ReconciliationRunAdmin(RecordAdmin):
 @admin.register(Discrepancy)
 class DiscrepancyAdmin(RecordAdmin):
     list_display = (
-        "id", "kind", "account", "subject_type", "subject", "symbol", "recorded_side", "reported_side", "state",
-        "resolution", "looks", "first_seen_at", "resolved_by",
+        "id", "kind", "account", "subject_type", "symbol", "recorded_side", "reported_side", "state", "resolution",
+        "first_seen_at",
     )  # fmt: skip
     list_filter = ("state", "kind", "account", "resolution")
     list_select_related = ("account",)

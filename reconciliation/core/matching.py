@@ -16,6 +16,7 @@ from brokers.core.reports import FillReport, OrderReport, PositionReport
 from reconciliation.core.discrepancy import Difference, DiscrepancyKind, Standing, SubjectType
 
 PRICE_TOLERANCE = Decimal("0.0001")  # share of the price: brokers round averages, and nobody trades on the rest
+PRICE_DIGITS = 6
 ZERO = Decimal(0)
 
 
@@ -119,10 +120,11 @@ def compare_position(
         return ()
     in_flight = recorded is not None and _is_recent(recorded.changed_at, since)
     sides = (
-        {"quantity": amount(ours), "average_price": amount(our_price)},
-        {"quantity": amount(theirs), "average_price": amount(their_price)},
+        {"quantity": amount(ours), "average_price": amount(round(our_price, PRICE_DIGITS))},
+        {"quantity": amount(theirs), "average_price": amount(round(their_price, PRICE_DIGITS))},
     )
-    return (Difference(kind, SubjectType.POSITION, symbol, symbol, *sides, is_in_flight=in_flight),)
+    standing = Standing.AHEAD if kind is DiscrepancyKind.PRICE else Standing.APART
+    return (Difference(kind, SubjectType.POSITION, symbol, symbol, *sides, None, standing, in_flight),)
 
 
 def order_facts(order: RecordedOrder) -> dict[str, Any]:

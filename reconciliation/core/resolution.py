@@ -7,16 +7,17 @@ from reconciliation.core.discrepancy import DiscrepancyKind, Standing
 
 
 class Resolution(StrEnum):
-    """``ADOPT`` merges the broker's report as evidence, ``BOOK`` books its executions; both only move forward.
+    """What is done: the first five by the program, the last two are what a person decided.
 
-    ``ASK_AGAIN`` leaves it to the next look. ``PERSON`` hands it to a person, ``FREEZE`` also stops trading
-    of the symbol until then. The other two are what a person decided: ``ADJUST`` books an explicit change
-    of the position or the cash, ``ACCEPT`` leaves everything as it is.
+    ``ADOPT`` merges the broker's report as evidence, ``BOOK`` books its executions; both only move forward.
+    ``REORDER`` reckons a position again from its executions in the order they happened. ``PERSON`` hands it
+    to a person, ``FREEZE`` also stops trading of the symbol until then. ``ADJUST`` books an explicit change of
+    the position or the cash, ``ACCEPT`` leaves everything as it is.
     """
 
     ADOPT = "adopt"
     BOOK = "book"
-    ASK_AGAIN = "ask_again"
+    REORDER = "reorder"
     PERSON = "person"
     FREEZE = "freeze"
     ADJUST = "adjust"
@@ -36,6 +37,9 @@ _RULES: dict[tuple[DiscrepancyKind, Standing], Rule] = {
         Resolution.ADOPT, "The broker's report is evidence of what happened."
     ),
     (DiscrepancyKind.QUANTITY, Standing.AHEAD): Rule(Resolution.BOOK, "The broker executed more than was booked."),
+    (DiscrepancyKind.PRICE, Standing.AHEAD): Rule(
+        Resolution.REORDER, "Executions had arrived in another order than they happened."
+    ),
     (DiscrepancyKind.UNKNOWN_FILL, Standing.AHEAD): Rule(
         Resolution.BOOK, "An execution is a fact: the position moved."
     ),

@@ -11,6 +11,8 @@ _COUNTS = (
     "remaining",
 )  # fmt: skip
 
+_IN_SHORT = ("side", "quantity", "filled_quantity", "price", "limit_price", "state", "cash")
+
 
 def find_run(run_id: int) -> ReconciliationRun | None:
     return ReconciliationRun.objects.select_related("account").filter(pk=run_id).first()
@@ -128,8 +130,11 @@ def _text(value: Any) -> str:
 
 
 def differing_part(side: dict[str, Any], other: dict[str, Any]) -> str:
-    """Return in a line what one side has differently from the other, or all of it where there is no other side."""
+    """Return in a line what one side has differently from the other, or what matters of it where there is no other."""
     if not side:
         return "—"
-    shown = {name: value for name, value in side.items() if not other or other.get(name, value) != value}
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in (shown or side).items() if value)
+    if other:
+        names = [name for name in side if other.get(name, side[name]) != side[name]]
+    else:
+        names = [name for name in _IN_SHORT if name in side]
+    return ", ".join(f"{name.replace('_', ' ')} {side[name]}" for name in names or side if side[name])

@@ -43,12 +43,17 @@ def compare_all(run: ReconciliationRun, mark: ReconciliationMark, capabilities: 
     assert run.asked_at is not None
     since = run.asked_at - GRACE
     seen = _orders(run, since) + _fills(run, since) + _bookings(run, mark)
+    judged = {SubjectType.ORDER}
+    if run.kind == RunKind.FULL:
+        judged |= {SubjectType.FILL, SubjectType.BOOKING}
     if capabilities.positions_follow_fills:
+        judged.add(SubjectType.POSITION)
         seen += _positions(run, since)
     if capabilities.cash_follows_fills:
         found = cash_differences(run, mark, run.marks["account"], since)
         seen += record_differences(run, [replace(one, is_in_flight=True) for one in found])
-    let_go_of_unseen(run, with_fills=run.kind == RunKind.FULL)
+        judged |= {SubjectType.CASH} if "agreed_cash" in run.marks else set()
+    let_go_of_unseen(run, judged)
     return seen
 
 

@@ -1,7 +1,7 @@
 """Keeping differences as rows: one row as long as the same difference is seen, however many looks see it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import connection
@@ -57,17 +57,16 @@ def record_differences(run: ReconciliationRun, differences: Sequence[Difference]
         return int(cursor.rowcount)
 
 
-def let_go_of_unseen(run: ReconciliationRun, *, with_fills: bool) -> int:
+def let_go_of_unseen(run: ReconciliationRun, judged: Collection[SubjectType]) -> int:
     """Settle what was open and is not seen any more: both sides agree now, without anybody having done it here.
 
-    Executions outside the run's window were not looked at, so they stay unless ``with_fills``. That an order
-    placed elsewhere is over is no reason to forget it.
+    Only what this look could judge: executions outside its window were not looked at, nor the cash of an account
+    that trades. That an order placed elsewhere is over is no reason to forget it.
     """
     unseen = Discrepancy.objects.filter(account_id=run.account_id).exclude(last_run=run)
     unseen.filter(state=DiscrepancyState.SUSPECTED).delete()
-    gone = unseen.filter(state=DiscrepancyState.OPEN).exclude(kind=DiscrepancyKind.EXTERNAL)
-    if not with_fills:
-        gone = gone.exclude(subject_type__in=(SubjectType.FILL, SubjectType.BOOKING))
+    gone = unseen.filter(state=DiscrepancyState.OPEN, subject_type__in=judged)
+    gone = gone.exclude(kind=DiscrepancyKind.EXTERNAL)
     return settle(gone, DiscrepancyState.VANISHED, "", "Both sides agree again.", PROGRAM)
 
 

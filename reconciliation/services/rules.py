@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from brokers.core.reports import FillReport, OrderReport
 from brokers.selectors.recorded import list_recorded_orders
+from brokers.services.holdings import put_in_order
 from brokers.services.synchronization import record_evidence
 from reconciliation.core.discrepancy import Difference, DiscrepancyKind, DiscrepancyState, SubjectType
 from reconciliation.core.matching import order_facts
@@ -43,8 +44,11 @@ def decide(
     """
     run.found += 1
     rule = rule_for(difference.kind, difference.standing)
-    if rule.resolution in (Resolution.ADOPT, Resolution.BOOK):
-        take_over(run.account_id, evidence)
+    if rule.resolution in (Resolution.ADOPT, Resolution.BOOK, Resolution.REORDER):
+        if rule.resolution is Resolution.REORDER:
+            put_in_order(run.account_id, row.symbol, by=PROGRAM)
+        else:
+            take_over(run.account_id, evidence)
         if look() is None:
             run.resolved += 1
             row.state, row.resolution, row.reason = DiscrepancyState.RESOLVED, rule.resolution, rule.why

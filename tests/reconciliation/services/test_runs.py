@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
+from django.utils import timezone
 
 from brokers.core.reports import PositionReport, ReportedStatus
-from brokers.models import Account, Fill, Order, OrderEvent, Position
+from brokers.models import Account, Fill, Order, OrderEvent, Position, PositionChange
 from brokers.services.submission import OrderSubmission, accept_order
 from brokers.services.synchronization import record_evidence
 from reconciliation.core.runs import RunState
 from reconciliation.models import Discrepancy, ReconciliationRun
+from reconciliation.services import asking
 from reconciliation.services.runs import request_run
 from reliability.core.taxonomy import FailureKind
 from reliability.models import Job
@@ -251,3 +254,99 @@ def test_what_happened_this_instant_is_looked_at_again_before_it_is_judged(
         run_due("recovery")
     run = ReconciliationRun.objects.get(pk=run_id)
     assert (run.state, run.found, found()) == (RunState.CLEAN, 0, [])
+
+
+def test_an_average_price_that_came_of_late_executions_is_reckoned_again_and_on_record(
+    broker: FakeBroker, account: Account
+) -> None:
+    order = placed(broker, quantity="10")
+    first = broker.execute(order.client_order_id, 4, 100, executed_at=LONG_AGO - timedelta(minutes=3))
+    other = placed(broker, "k2", side="sell", quantity="2")
+    second = broker.execute(other.client_order_id, 2, 130, executed_at=LONG_AGO - timedelta(minutes=2))
+    third = broker.execute(order.client_order_id, 6, 120, executed_at=LONG_AGO - timedelta(minutes=1))
+    for late in (first, third, second):
+        record_evidence(account.pk, list(broker.orders.values()), [late], "stream")
+    hold(broker)
+    broker.positions["AAPL"] = PositionReport("AAPL", Decimal(8), Decimal(115))  # 2 left at 100, then 6 at 120
+    damage("UPDATE brokers_position SET changed_at = %s", LONG_AGO)
+    assert (Position.objects.get().average_price, Position.objects.get().realized_profit) == (112, 36)
+    run = reconcile(account)
+
+    position, row = Position.objects.get(), Discrepancy.objects.get()
+    assert (row.kind, row.state, row.resolution) == ("price", "resolved", "reorder")
+    assert (position.quantity, position.average_price, position.realized_profit) == (8, 115, 60)
+    change = PositionChange.objects.get()
+    assert (change.kind, change.actor, change.details["executions"]) == ("reordered", "reconciliation", 3)
+    assert (run.remaining, reconcile(account).state) == (0, RunState.CLEAN)
+
+
+def test_cash_of_an_account_that_trades_is_not_judged_and_what_was_open_stays_open(
+    broker: FakeBroker, account: Account
+) -> None:
+    order = placed(broker)
+    fill(broker, account, order, 4)
+    reconcile(account)
+    broker.cash += 7
+    assert reconcile(account).state == RunState.DIFFERENCES
+    executed = broker.execute(order.client_order_id, 1)
+    record_evidence(account.pk, list(broker.orders.values()), [executed], "stream")
+    hold(broker)
+    run = reconcile(account)
+
+    assert (run.found, run.remaining, found()) == (0, 1, [("cash", "USD", "open", "person")])
+
+
+def test_orders_in_pages_are_read_to_the_end_and_a_crash_costs_one_part(
+    broker: FakeBroker, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "PAGES", 1)
+    for number in range(7):
+        placed(broker, f"k{number}")
+    broker.place("by-hand", symbol="MSFT")
+    run_id = request_run(account.pk, kind="full", trigger="test", by="tests")
+    make_due(kind="reconciliation.run")
+    run_due("recovery")
+    run = ReconciliationRun.objects.get(pk=run_id)
+    assert (run.state, run.step, run.orders_reported) == ("running", "orders", 2)
+    Job.objects.filter(kind="reconciliation.run").update(fence=F("fence") + 1)  # as a rescue does it
+    for _ in range(20):
+        make_due(kind="reconciliation.run")
+        run_due("recovery")
+    run.refresh_from_db()
+
+    assert (run.state, run.orders_reported) == (RunState.DIFFERENCES, 8)
+    assert found() == [("external", "b-8", "open", "freeze")]
+
+
+def test_what_was_put_aside_and_got_lost_is_no_information(
+    broker: FakeBroker, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "PAGES", 1)
+    for number in range(3):
+        placed(broker, f"k{number}")
+    request_run(account.pk, kind="incremental", trigger="test", by="tests")
+    run_due("recovery")
+    damage("DELETE FROM reconciliation_reported_order")  # as a crash of PostgreSQL does to tables that are not logged
+    for _ in range(10):
+        make_due(kind="reconciliation.run")
+        run_due("recovery")
+
+    run = ReconciliationRun.objects.get()
+    assert (run.state, run.error_code, found()) == (RunState.INCONCLUSIVE, "SYSTEM_DATABASE_UNAVAILABLE", [])
+
+
+def test_runs_of_an_account_follow_one_another_and_one_that_is_stuck_is_given_up(
+    broker: FakeBroker, account: Account
+) -> None:
+    stuck = ReconciliationRun.objects.create(
+        account=account, kind="full", trigger="test", requested_by="tests", state="running", progress_at=timezone.now()
+    )
+    run_id = request_run(account.pk, kind="incremental", trigger="test", by="tests")
+    run_due("recovery")
+    assert ReconciliationRun.objects.get(pk=run_id).state == RunState.QUEUED
+    ReconciliationRun.objects.filter(pk=stuck.pk).update(progress_at=LONG_AGO)
+    make_due(kind="reconciliation.run")
+    run_due("recovery")
+
+    states = dict(ReconciliationRun.objects.values_list("pk", "state"))
+    assert states == {stuck.pk: RunState.INCONCLUSIVE, run_id: RunState.CLEAN}
