@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.failover.feed import orders_flow
+from benchmarks.failover.wellness import wait_until_well
 from tests.acceptance.stack import Broker, Stack, wait_until
 
 PER_SECOND = 20.0
@@ -95,6 +96,7 @@ def measure_switch(stack: Stack, failure: Failure, first: Broker, second: Broker
     was acknowledged at the second one, both as the rows have it.
     """
     names = f"sim-{first}", f"sim-{second}"
+    wait_until_well(stack)
     with orders_flow(stack, names, PER_SECOND):
         wait_until(lambda: _takes_all(stack, *names), f"{names[0]} takes all orders", _PATIENCE_SECONDS)
         failed = time.time()

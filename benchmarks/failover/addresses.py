@@ -4,7 +4,8 @@ import time
 from typing import Any
 
 from benchmarks.failover.feed import orders_flow
-from benchmarks.failover.streams import READY, SIM_A
+from benchmarks.failover.streams import SIM_A
+from benchmarks.failover.wellness import wait_until_well
 from tests.acceptance.stack import Stack, wait_until
 
 PER_SECOND = 20.0
@@ -29,8 +30,7 @@ _OPEN = f"SELECT count(*) FROM brokers_order WHERE account_id = {SIM_A} AND fini
 
 def measure_address(stack: Stack, how: str) -> dict[str, Any]:
     """Break the first address of broker A; return the seconds from its last order to the first at the other."""
-    wait_until(lambda: stack.query(READY) == [(True,)], "the stream of A has its standby", _PATIENCE_SECONDS)
-    wait_until(lambda: stack.query(_CALLS_TO) == [("primary",)], "calls go to the first address", _PATIENCE_SECONDS)
+    wait_until_well(stack)
     with orders_flow(stack, ["sim-a"], PER_SECOND):
         time.sleep(_KNOWN_SECONDS)
         began = time.time()

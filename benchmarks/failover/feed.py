@@ -26,6 +26,17 @@ def orders_flow(stack: Stack, route: Sequence[str], per_second: float) -> Iterat
         thread.join()
 
 
+def send_some(stack: Stack, account: str, count: int) -> None:
+    """Have a few orders for one account accepted."""
+
+    async def send() -> None:
+        async with ApiClient(stack.instance.urls["web"], stack.instance.env["STANCHION_API_TOKEN"]) as client:
+            for _ in range(count):
+                await client.submit(f"failover-{next(_numbers)}", {**_ORDER, "account": account})
+
+    asyncio.run(send())
+
+
 async def _send(stack: Stack, route: list[str], per_second: float, stop: threading.Event) -> None:
     order = {**_ORDER, "account": route[0]} if len(route) == 1 else {**_ORDER, "route": route}
     token = stack.instance.env["STANCHION_API_TOKEN"]

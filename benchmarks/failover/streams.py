@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.failover.feed import orders_flow
+from benchmarks.failover.wellness import wait_until_well
 from tests.acceptance.stack import Stack, wait_until
 
 PER_SECOND = 20.0
 FAULT_SECONDS = 2.5
 _PATIENCE_SECONDS = 90.0
 SIM_A = "(SELECT id FROM brokers_account WHERE name = 'sim-a')"
-READY = f"SELECT state = 'up' AND standby = 'up' FROM brokers_streamsession WHERE account_id = {SIM_A}"
 _ENDPOINT = f"SELECT endpoint FROM brokers_streamsession WHERE account_id = {SIM_A}"
 _NOTICED = f"""
 SELECT extract(epoch FROM min(at))::float FROM brokers_streamchange
@@ -63,7 +63,7 @@ def measure_silence(stack: Stack, silence: Silence) -> dict[str, Any]:
         ``noticed``: seconds from the fault, or for a mute stream from the first reply it did not tell of, to
         the row that says so; ``all_in``: the longest time between an execution at the broker and its record.
     """
-    wait_until(lambda: stack.query(READY) == [(True,)], "the stream of A has its standby", _PATIENCE_SECONDS)
+    wait_until_well(stack)
     where = {} if silence.both else {"endpoint": stack.query(_ENDPOINT)[0][0]}
     with orders_flow(stack, ["sim-a"], PER_SECOND):
         time.sleep(0.5)
@@ -83,7 +83,7 @@ def measure_silence(stack: Stack, silence: Silence) -> dict[str, Any]:
 
 def measure_takeover(stack: Stack, start_another: Callable[[], object]) -> dict[str, Any]:
     """Kill -9 the process that holds the stream of A; return the seconds until another one is subscribed."""
-    wait_until(lambda: stack.query(READY) == [(True,)], "the stream of A has its standby", _PATIENCE_SECONDS)
+    wait_until_well(stack)
     holder, pulse = stack.query(_HOLDER)[0]
     with orders_flow(stack, ["sim-a"], PER_SECOND):
         time.sleep(0.3)

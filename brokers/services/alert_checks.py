@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from brokers.core.streams import StandbyState
 from brokers.models import Freeze, KillSwitch, StreamSession
 from reliability.core.taxonomy import ErrorSeverity
 from reliability.services.alerting import Raising, follow_condition
@@ -12,11 +13,15 @@ SILENT_AFTER = timedelta(seconds=3)
 
 
 def check_streams() -> None:
-    """A stream is silent while it is not up, or while it says it is and has given no sign of life for seconds."""
+    """A stream is silent while it is not up, or while it says it is and has given no sign of life for seconds.
+
+    One that is heard and has lost the connection that stands by is told of as well, more mildly.
+    """
     sessions = StreamSession.objects.filter(account__enabled=True).select_related("account")
     oldest = timezone.now() - SILENT_AFTER
     heard = {one.pk for one in sessions if one.state == "up" and one.last_alive_at and one.last_alive_at >= oldest}
     silent = [_silence(one) for one in sessions if one.pk not in heard]
+    silent += [_no_standby(one) for one in sessions if one.pk in heard and one.standby == StandbyState.DOWN]
     follow_condition("stream.silent", silent, reason="the stream is up", prefix="account:")
 
 
@@ -36,6 +41,13 @@ def _silence(session: StreamSession) -> Raising:
     name = session.account.name
     why = f": {session.last_error}" if session.last_error else "."
     return Raising("stream.silent", f"account:{name}", f"The order stream of {name} is {session.state}{why}"[:500])
+
+
+def _no_standby(session: StreamSession) -> Raising:
+    name = session.account.name
+    message = f"The order stream of {name} is up at its {session.endpoint} address, and nothing stands by to take over."
+    details = {"last_error": session.last_error}
+    return Raising("stream.silent", f"account:{name}/standby", message, ErrorSeverity.MEDIUM, details)
 
 
 def _freeze(freeze: Freeze) -> Raising:

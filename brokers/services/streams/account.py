@@ -138,14 +138,15 @@ class AccountStream:
                 await self._judge()
 
     async def _lose(self, news: Lost) -> None:
-        reason = str(news.error)
+        reason, account = str(news.error), self.account_id
+        self._doubt.set()
+        outcome = self._pair.lost(news.endpoint, news.at)
         if news.mute or news.error.code == SILENT_CODE:
             self._troubled_until = time.monotonic() + _TROUBLED_FOR_SECONDS
             kind = StreamChangeKind.MUTE if news.mute else StreamChangeKind.SILENT
-            await note(self.account_id, lambda: records.mark_silent(self.account_id, news.endpoint, kind, reason))
-        self._doubt.set()
+            await note(account, partial(records.mark_silent, account, news.endpoint, kind, reason))
         state = StreamState.MUTE if news.mute else StreamState.DOWN
-        await self._settle(self._pair.lost(news.endpoint, news.at), news.endpoint, reason, state)
+        await self._settle(outcome, news.endpoint, reason, state)
 
     async def _judge(self) -> None:
         """Give up a connection that lost something; go back to the first one when it has been up for long."""
@@ -164,10 +165,10 @@ class AccountStream:
         if outcome.turn in (Turn.UP, Turn.SWITCHED):
             await self._begin_generation(outcome.turn, reason)
         elif outcome.turn is Turn.DOWN:
-            await note(account, lambda: records.mark_down(account, endpoint, state, reason))
+            await note(account, partial(records.mark_down, account, endpoint, state, reason))
         elif outcome.turn in (Turn.STANDBY_UP, Turn.STANDBY_DOWN):
             standby = StandbyState.UP if outcome.turn is Turn.STANDBY_UP else StandbyState.DOWN
-            await note(account, lambda: records.mark_standby(account, endpoint, standby, reason))
+            await note(account, partial(records.mark_standby, account, endpoint, standby, reason))
         for event in outcome.events:
             self._events.put_nowait(event)
 
@@ -200,7 +201,7 @@ class AccountStream:
                 raise SlotLostError
             if self._pair.active is not None:
                 standby = await in_database(self._standby)
-                await note(self.account_id, lambda: records.mark_alive(self.account_id, standby))  # noqa: B023
+                await note(self.account_id, partial(records.mark_alive, self.account_id, standby))
 
     def _standby(self) -> StandbyState:
         if get_profile(self.account_id).standby is None:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from brokers.models import StreamSession
 from brokers.services.alert_checks import check_halts, check_streams
 from brokers.services.kill_switch import confirm_release, engage, request_release
+from reliability.core.taxonomy import ErrorSeverity
 from reliability.models import Alert
 from tests.factories import make_account, make_user
 
@@ -52,3 +53,15 @@ def test_a_kill_switch_is_told_until_two_persons_release_it() -> None:
     confirm_release(switch.pk, by="bob")
     check_halts()
     assert alert("trading.halted").state == "resolved"
+
+
+def test_a_stream_without_its_standby_is_told_more_mildly() -> None:
+    account = make_account()
+    StreamSession.objects.filter(account=account).update(standby="down", last_error="refused")
+    check_streams()
+    told = alert("stream.silent")
+    assert (told.scope, told.severity) == ("account:desk/standby", ErrorSeverity.MEDIUM.rank)
+
+    StreamSession.objects.filter(account=account).update(standby="up")
+    check_streams()
+    assert alert("stream.silent").clears_at is not None
