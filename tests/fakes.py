@@ -28,8 +28,8 @@ from reliability.core.retry import RetryPolicy
 from reliability.core.taxonomy import FailureKind
 from reliability.models import Job
 from reliability.services.circuits.runtime import Runtime
-from reliability.services.jobs.execution import Call, apply_outcomes, claim_and_prepare, failure_disposition
-from reliability.services.jobs.kinds import JobKind, Prepared
+from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare, failure_disposition
+from reliability.services.jobs.kinds import Call, JobKind, Prepared
 
 NO_PULSE = 0
 replaced_runtimes: list[Runtime] = []

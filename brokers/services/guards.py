@@ -5,6 +5,7 @@ Circuits and bulkheads are the broker's, rate limits the account's. Jobs ask bef
 """
 
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -114,12 +115,16 @@ class BrokerGuard:
         """Return how many places for calls are left in this process, whatever the circuit says."""
         return self.guard.room()
 
-    def is_moving(self) -> bool:
-        """Return whether calls to the broker are under way here and end, so that places become free by themselves."""
+    @property
+    def all_places(self) -> int:
+        """How many calls this process may have under way at the broker."""
         policy = self.guard.policy
-        if policy.bulkhead is None or self.places() >= policy.bulkhead.places(policy.priority):
-            return False
-        return time.monotonic() - _last_end.get(policy.name, 0.0) < _MOVING_SECONDS
+        return sys.maxsize if policy.bulkhead is None else policy.bulkhead.places(policy.priority)
+
+    def hangs_since(self, instant: float) -> bool:
+        """Return whether no call to the broker has ended here for a while, though one began at ``instant``."""
+        last = max(instant, _last_end.get(self.guard.policy.name, instant))
+        return time.monotonic() - last > _MOVING_SECONDS
 
     def may_retry(self) -> bool:
         """Take one retry from the broker's budget; False when retries have had their share of its calls."""

@@ -6,6 +6,7 @@ first, and sent again under the same id only after its absence is proven.
 """
 
 import sys
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -47,7 +48,7 @@ from reliability.core.jobs import (
 )
 from reliability.core.retry import RetryPolicy, backoff_delay
 from reliability.core.taxonomy import FailureKind
-from reliability.services.jobs.kinds import ExpressClaim, JobKind, Prepared
+from reliability.services.jobs.kinds import Call, ExpressClaim, JobKind, Prepared
 
 _UNSENT_BACKOFF = RetryPolicy(delay_initial=timedelta(milliseconds=200), delay_max=timedelta(seconds=2))
 _EVEN_DRAW = 0.75
@@ -74,15 +75,24 @@ class SubmitOrderJob(JobKind):
     name: ClassVar[str] = SUBMIT_KIND
     lane: ClassVar[str] = "orders"
 
-    def room(self) -> int:
+    def room(self, under_way: Sequence[Call]) -> int:
         """As many as every broker takes whose calls are under way and end: its places become free by themselves.
 
         A broker that hangs holds nobody up; what is claimed for it goes back and waits its turn. Places
-        belong to brokers, for whatever is called.
+        belong to brokers, for whatever is called; calls that were claimed but have not begun count.
         """
-        guards = [get_guard(profile, CallClass.ORDERS) for profile in list_profiles()]
-        moving = [guard.places() for guard in guards if guard.is_moving()]
-        return min(moving) if moving else max((guard.places() for guard in guards), default=sys.maxsize)
+        begun: dict[str, list[float]] = defaultdict(list)
+        for call in under_way:
+            profile = getattr(call.request, "profile", None)
+            if profile is not None:
+                begun[profile.broker].append(call.job.claimed_monotonic)
+        moving: list[int] = []
+        others: list[int] = []
+        for profile in list_profiles():
+            guard, since = get_guard(profile, CallClass.ORDERS), begun[profile.broker]
+            left = max(0, min(guard.places(), guard.all_places - len(since)))
+            (moving if since and not guard.hangs_since(min(since)) else others).append(left)
+        return min(moving) if moving else max(others, default=sys.maxsize)
 
     def claim_express(self, lane: str, worker: int, limit: int) -> ExpressClaim:
         narrow = OrderGate.look().narrow(limit)

@@ -12,7 +12,7 @@ import uvloop
 from reliability.core.correlation import set_correlation_id
 from reliability.core.jobs import JobTimeoutError, NotStartedError, Performed
 from reliability.core.work_context import set_work
-from reliability.services.jobs.execution import Call
+from reliability.services.jobs.kinds import Call
 
 _LEASE_SHARE = 0.8
 

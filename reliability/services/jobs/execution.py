@@ -4,7 +4,6 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -29,7 +28,7 @@ from reliability.core.retry import backoff_delay
 from reliability.models import JobAttempt
 from reliability.services.jobs.dead_alerts import tell_dead
 from reliability.services.jobs.failed_attempts import record_failed_attempts
-from reliability.services.jobs.kinds import JobKind, Prepared, get_kind, kinds_of
+from reliability.services.jobs.kinds import Call, JobKind, Prepared, get_kind, kinds_of
 from reliability.services.jobs.table import Finish, claim_jobs, finish_jobs, lock_current
 
 logger = logging.getLogger(__name__)
@@ -48,15 +47,6 @@ def is_outage(error: Exception) -> bool:
     if isinstance(error.__cause__, IdleInTransactionSessionTimeout):
         return True
     return isinstance(error, DatabaseUnavailable) and not isinstance(error.__cause__, QueryCanceled)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A claimed job and the request its kind made for it."""
-
-    job: ClaimedJob
-    kind: JobKind
-    request: object
 
 
 _Prepare = Callable[[JobKind, Sequence[ClaimedJob]], Mapping[int, Prepared]]

@@ -20,6 +20,15 @@ class ExpressClaim:
     others_are_due: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A claimed job and the request its kind made for it."""
+
+    job: ClaimedJob
+    kind: "JobKind"
+    request: Any
+
+
 class JobKind:
     """One kind of job. Subclass it, set the names, write the three parts, and register it.
 
@@ -40,10 +49,11 @@ class JobKind:
     lease: ClassVar[timedelta | None] = None
     applied_together: ClassVar[bool] = True
 
-    def room(self) -> int:
+    def room(self, under_way: Sequence[Call]) -> int:
         """Return how many jobs of this kind can begin in this process now; asked before every claim, so it is quick.
 
         What is claimed beyond it has to go back and wait its turn, which costs more than not claiming it.
+        ``under_way`` are the calls of the lane that this process has claimed and not yet recorded.
         """
         return sys.maxsize
 
@@ -97,12 +107,13 @@ def kinds_of(lane: str) -> list[JobKind]:
     return [kind for kind in _KINDS.values() if kind.lane == lane]
 
 
-def lane_room(lane: str) -> int:
+def lane_room(lane: str, under_way: Sequence[Call]) -> int:
     """Return how many jobs of a lane can begin in this process now, whatever their kind."""
-    return min((kind.room() for kind in kinds_of(lane)), default=sys.maxsize)
+    return min((kind.room(under_way) for kind in kinds_of(lane)), default=sys.maxsize)
 
 
 __all__ = [
+    "Call",
     "ClaimedJob",
     "Dead",
     "Done",

@@ -14,12 +14,12 @@ from queue import Empty
 from django.db import close_old_connections, connection
 
 from reliability.conf import get_conf
-from reliability.core.jobs import ClaimedJob, Performed
+from reliability.core.jobs import Performed
 from reliability.models import Lane
 from reliability.services.jobs.bell import Bell
 from reliability.services.jobs.event_loop import CallLoop
 from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare, is_outage
-from reliability.services.jobs.kinds import lane_room
+from reliability.services.jobs.kinds import Call, lane_room
 from reliability.services.jobs.table import find_due, has_suspects, renew_leases
 from reliability.services.pulse import Pulse
 
@@ -41,14 +41,15 @@ class LaneState:
     def __init__(self, name: str) -> None:
         self.name = name
         self.concurrency = 100
-        self.in_flight = 0
+        self.calls: dict[tuple[int, int], Call] = {}
         self.wanted = False  # set by any thread, cleared by the runner's before it claims
 
     def room(self) -> int:
         """Return how many jobs may be claimed now: none while others are under way and it would be a small batch."""
         most = min(self.concurrency, BATCH)
-        room = min(most, self.concurrency - self.in_flight, lane_room(self.name))
-        return room if room * 4 >= most or not self.in_flight else 0
+        left = self.concurrency - len(self.calls)
+        room = min(most, left, lane_room(self.name, list(self.calls.values())))
+        return room if room * 4 >= most or not self.calls else 0
 
 
 class JobRunner:
@@ -58,7 +59,6 @@ class JobRunner:
         self._lanes = {name: LaneState(name) for name in lanes}
         self._pulse = pulse
         self._calls = CallLoop()
-        self._claimed: dict[tuple[int, int], ClaimedJob] = {}
         self._inbox = self._calls.outcomes
         self._bell = Bell(get_conf().redis_url, lanes, self.wake)
         self._stop = threading.Event()
@@ -93,7 +93,7 @@ class JobRunner:
 
     def _run(self) -> None:
         outcomes: list[Performed] = []
-        while not (self._stop.is_set() and not self._claimed):
+        while not (self._stop.is_set() and not self._count_calls()):
             try:
                 outcomes = self._turn(outcomes)
             except Exception as error:
@@ -143,7 +143,7 @@ class JobRunner:
 
     def _claim_suspect(self) -> None:
         """Run one job whose process died twice, with nothing beside it in this process."""
-        if self._claimed:
+        if self._count_calls():
             return
         lane = self._lanes[self._suspected[0]]
         if not self._claim_lane(lane, 1, suspects=True):
@@ -159,8 +159,7 @@ class JobRunner:
                 self._next_look = min(self._next_look, now + EAGER_SECONDS)
         if claimed == room:
             lane.wanted = True
-        self._claimed.update({call.job.claim: call.job for call in calls})
-        lane.in_flight += len(calls)
+        lane.calls.update({call.job.claim: call for call in calls})
         if calls:
             self._calls.start_calls(calls)
         return claimed
@@ -173,7 +172,7 @@ class JobRunner:
             return
         if first is not None:
             outcomes.append(first)
-            if len(self._claimed) > 1:
+            if self._count_calls() > 1:
                 time.sleep(GATHER_SECONDS)
         while True:
             try:
@@ -188,14 +187,16 @@ class JobRunner:
         if self._stop.is_set():
             return _STOPPING_LOOK_SECONDS
         wanted = any(lane.wanted and lane.room() > 0 for lane in self._lanes.values())
-        may_claim = not self._claimed if self._suspected else wanted
+        may_claim = not self._count_calls() if self._suspected else wanted
         until = min(self._next_look, self._next_claim) if may_claim else self._next_look
         return max(0.0, until - time.monotonic())
 
     def _forget(self, outcomes: Sequence[Performed]) -> None:
         for outcome in outcomes:
-            self._claimed.pop(outcome.job.claim, None)
-            self._lanes[outcome.job.lane].in_flight -= 1
+            self._lanes[outcome.job.lane].calls.pop(outcome.job.claim, None)
+
+    def _count_calls(self) -> int:
+        return sum(len(lane.calls) for lane in self._lanes.values())
 
     def _refresh(self) -> None:
         """Once a second: read the lanes' settings and whether some job must run alone."""
@@ -203,7 +204,7 @@ class JobRunner:
         if now < self._next_refresh:
             return
         self._next_refresh = now + _LANE_REFRESH_SECONDS
-        if not self._claimed:
+        if not self._count_calls():
             close_old_connections()
         for row in Lane.objects.filter(name__in=self._lanes).values_list("name", "concurrency"):
             self._lanes[row[0]].concurrency = max(1, row[1])
@@ -216,5 +217,6 @@ class JobRunner:
             return
         lease = get_conf().job_lease
         self._next_renewal = now + lease.total_seconds() / 4
-        aging = [job for job in self._claimed.values() if now - job.claimed_monotonic > job.lease_seconds / 4]
+        claimed = [call.job for lane in self._lanes.values() for call in lane.calls.values()]
+        aging = [job for job in claimed if now - job.claimed_monotonic > job.lease_seconds / 4]
         renew_leases(aging, lease)

@@ -152,7 +152,7 @@ def test_a_runner_claims_no_more_than_can_begin(deed: Deed, pulse: Pulse, monkey
         return original(lane, worker, limit, **options)
 
     monkeypatch.setattr(runner_module, "claim_and_prepare", claim)
-    monkeypatch.setattr(deed, "room", lambda: 7, raising=False)
+    monkeypatch.setattr(deed, "room", lambda under_way: max(0, 7 - len(under_way)), raising=False)
     enqueue(*range(30))
     runner = JobRunner(["default"], pulse)
     wait_for(all_succeeded)
