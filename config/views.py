@@ -22,7 +22,9 @@ from reliability.core.correlation import current_correlation_id
 from reliability.core.degradation import Health
 from reliability.core.errors import ReliabilityError
 from reliability.selectors.alerts import count_unresolved, list_unresolved
+from reliability.selectors.error_groups import errors_by_category
 from reliability.selectors.errors import count_new_guesses
+from reliability.selectors.incidents import count_unresolved_incidents, list_unresolved_incidents, response_times
 from reliability.selectors.interventions import count_undecided, list_interventions
 from reliability.selectors.jobs import list_dead_letter_groups, list_lanes, list_newest_dead_letters
 from reliability.selectors.processes import list_processes
@@ -34,6 +36,7 @@ from reliability.views.fragments import fragment_response
 DEAD_LETTERS_SHOWN = 10
 ALERTS_SHOWN = 12
 DECISIONS_SHOWN = 12
+INCIDENTS_SHOWN = 8
 OPEN_SHOWN = 20
 FINISHED_SHOWN = 15
 
@@ -89,9 +92,13 @@ def _screen(request: HttpRequest) -> dict[str, Any]:
     halts = _halts_part(may("brokers.view_order"), may("brokers.engage_kill_switch"))
     alerts = _alerts_part() if may("reliability.view_alert") else {}
     decisions = _decisions_part() if may("reliability.view_intervention") else {}
+    incidents = _incidents_part() if may("reliability.view_incident") else {}
+    errors = {"error_counts": errors_by_category()} if may("reliability.view_errorgroup") else {}
     screen = {
         **alerts,
         **decisions,
+        **incidents,
+        **errors,
         **orders,
         **jobs,
         **circuits,
@@ -110,6 +117,16 @@ def _halts_part(may_see: bool, may_engage: bool) -> dict[str, Any]:
     unrecovered = list_unrecovered() if may_see else []
     scopes = list_scopes() if may_engage else []
     return {"halts": halts, "freezes": freezes, "unrecovered": unrecovered, "scopes": scopes}
+
+
+def _incidents_part() -> dict[str, Any]:
+    counts = count_unresolved_incidents()
+    return {
+        "incidents": list_unresolved_incidents(INCIDENTS_SHOWN),
+        "incident_counts": counts,
+        "incident_count": sum(counts.values()),
+        "response": response_times(most=500),
+    }
 
 
 def _decisions_part() -> dict[str, Any]:
@@ -171,6 +188,8 @@ def _critical(screen: dict[str, Any]) -> int:
         + unknown
         + screen.get("dead_letter_count", 0)
         + len(screen["missing"])
+        + screen.get("intervention_count", 0)
+        + screen.get("incident_counts", {}).get("critical", 0)
     )
 
 

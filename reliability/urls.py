@@ -1,6 +1,6 @@
 from django.urls import path
 
-from reliability.views import alerts, circuits, dead_letters, interventions, lanes, runbooks, service_levels
+from reliability.views import alerts, circuits, dead_letters, incidents, interventions, lanes, runbooks, service_levels
 
 urlpatterns = [
     path("service-levels", service_levels.service_levels, name="service-levels"),
@@ -11,6 +11,11 @@ urlpatterns = [
     path("interventions/<int:pk>/decide", interventions.decide, name="decide-intervention"),
     path("interventions/<int:pk>/confirm", interventions.confirm, name="confirm-intervention"),
     path("interventions/<int:pk>/reject", interventions.reject, name="reject-intervention"),
+    path("incidents", incidents.incident_list, name="incidents"),
+    path("incidents/<int:pk>", incidents.incident_page, name="incident"),
+    path("incidents/<int:pk>/live", incidents.incident_live, name="incident-live"),
+    path("incidents/<int:pk>/acknowledge", incidents.acknowledge, name="acknowledge-incident"),
+    path("incidents/<int:pk>/decide", incidents.decide, name="decide-incident"),
     path("runbooks", runbooks.runbook_list, name="runbooks"),
     path("runbooks/executions/<int:pk>", runbooks.execution, name="runbook-execution"),
     path("runbooks/executions/<int:pk>/live", runbooks.execution_live, name="runbook-execution-live"),

@@ -40,7 +40,8 @@ def check_halts() -> None:
 def _silence(session: StreamSession) -> Raising:
     name = session.account.name
     why = f": {session.last_error}" if session.last_error else "."
-    return Raising("stream.silent", f"account:{name}", f"The order stream of {name} is {session.state}{why}"[:500])
+    how = "gives no sign of life" if session.state == "up" else f"is {session.state}"
+    return Raising("stream.silent", f"account:{name}", f"The order stream of {name} {how}{why}"[:500])
 
 
 def _no_standby(session: StreamSession) -> Raising:

@@ -72,14 +72,14 @@ def list_incident_alerts(incident_id: int, limit: int = 200) -> list[Alert]:
     return list(Alert.objects.filter(incident_id=incident_id).order_by("severity", "-id")[:limit])
 
 
-def response_times(days: int = 30) -> dict[str, dict[str, Any]]:
+def response_times(days: int = 30, most: int = _MOST_MEASURED) -> dict[str, dict[str, Any]]:
     """Return how long acknowledging (MTTA) and resolving (MTTR) took, of the incidents of the last days.
 
-    Per severity and for ``all``: number, median and 90th percentile in seconds. At most the newest 5,000 count.
+    Per severity and for ``all``: number, median and 90th percentile in seconds. At most the newest ``most`` count.
     """
     since = timezone.now() - timedelta(days=days)
     rows = Incident.objects.filter(kind=IncidentKind.REAL, detected_at__gte=since).order_by("-detected_at")
-    found = list(rows.values_list("severity", "detected_at", "acknowledged_at", "resolved_at")[:_MOST_MEASURED])
+    found = list(rows.values_list("severity", "detected_at", "acknowledged_at", "resolved_at")[:most])
     ranks = sorted({row[0] for row in found})
     answer = {"all": _times(found)}
     for rank in ranks:

@@ -1,0 +1,141 @@
+"""From a fault to the row an operator sees: each fault is made, then the row is waited for."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+AIMS = {"dead process": 1.0, "opened circuit": 1.0, "silent stream": 1.0, "dead letter": 5.0, "new error": 5.0}
+_LONGEST = 30.0
+_PULSE = """
+import os, sys, time
+import django
+django.setup()
+from reliability.services.pulse import Pulse
+Pulse("worker", sys.argv[1])
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def measure_detection(faults: int) -> dict[str, Any]:
+    """Return median, 95th percentile and longest of each kind of fault, in seconds."""
+    from reliability.services.background import background
+    from reliability.services.pulse import Pulse
+    from reliability.services.records import follow_records, hear_everything
+    from reliability.services.sentinel import Sentinel
+
+    stop = threading.Event()
+    hear_everything()
+    follow_records()
+    sentinel = Sentinel(Pulse("sentinel", "bench sentinel"))
+    thread = threading.Thread(target=sentinel.run, args=[stop], daemon=True)
+    thread.start()
+    time.sleep(3)  # it trusts pulses a moment after it began to lead
+    kinds: dict[str, Callable[[int], float]] = {
+        "opened circuit": _circuit,
+        "silent stream": _stream,
+        "dead letter": _dead_letter,
+        "new error": _error,
+        "dead process": _process,
+    }
+    answer = {}
+    for name, fault in kinds.items():
+        number = max(3, faults // 4) if name == "dead process" else faults
+        taken = sorted(fault(place) for place in range(number))
+        answer[name] = {
+            "aim": AIMS[name],
+            "faults": number,
+            "median": round(taken[number // 2], 3),
+            "p95": round(taken[min(number - 1, int(0.95 * number))], 3),
+            "longest": round(taken[-1], 3),
+        }
+    stop.set()
+    thread.join(timeout=5)
+    background.stop()
+    return answer
+
+
+def _wait(condition: str, scope: str, began: float) -> float:
+    from reliability.models import Alert
+
+    while time.monotonic() - began < _LONGEST:
+        if Alert.objects.filter(condition=condition, scope=scope).exists():
+            return time.monotonic() - began
+        time.sleep(0.005)
+    raise AssertionError(f"{condition} {scope} was not told within {_LONGEST:g} s")
+
+
+def _circuit(place: int) -> float:
+    from reliability.core.breaker import BreakerState, Counts
+    from reliability.services.circuits import Transition
+    from reliability.services.transition_records import recorder
+
+    name = f"bench-{place}:orders"
+    began = time.monotonic()
+    recorder.note(
+        Transition(
+            circuit=name, generation="g", version=1, from_state=BreakerState.CLOSED, to_state=BreakerState.OPEN,
+            cause="failures", reason="bench", counts=Counts(failures=5), at=datetime.now(UTC), process="bench",
+            is_local=False,
+        )
+    )  # fmt: skip
+    return _wait("circuit.opened", f"circuit:{name}", began)
+
+
+def _stream(place: int) -> float:
+    from brokers.models import Account, Broker, StreamSession
+
+    broker, _ = Broker.objects.get_or_create(
+        name="bench-streams", defaults={"adapter": "alpaca", "base_url": "http://127.0.0.1:9"}
+    )
+    account = Account.objects.create(name=f"bench-stream-{place}", broker=broker)
+    began = time.monotonic()
+    StreamSession.objects.create(account=account, state="down", last_error="no sign of life")
+    return _wait("stream.silent", f"account:{account.name}", began)
+
+
+def _dead_letter(place: int) -> float:
+    from reliability.models import Alert, Job
+    from reliability.services.jobs.dead_alerts import tell_decided
+    from reliability.services.jobs.deadletters import record_dead_message
+
+    Job.objects.filter(state="dead").delete()
+    tell_decided({"celery.message"}, actor="bench", reason="the next one")
+    Alert.objects.filter(condition="job.dead_letter").update(scope=f"jobs:before-{place}")
+    began = time.monotonic()
+    record_dead_message("SYSTEM_UNKNOWN_TASK", "bench", {})
+    return _wait("job.dead_letter", "jobs:celery.message", began)
+
+
+def _error(place: int) -> float:
+    from reliability.core.fingerprint import ErrorFacts
+    from reliability.core.taxonomy import ErrorCategory, ErrorSeverity
+    from reliability.models import Alert
+    from reliability.services.error_recorder import errors
+
+    source = f"bench-{place}"
+    began = time.monotonic()
+    errors.note(
+        ErrorFacts(source, "submit", "TIMEOUT_READ", ErrorCategory.TIMEOUT, ErrorSeverity.HIGH, message="too late")
+    )
+    while time.monotonic() - began < _LONGEST:
+        if Alert.objects.filter(condition="error.new_group", scope__startswith=f"errors:{source}/").exists():
+            return time.monotonic() - began
+        time.sleep(0.005)
+    raise AssertionError("a new error was not told")
+
+
+def _process(place: int) -> float:
+    name = f"bench victim {place}"
+    child = subprocess.Popen([sys.executable, "-c", _PULSE, name], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    child.stdout.readline()
+    time.sleep(0.5)
+    began = time.monotonic()
+    child.kill()
+    child.wait()
+    return _wait("process.dead", f"process:{name}", began)
