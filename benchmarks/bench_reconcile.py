@@ -91,7 +91,7 @@ def _measure(services: Services, world: World, contender: str, rounds: int) -> d
         "others_share": round(noise.share(), 2),
         "aim_seconds": _AIMS.get(world.open) if contender == "full" else None,
     }
-    for name in ("keeping", "comparing", "reading", "peak_mb", "base_mb", "backend_mb"):
+    for name in ("cpu_seconds", "keeping", "comparing", "reading", "peak_mb", "base_mb", "backend_mb"):
         if name in answers[0]:
             result[name] = round(statistics.median(one[name] for one in answers), 3)
     if "found" in answers[0]:
@@ -121,11 +121,9 @@ def _line(result: dict[str, Any]) -> str:
     if "backend_mb" in result:
         memory += f", backend {result['backend_mb']:.0f} MB"
     aim = f", aim {result['aim_seconds']} s" if result["aim_seconds"] else ""
-    return (
-        f"{result['open']:>9,} open, {result['history']:>9,} finished  {result['contender']:<11} "
-        f"{result['seconds']:8.3f} s {result['all_seconds']}{aim}; reading {result['reading']:.2f} s; {memory}; "
-        f"others {result['others_share']:.0%}"
-    )
+    head = f"{result['open']:>9,} open, {result['history']:>9,} finished  {result['contender']:<11} "
+    times = f"{result['seconds']:8.3f} s {result['all_seconds']}{aim}; {result['cpu_seconds']:.2f} s of processor"
+    return f"{head} {times}; reading {result['reading']:.2f} s; {memory}; others {result['others_share']:.0%}"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ into a temporary table and joins once, without naming, keeping or telling anythi
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -60,23 +60,26 @@ def product(kind: str, url: str, account: int, pages: Path, positions: Path) -> 
     if kind == "incremental":
         mark.fill_id = run.marks["fill_id"]
         mark.save()
-    backend = _backend(connection)
-    base, reading, keeping = _peak_mb(), 0.0, 0.0
+    connection.ensure_connection()
+    backend = Backend(connection.connection.info.backend_pid)
+    base, reading, keeping, cpu = _peak_mb(), 0.0, 0.0, 0.0
     report = AccountReport("bench", "USD", 0, 0, 0, False)  # type: ignore[arg-type]
     for part in _parts(read_pages(pages), PAGES):
         began = time.perf_counter()
         orders = [order for page in part for order in parsing.parse_orders(parsing.parse_json(page))]
         reading += time.perf_counter() - began
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), time.process_time()
         with transaction.atomic():
             keep_answers(run, Answers(RunStep.ORDERS, "", orders=orders))
         keeping += time.perf_counter() - began
+        cpu += time.process_time() - spent
     held = [parsing.parse_position(row) for row in json.loads(positions.read_text())]
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), time.process_time()
     with transaction.atomic():
         keep_answers(run, Answers(RunStep.HOLDINGS, "", positions=held, account=report))
         compare_all(run, mark, capabilities)
     comparing = time.perf_counter() - began
+    cpu += time.process_time() - spent
     found = sorted(Discrepancy.objects.filter(last_run=run).exclude(kind="cash").values_list("kind", "subject"))
     return {
         "seconds": keeping + comparing,
@@ -85,34 +88,47 @@ def product(kind: str, url: str, account: int, pages: Path, positions: Path) -> 
         "reading": reading,
         "peak_mb": _peak_mb(),
         "base_mb": base,
-        "backend_mb": backend(),
+        "backend_mb": backend.private_mb(),
+        "cpu_seconds": cpu + backend.cpu_seconds(),
         "found": found,
     }
 
 
+class Reading:
+    """Turning the broker's pages into rows, which every contender must and none is measured by."""
+
+    def __init__(self) -> None:
+        self.seconds = self.cpu = 0.0
+
+    def rows(self, page: str) -> list[Any]:
+        began, spent = time.perf_counter(), time.process_time()
+        rows: list[Any] = json.loads(page)
+        self.seconds += time.perf_counter() - began
+        self.cpu += time.process_time() - spent
+        return rows
+
+
 def one_select_an_order(kind: str, url: str, account: int, pages: Path, positions: Path) -> dict[str, Any]:
     with psycopg.connect(url, autocommit=True) as connection:
-        base, reading, found = _peak_mb(), 0.0, 0
-        started = time.perf_counter()
+        base, found = _peak_mb(), 0
+        backend, reading = Backend(connection.info.backend_pid), Reading()
+        started, spent = time.perf_counter(), time.process_time()
         for page in read_pages(pages):
-            began = time.perf_counter()
-            rows = json.loads(page)
-            reading += time.perf_counter() - began
-            for row in rows:
+            for row in reading.rows(page):
                 ours = connection.execute(
                     "SELECT quantity, filled_quantity, limit_price FROM brokers_order "
                     "WHERE account_id = %s AND client_order_id = %s",
                     (account, row["client_order_id"]),
                 ).fetchone()
                 found += ours is None or str(ours[1]) != row["filled_qty"]
-        seconds = time.perf_counter() - started - reading
-    return {"seconds": seconds, "reading": reading, "peak_mb": _peak_mb(), "base_mb": base}
+        return _answer(started, spent, reading, backend, base)
 
 
 def plain_sql(kind: str, url: str, account: int, pages: Path, positions: Path) -> dict[str, Any]:
     with psycopg.connect(url) as connection:
-        base, reading = _peak_mb(), 0.0
-        started = time.perf_counter()
+        base = _peak_mb()
+        backend, reading = Backend(connection.info.backend_pid), Reading()
+        started, spent = time.perf_counter(), time.process_time()
         connection.execute("SET work_mem = '64MB'")
         connection.execute(
             "CREATE TEMP TABLE snapshot (id text, client_order_id text, symbol text, side text, qty numeric, "
@@ -120,16 +136,23 @@ def plain_sql(kind: str, url: str, account: int, pages: Path, positions: Path) -
         )
         with connection.cursor() as cursor, cursor.copy("COPY snapshot FROM STDIN") as copy:
             for page in read_pages(pages):
-                began = time.perf_counter()
-                rows = json.loads(page)
-                reading += time.perf_counter() - began
-                for row in rows:
+                for row in reading.rows(page):
                     copy.write_row([row[name] for name in _FIELDS])
         connection.execute("ANALYZE snapshot")
         found = connection.execute(_DIFFERING, (account,)).fetchall()
-        seconds = time.perf_counter() - started - reading
+        answer = _answer(started, spent, reading, backend, base)
         connection.rollback()
-    return {"seconds": seconds, "reading": reading, "peak_mb": _peak_mb(), "base_mb": base, "count": len(found)}
+    return {**answer, "count": len(found)}
+
+
+def _answer(started: float, spent: float, reading: Reading, backend: "Backend", base: float) -> dict[str, Any]:
+    return {
+        "seconds": time.perf_counter() - started - reading.seconds,
+        "cpu_seconds": time.process_time() - spent - reading.cpu + backend.cpu_seconds(),
+        "reading": reading.seconds,
+        "peak_mb": _peak_mb(),
+        "base_mb": base,
+    }
 
 
 def _parts(pages: Iterator[str], size: int) -> Iterator[list[str]]:
@@ -137,15 +160,19 @@ def _parts(pages: Iterator[str], size: int) -> Iterator[list[str]]:
         yield part
 
 
-def _backend(connection: Any) -> Callable[[], float]:
-    connection.ensure_connection()
-    process = psutil.Process(connection.connection.info.backend_pid)
+class Backend:
+    """The process of PostgreSQL that serves one connection: its own memory, and what it computed since."""
 
-    def private_mb() -> float:
-        memory = process.memory_info()
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._before = sum(self._process.cpu_times()[:2])
+
+    def private_mb(self) -> float:
+        memory = self._process.memory_info()
         return float(memory.rss - memory.shared) / 2**20
 
-    return private_mb
+    def cpu_seconds(self) -> float:
+        return float(sum(self._process.cpu_times()[:2]) - self._before)
 
 
 def _peak_mb() -> float:
