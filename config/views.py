@@ -16,6 +16,7 @@ from brokers.selectors.freezes import freeze_facts, list_freezes
 from brokers.selectors.kill_switch import list_scopes, list_switches, switch_facts
 from brokers.selectors.orders import count_in_flight, list_finished, list_in_flight
 from reconciliation.selectors.recovery import list_unrecovered
+from reconciliation.selectors.runs import count_open
 from reliability.api.errors import error_response
 from reliability.conf import get_conf
 from reliability.core.correlation import current_correlation_id
@@ -91,6 +92,7 @@ def _screen(request: HttpRequest) -> dict[str, Any]:
     missing = [process for process in processes if process.state in ("silent", "died")]
     halts = _halts_part(may("brokers.view_order"), may("brokers.engage_kill_switch"))
     alerts = _alerts_part() if may("reliability.view_alert") else {}
+    found = {"differences": count_open()} if may("reconciliation.view_discrepancy") else {}
     decisions = _decisions_part() if may("reliability.view_intervention") else {}
     incidents = _incidents_part() if may("reliability.view_incident") else {}
     errors = {"error_counts": errors_by_category()} if may("reliability.view_errorgroup") else {}
@@ -103,6 +105,7 @@ def _screen(request: HttpRequest) -> dict[str, Any]:
         **jobs,
         **circuits,
         **guesses,
+        **found,
         **halts,
         "processes": processes,
         "missing": missing,

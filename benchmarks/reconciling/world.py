@@ -10,7 +10,9 @@ from typing import Any
 import psycopg
 
 POSITIONS = 10_000
-_APPEND_ONLY = ("brokers_fill", "brokers_positionevent", "brokers_orderevent")
+_APPEND_ONLY = (
+    "brokers_fill", "brokers_positionevent", "brokers_positionchange", "brokers_orderevent", "brokers_balance",
+)  # fmt: skip
 _PAGE = 500
 _ORDERS = """
 INSERT INTO brokers_order (id, owner_id, account_id, idempotency_key, request_hash, client_order_id, broker_order_id,

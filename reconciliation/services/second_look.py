@@ -11,6 +11,7 @@ from brokers.adapters.errors import BrokerCallError
 from brokers.core.reports import FillReport, OrderReport, PositionReport
 from brokers.selectors.recorded import list_recorded_fills, list_recorded_orders, list_recorded_positions
 from brokers.services.guarded_session import GuardedSession
+from brokers.services.order_legs import waits_for_legs
 from reconciliation.core.discrepancy import UNSETTLED, Difference, DiscrepancyKind, DiscrepancyState, SubjectType
 from reconciliation.core.matching import compare_fill, compare_order, compare_position
 from reconciliation.core.runs import GRACE, MOST_LOOKS
@@ -97,7 +98,11 @@ async def ask_again(session: GuardedSession, questions: Questions) -> SecondLook
 
 
 def judge(run: ReconciliationRun, look: SecondLook) -> Questions:
-    """Come to a verdict on each row that was asked for, and return what is to be looked at next."""
+    """Come to a verdict on each row that was asked for, and return what is to be looked at next.
+
+    There is none on a holding that keeps moving, nor on an order that may be an exit which its broker has not
+    named yet.
+    """
     rows = Discrepancy.objects.select_for_update().filter(
         pk__in=look.questions.subjects, state=DiscrepancyState.SUSPECTED
     )
@@ -109,8 +114,10 @@ def judge(run: ReconciliationRun, look: SecondLook) -> Questions:
             row.delete()
             continue
         _keep(row, difference)
-        is_last_look = run.looks >= MOST_LOOKS and row.subject_type != SubjectType.POSITION
-        if not difference.is_in_flight or is_last_look:
+        may_be_ours = difference.kind is DiscrepancyKind.EXTERNAL and waits_for_legs(run.account_id)
+        must_rest = row.subject_type == SubjectType.POSITION or may_be_ours
+        is_last_look = run.looks >= MOST_LOOKS and not must_rest
+        if is_last_look or not (difference.is_in_flight or may_be_ours):
             decide(run, row, difference, evidence, partial(_difference, run, row, evidence, look))
     run.token = str(max(look.questions.subjects, default=0))
     questions = next_questions(run)

@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
+from brokers.core.orders import Side
 from brokers.core.reports import PositionReport, ReportedStatus
 from brokers.models import Account, Fill, Order, OrderEvent, Position, PositionChange
 from brokers.services.submission import OrderSubmission, accept_order
@@ -350,3 +351,13 @@ def test_runs_of_an_account_follow_one_another_and_one_that_is_stuck_is_given_up
 
     states = dict(ReconciliationRun.objects.values_list("pk", "state"))
     assert states == {stuck.pk: RunState.INCONCLUSIVE, run_id: RunState.CLEAN}
+
+
+def test_an_order_that_may_be_an_exit_not_yet_named_is_not_called_strange(broker: FakeBroker, account: Account) -> None:
+    order = placed(broker)
+    Order.objects.filter(pk=order.pk).update(order_class="bracket", legs_known=False)
+    broker.place("named-by-the-broker", symbol="AAPL", side=Side.SELL)
+
+    assert (reconcile(account).state, found()) == (RunState.INCONCLUSIVE, [])
+    Order.objects.filter(pk=order.pk).update(legs_known=True)
+    assert (reconcile(account).state, found()) == (RunState.DIFFERENCES, [("external", "b-2", "open", "freeze")])
