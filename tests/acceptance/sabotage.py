@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -65,6 +66,7 @@ class SabotageConfig(AppConfig):
         _sabotage_orders()
         _sabotage_jobs()
         _sabotage_fills()
+        _keep_from_mending()
 
 
 def _register_poison() -> None:
@@ -153,3 +155,25 @@ def _sabotage_fills() -> None:
             for item in booked
         ]
         original(fresh)
+
+
+def _keep_from_mending() -> None:
+    """Keep from this stack what would hide the harm, or stop trading because of it, and is tested elsewhere.
+
+    Nothing is frozen, and while polls or the de-duplication of fills are taken away nothing is reconciled.
+    """
+    from brokers.services import odd_fills, reachability
+    from reconciliation.services import freeze_watch, integrity, recovery, run_job, telling
+    from reliability.core.jobs import Snooze
+
+    for module in (odd_fills, reachability, freeze_watch, integrity, recovery, telling):
+        module.freeze_trading = lambda *_, **__: 0
+
+    original = run_job.ReconcileAccountJob.prepare
+
+    def wait_while_harm_is_done(kind: Any, jobs: Sequence[Any]) -> Mapping[int, Any]:
+        if is_off(Protection.POLL) or is_off(Protection.FILLS):
+            return {job.id: Snooze(timedelta(seconds=1)) for job in jobs}
+        return original(kind, jobs)
+
+    run_job.ReconcileAccountJob.prepare = wait_while_harm_is_done  # type: ignore[method-assign]

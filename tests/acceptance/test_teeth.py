@@ -13,7 +13,7 @@ from tests.acceptance.sabotage import Protection
 from tests.acceptance.stack import Stack
 from tests.acceptance.strikes import fault, kill_holder
 from tests.acceptance.test_frozen import frozen_until
-from tests.acceptance.trial import NotCleanError, Strike, Trial, run_trial
+from tests.acceptance.trial import NotCleanError, Strike, Trial, run_trial, what_it_is_about
 
 _ORDERS = 40
 _SHORT = 8.0
@@ -54,7 +54,7 @@ def require_healed(trial: Trial) -> None:
     stack = trial.stack
     stack.restore_all()
     stack.clear_faults()
-    stack.known_problems -= set(trial.problems)
+    stack.known_problems -= {what_it_is_about(line) for line in trial.problems}
     stack.abandoned -= {order["id"] for order in trial.orders}
     run_trial(stack, f"healed: {trial.name}", orders=10, draw=market_buy("KO")).require_clean()
 
