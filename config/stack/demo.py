@@ -211,7 +211,7 @@ def _print_addresses(console: Console, instance: RunningInstance) -> None:
 
 def _report(console: Console, judgement: Judgement, orders: list[dict[str, Any]], struck: list[Struck]) -> None:
     table = Table(title="The brokers' own ledgers against ours", title_justify="left")
-    for column in ("account", "accepted", "executed", "filled", "lost", "doubled", "unknown", "different"):
+    for column in ("account", "accepted", "executed", "filled", "lost", "doubled", "unknown", "differ"):
         table.add_column(column, justify="left" if column == "account" else "right")
     for account in (*_ACCOUNTS, ""):
         mine = [item for item in judgement.verdicts if account in ("", item.account)]
