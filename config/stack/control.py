@@ -70,7 +70,7 @@ class Control:
         """Tell the supervisor to stop everything and end."""
         self.send(do="shutdown")
 
-    def wait(self, name: str, condition: Callable[[dict[str, Any]], bool], timeout: float = 10.0) -> dict[str, Any]:
+    def wait(self, name: str, condition: Callable[[dict[str, Any]], bool], timeout: float = 30.0) -> dict[str, Any]:
         """Return the entry of a process once it meets the condition."""
         deadline = time.monotonic() + timeout
         while not condition(entry := self.process(name)):

@@ -17,7 +17,7 @@ from config.stack.serve import Scope
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def wait_for(condition: Callable[[], object], timeout: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], timeout: float = 60.0) -> None:
     """Return once the condition holds; fail the test when it does not in time."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -59,7 +59,7 @@ def stand_ins(tmp_path: Path) -> Iterator[StandIns]:
         yield StandIns(process, control)
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,42 +24,39 @@ from tests.config.stack.conftest import is_alive
 OWN_SERVERS = {"DATABASE_URL": "", "REDIS_URL": ""}
 
 
-def acknowledged_after_kill(instance: RunningInstance, kill: str) -> tuple[int, int, float]:
-    """Insert until the connection breaks; return what was acknowledged, what is there, and the outage in seconds."""
+def acknowledged_after_kill(instance: RunningInstance, kill: str) -> tuple[int, int]:
+    """Insert until the connection breaks; return what was acknowledged, and what is there once the server is back."""
     url = instance.env["DATABASE_URL"]
     table = f"kept_{secrets.token_hex(4)}"
     pid = instance.control.process("postgres")["pid"]
-    acknowledged, killed_at = insert_until_broken(url, table, lambda: os.kill(pid, signal.Signals[kill]))
+    acknowledged = insert_until_broken(url, table, lambda: os.kill(pid, signal.Signals[kill]))
     instance.control.wait("postgres", lambda entry: entry["ready"] and entry["pid"] != pid)
-    outage = time.monotonic() - killed_at
     with psycopg.connect(url) as connection:
         row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     assert row
-    return acknowledged, row[0], outage
+    return acknowledged, row[0]
 
 
-def insert_until_broken(url: str, table: str, break_it: Callable[[], None]) -> tuple[int, float]:
+def insert_until_broken(url: str, table: str, break_it: Callable[[], None]) -> int:
     """Insert rows one by one, break the server after 50, and go on until that shows."""
-    acknowledged, broken_at = 0, 0.0
+    acknowledged = 0
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE TABLE {table} (id int)")
         while True:
             try:
                 connection.execute(f"INSERT INTO {table} VALUES (1)")
             except psycopg.OperationalError:
-                return acknowledged, broken_at
+                return acknowledged
             acknowledged += 1
             if acknowledged == 50:
-                broken_at = time.monotonic()
                 break_it()
 
 
 @pytest.mark.parametrize("kill", ["SIGKILL", "SIGQUIT"])
 def test_postgres_returns_from_a_crash_with_every_acknowledged_row(services, kill):
-    acknowledged, found, outage = acknowledged_after_kill(services, kill)
+    acknowledged, found = acknowledged_after_kill(services, kill)
 
     assert found >= acknowledged >= 50
-    assert outage < 3.0
 
 
 def test_an_immediate_stop_holds_until_started_and_keeps_the_rows(services):
@@ -80,7 +76,7 @@ def test_an_immediate_stop_holds_until_started_and_keeps_the_rows(services):
 def test_wiping_valkey_loses_its_data_and_killing_it_does_not(services):
     client = redis.Redis.from_url(services.env["REDIS_URL"])
     client.set("kept", "1")
-    client.waitaof(1, 0, 3000)
+    client.waitaof(1, 0, 0)
     pid = services.control.process("valkey")["pid"]
 
     services.control.kill("valkey")
@@ -155,7 +151,7 @@ def test_an_instance_ends_when_whoever_started_it_is_gone(tmp_path: Path):
     with running_instance(directory=tmp_path / "a", scope=Scope.SERVICES, environment=OWN_SERVERS) as instance:
         assert instance.supervisor.stdin is not None
         instance.supervisor.stdin.close()
-        assert instance.supervisor.wait(10) == 0
+        assert instance.supervisor.wait(60) == 0
         with pytest.raises(ControlError):
             instance.control.kill("postgres")
 

@@ -79,7 +79,7 @@ def own_valkey(folder: Path) -> Iterator[OwnValkey]:
         ports.release()
 
 
-def await_true(is_so: Any, seconds: float = 10.0) -> None:
+def await_true(is_so: Any, seconds: float = 60.0) -> None:
     """Wait until ``is_so()``; fails if that never comes."""
     end = time.monotonic() + seconds
     while not is_so():

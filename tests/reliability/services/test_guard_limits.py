@@ -210,7 +210,7 @@ def test_a_forked_child_does_not_use_the_tokens_of_its_parent(store: LimitStore,
 
     child = context.Process(target=lambda: answers.put(take_all(limiter, CRITICAL, 400)))
     child.start()
-    in_child = answers.get(timeout=20)
+    in_child = answers.get(timeout=60)
     child.join()
 
     in_parent = take_all(limiter, CRITICAL, 400)
@@ -295,7 +295,7 @@ def test_places_of_one_process_are_handed_on_in_order_critical_first() -> None:
     entered: list[str] = []
 
     def wait(name: str, priority: Priority) -> None:
-        if bulkhead.enter_within(priority, 20):
+        if bulkhead.enter_within(priority, 60):
             entered.append(name)
             bulkhead.leave()
 
@@ -327,14 +327,14 @@ def test_a_cancelled_coroutine_leaves_no_place_taken() -> None:
 
     async def scenario() -> None:
         assert bulkhead.try_enter(NORMAL)
-        waiting = asyncio.create_task(bulkhead.enter_within_async(NORMAL, 20))
+        waiting = asyncio.create_task(bulkhead.enter_within_async(NORMAL, 60))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         bulkhead.leave()  # the place is the waiter's now, and it is cancelled before it knows
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        late = asyncio.create_task(bulkhead.enter_within_async(NORMAL, 20))
+        late = asyncio.create_task(bulkhead.enter_within_async(NORMAL, 60))
         assert await late
 
     asyncio.run(scenario())
@@ -347,14 +347,14 @@ def test_threads_and_coroutines_never_overfill_a_bulkhead() -> None:
 
     def work() -> None:
         for _ in range(300):
-            if bulkhead.enter_within(CRITICAL, 20):
+            if bulkhead.enter_within(CRITICAL, 60):
                 seen.append(bulkhead.occupied)
                 bulkhead.leave()
 
     async def work_async() -> None:
         async def one() -> None:
             for _ in range(100):
-                if await bulkhead.enter_within_async(NORMAL, 20):
+                if await bulkhead.enter_within_async(NORMAL, 60):
                     seen.append(bulkhead.occupied)
                     await asyncio.sleep(0)
                     bulkhead.leave()

@@ -65,7 +65,7 @@ class Bench:
     def sent(self) -> dict[str, Any]:
         """Return the headers of the one message that went back to the queue."""
         with self.app.connection_for_read() as connection:
-            message = connection.SimpleQueue("shop").get(timeout=5)
+            message = connection.SimpleQueue("shop").get(timeout=60)
             message.ack()
             headers: dict[str, Any] = message.headers
             return headers

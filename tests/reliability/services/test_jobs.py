@@ -360,7 +360,7 @@ def test_a_job_of_a_living_process_is_left_alone(committed: None) -> None:
         assert only_job().state == "running"
     finally:
         pulse.stop()
-    assert rescued_within(seconds=5) == [1]
+    assert rescued_within(seconds=60) == [1]
     assert (only_job().state, only_job().error_code) == ("ready", "SYSTEM_WORKER_LOST")
 
 

@@ -22,7 +22,7 @@ from reliability.services.circuits.store import INDEX, connect, keys
 from reliability.services.circuits.values import CircuitOpenError
 
 
-def eventually(condition: Callable[[], object], seconds: float = 5.0) -> bool:
+def eventually(condition: Callable[[], object], seconds: float = 30.0) -> bool:
     """Wait until a condition holds; False if it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

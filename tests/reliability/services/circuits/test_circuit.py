@@ -125,7 +125,7 @@ def test_three_probes_in_all_processes_together_and_their_success_closes_it_ever
 
 def test_a_failed_probe_refuses_everywhere_again(name: str, process: Start, store: "redis.Redis") -> None:
     first, second = process().get(name), process().get(name)
-    configure(store, first, BreakerSettings(cooldown_seconds=0.2))
+    configure(store, first, BreakerSettings(cooldown_seconds=1))
     second.admit()
     fail(first, 5)
     assert eventually(lambda: second.state is BreakerState.OPEN)
@@ -150,7 +150,7 @@ def test_a_probe_that_is_given_back_decides_nothing(name: str, process: Start, s
 
 def test_the_permit_of_a_prober_that_vanished_comes_back(name: str, process: Start, store: "redis.Redis") -> None:
     first, second = process().get(name), process().get(name)
-    configure(store, first, BreakerSettings(cooldown_seconds=0.05, success_threshold=1, probe_lease_seconds=0.3))
+    configure(store, first, BreakerSettings(cooldown_seconds=0.05, success_threshold=1, probe_lease_seconds=2))
     fail(first, 5)
     assert eventually(lambda: first.wait_seconds() == 0)
     assert first.admit().is_probe  # and never reported
