@@ -16,12 +16,11 @@ _RACE_SECONDS = 0.35
 _LOST_SHARE = 0.33
 _LOST_BATCH = 50
 
-# Per order: from when it was sent to the first event that says what became of it, and whether it was unknown between.
+# Per order that was unknown: from then on to the first event that says what became of it.
 _KNOWN_AFTER = """
 SELECT extract(epoch FROM min(recorded_at) FILTER (WHERE to_state NOT IN ('accepted', 'sending', 'unknown'))
-                          - min(recorded_at) FILTER (WHERE kind = 'sending'))::float,
-       bool_or(to_state = 'unknown')
-FROM brokers_orderevent WHERE order_id = ANY(%s::uuid[]) GROUP BY order_id
+                          - min(recorded_at) FILTER (WHERE to_state = 'unknown'))::float
+FROM brokers_orderevent WHERE order_id = ANY(%s::uuid[]) GROUP BY order_id HAVING bool_or(to_state = 'unknown')
 """
 
 
@@ -125,7 +124,7 @@ async def lose_replies(place: Field, lost: int) -> Outcome:
         ids += batch
     await asyncio.to_thread(place.stack.clear_faults)
     rows = await asyncio.to_thread(place.stack.query, _KNOWN_AFTER, [ids])
-    seconds = [seconds for seconds, was_unknown in rows if was_unknown]
+    seconds = [row[0] for row in rows]
     outcome = Outcome("replies lost", _replies_lost(place) - before, seconds=seconds)
     outcome.ends["were unknown"] = len(seconds)
     outcome.ends.update(order["state"] for order in await place.end_all() if order["id"] in set(ids))

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from brokers.admin.decisions import order_decide_view
 from brokers.admin.history import order_known_view
 from brokers.models import Fill, Order, OrderEvent
-from brokers.selectors.orders import IN_FLIGHT, matching_orders
+from brokers.selectors.orders import IN_FLIGHT, hangs_together, matching_orders
 from brokers.templatetags.orders import terms
 from reliability.admin.records import RecordAdmin, RecordInline
 
@@ -80,6 +80,8 @@ class OrderAdmin(RecordAdmin):
             (f"{jobs}?subject={order.pk}&state__in=ready,running,dead", "Jobs not finished"),
             (f"{jobs}?subject={order.pk}", "All jobs (slow in a long history)"),
         ]
+        for other, name in hangs_together(order):
+            links.append((reverse("admin:brokers_order_change", args=[other]), name))
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
 

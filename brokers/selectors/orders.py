@@ -45,6 +45,16 @@ def list_orders(
     return list(orders[:limit])
 
 
+def hangs_together(order: Order) -> list[tuple[UUID, str]]:
+    """Return the orders that an order brought along or belongs to, each with what it is."""
+    if order.entry_id is not None:
+        return [(order.entry_id, "The order it is an exit of")]
+    if not order.order_class:
+        return []
+    exits = Order.objects.filter(entry=order.pk).order_by("id").values_list("pk", "exit_role")
+    return [(pk, f"Its exit: {role.replace('_', ' ')}") for pk, role in exits]
+
+
 def find_order(order_id: UUID) -> Order | None:
     return Order.objects.select_related("account").filter(pk=order_id).first()
 

@@ -22,4 +22,10 @@ def terms(order: Order) -> str:
         for name, price in (("stop", order.stop_price), ("limit", order.limit_price))
         if price is not None
     ]
-    return " ".join([order.side, size, order.symbol, *(prices or [order.order_type])])
+    exits = [
+        f"{name} {amount_text(price)}"
+        for name, price in (("profit", order.take_profit_price), ("loss", order.stop_loss_price))
+        if price is not None
+    ]
+    with_exits = [f"({', '.join(exits)})"] if exits else []
+    return " ".join([order.side, size, order.symbol, *(prices or [order.order_type]), *with_exits])

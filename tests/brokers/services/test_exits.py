@@ -9,12 +9,13 @@ from django.utils import timezone
 
 from brokers.core.reports import ReportedStatus
 from brokers.models import Account, ExternalOrder, Fill, Order, OrderEvent, Position
-from brokers.selectors.orders import find_order, order_summary
+from brokers.selectors.orders import find_order, hangs_together, order_summary
 from brokers.services.cancellation import request_cancel
 from brokers.services.history.rebuilding import compare_orders
 from brokers.services.replacement import request_replace
 from brokers.services.submission import OrderSubmission, accept_order
 from brokers.services.synchronization import record_evidence, want_sync
+from brokers.templatetags.orders import terms
 from reliability.core.errors import ReliabilityError
 from reliability.core.taxonomy import FailureKind
 from tests.factories import make_user
@@ -160,4 +161,7 @@ def test_the_api_shows_what_hangs_together(broker: FakeBroker, account: Account)
     assert told["stop_loss"] == {"stop_price": "90", "limit_price": "89.5"}
     assert set(told["exits"]) == {str(order.pk) for order in exits_of(entry).values()}
     profit = order_summary(exits_of(entry)["take_profit"])
+    assert terms(found) == "buy 10 AAPL market (profit 120, loss 90)"
+    assert {pk for pk, _ in hangs_together(found)} == {order.pk for order in exits_of(entry).values()}
+    assert hangs_together(exits_of(entry)["stop_loss"]) == [(entry.pk, "The order it is an exit of")]
     assert (profit["entry"], profit["exit_role"], profit["exits"]) == (str(entry.pk), "take_profit", [])
