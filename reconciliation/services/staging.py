@@ -29,8 +29,8 @@ def put_orders(run_id: int, reports: Iterable[OrderReport]) -> int:
     """Add orders in the caller's transaction, and return how many."""
     columns = "run_id, broker_order_id, client_order_id, symbol, side, status, quantity, filled_quantity, limit_price, "
     lines = (
-        f"{run_id}\t{_text(one.broker_order_id)}\t{_text(one.client_order_id)}\t{_text(one.symbol)}\t{one.side}\t"
-        f"{one.status}\t{_or_null(one.quantity)}\t{one.filled_quantity}\t{_or_null(one.limit_price)}\t"
+        f"{run_id}\t{_text(one.broker_order_id)}\t{_text(one.client_order_id)}\t{_text(one.symbol)}\t{one.side.value}\t"
+        f"{one.status.value}\t{_or_null(one.quantity)}\t{one.filled_quantity!s}\t{_or_null(one.limit_price)}\t"
         f"{_or_null(one.reported_at)}\n"
         for one in reports
     )
@@ -40,8 +40,8 @@ def put_orders(run_id: int, reports: Iterable[OrderReport]) -> int:
 def put_fills(run_id: int, reports: Iterable[FillReport]) -> int:
     columns = "run_id, execution_id, broker_order_id, symbol, side, quantity, price, executed_at, client_order_id, "
     lines = (
-        f"{run_id}\t{_text(one.execution_id)}\t{_text(one.broker_order_id)}\t{_text(one.symbol)}\t{one.side}\t"
-        f"{one.quantity}\t{one.price}\t{one.executed_at}\t{_text(one.client_order_id)}\t"
+        f"{run_id}\t{_text(one.execution_id)}\t{_text(one.broker_order_id)}\t{_text(one.symbol)}\t{one.side.value}\t"
+        f"{one.quantity!s}\t{one.price!s}\t{one.executed_at}\t{_text(one.client_order_id)}\t"
         f"{_or_null(one.cumulative_quantity)}\n"
         for one in reports
     )
@@ -49,7 +49,7 @@ def put_fills(run_id: int, reports: Iterable[FillReport]) -> int:
 
 
 def put_positions(run_id: int, reports: Iterable[PositionReport]) -> int:
-    lines = (f"{run_id}\t{_text(one.symbol)}\t{one.quantity}\t{one.average_price}\n" for one in reports)
+    lines = (f"{run_id}\t{_text(one.symbol)}\t{one.quantity!s}\t{one.average_price!s}\n" for one in reports)
     return _copy(POSITIONS, "run_id, symbol, quantity, average_price", lines)
 
 
