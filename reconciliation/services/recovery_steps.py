@@ -200,6 +200,7 @@ class RecoverySaga(SagaKind):
 
     name: ClassVar[str] = RECOVERY_KIND
     lane: ClassVar[str] = "recovery"
+    priority: ClassVar[int] = 10  # trading may be frozen until it is over
     timeout: ClassVar[timedelta] = timedelta(seconds=30)
     actions: ClassVar[dict[str, StepAction]] = {
         Action.CONNECTION: ConnectionStep(),

@@ -59,10 +59,11 @@ class StepAction:
 
 
 class SagaKind:
-    """One kind of saga: its name, the lane of its jobs, and its actions by name."""
+    """One kind of saga: its name, the lane of its jobs and their priority there, and its actions by name."""
 
     name: ClassVar[str]
     lane: ClassVar[str] = "default"
+    priority: ClassVar[int] = 100
     retry: ClassVar[RetryPolicy] = RetryPolicy()
     timeout: ClassVar[timedelta] = timedelta(seconds=8)
     actions: ClassVar[Mapping[str, StepAction]]

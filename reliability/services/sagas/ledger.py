@@ -4,6 +4,7 @@ Locks are taken in a fixed order: jobs, then sagas by id, then whatever the step
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,10 @@ from reliability.services.jobs.enqueue import NewJob, enqueue_job
 from reliability.services.sagas.kinds import StepContext, get_saga_kind
 
 JOB_PREFIX = "saga."
+_CHANGING = (
+    "state", "attempts", "result", "error_code", "error_message", "compensation", "undo_round", "compensation_result",
+)  # fmt: skip
+_values = attrgetter(*_CHANGING)
 
 
 class SagaLedger:
@@ -37,6 +42,7 @@ class SagaLedger:
         self.saga = saga
         self.steps = {step.number: step for step in SagaStep.objects.filter(saga=saga).order_by("number")}
         self._events: list[SagaEvent] = []
+        self._written = {number: _values(step) for number, step in self.steps.items()}
 
     @classmethod
     def lock(cls, saga_id: UUID) -> "SagaLedger":
@@ -109,7 +115,7 @@ class SagaLedger:
             unique_key=f"saga:{self.saga.pk}:{number}:{phase.value}",
             correlation_id=self.saga.correlation_id,
         )
-        enqueue_job(JOB_PREFIX + self.saga.kind, job)
+        enqueue_job(JOB_PREFIX + self.saga.kind, job, priority=get_saga_kind(self.saga.kind).priority)
 
     def context(self, number: int) -> StepContext:
         step = self.steps[number]
@@ -118,13 +124,9 @@ class SagaLedger:
     def save(self) -> None:
         self.saga.version += len(self._events)
         self.saga.save()
-        SagaStep.objects.bulk_update(
-            self.steps.values(),
-            [
-                "state", "attempts", "result", "error_code", "error_message",
-                "compensation", "undo_round", "compensation_result",
-            ],
-        )  # fmt: skip
+        changed = [step for number, step in self.steps.items() if _values(step) != self._written[number]]
+        SagaStep.objects.bulk_update(changed, _CHANGING)
+        self._written.update((step.number, _values(step)) for step in changed)
         SagaEvent.objects.bulk_create(self._events)
         self._events = []
 
