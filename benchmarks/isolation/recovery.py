@@ -18,6 +18,10 @@ SELECT count(*) FROM reliability_job WHERE kind = 'orders.submit' AND state IN (
 _WAITING = """
 SELECT count(*), coalesce(max(attempt), 0) FROM reliability_job WHERE state = 'ready' AND waits_for = 'sim-a:orders'
 """
+_CHANGES = """
+SELECT extract(epoch FROM at)::float, from_state, to_state, cause, is_local FROM reliability_circuittransition
+WHERE circuit = 'sim-a:orders' AND extract(epoch FROM at) > %s ORDER BY at
+"""
 _TRANSACTIONS = "SELECT xact_commit::float FROM pg_stat_database WHERE datname = current_database()"
 
 
@@ -35,7 +39,7 @@ def measure_recovery(desk: Desk, orders: int, idle_seconds: float) -> dict[str, 
     wait = cost_per_second(desk, idle_seconds)
     returned_ns = time.monotonic_ns()
     control.start("simbroker-a")
-    ready = time.monotonic()
+    ready, ready_at = time.monotonic(), time.time()
     desk.wait_acknowledged("recovery", orders, _DONE_SECONDS)
     last = time.monotonic() - ready
     arrivals = [instant - ready for instant in desk.submits("a", returned_ns)]
@@ -47,6 +51,7 @@ def measure_recovery(desk: Desk, orders: int, idle_seconds: float) -> dict[str, 
         "waiting_per_second": wait,
         "all_acknowledged_seconds": round(last, 2),
         **describe_arrivals(arrivals, orders),
+        "circuit_changes": circuit_changes(desk, ready_at),
         **_once_each(desk, orders),
     }
 
@@ -76,6 +81,14 @@ def describe_arrivals(arrivals: list[float], orders: int) -> dict[str, Any]:
         "peak_to_steady": round(peak / steady, 2),
         "per_100_ms": [slots[number] for number in range(max(slots) + 1)],
     }
+
+
+def circuit_changes(desk: Desk, since: float) -> list[str]:
+    """Return what the circuit of the returning broker did since then, with seconds: it says why arrivals paused."""
+    return [
+        f"{at - since:.2f} s: {before} to {after}, {cause}{', in one process' if is_local else ''}"
+        for at, before, after, cause, is_local in desk.query(_CHANGES, [since])
+    ]
 
 
 def cost_per_second(desk: Desk, seconds: float) -> dict[str, float]:
