@@ -46,7 +46,7 @@ MODULES = (
 )
 _PACKAGE = "reliability.core"
 _TESTS = Path("tests") / "reliability" / "core"
-_COPIED = ("reliability", "brokers", "config", "docs")
+_COPIED = ("reliability", "brokers", "reconciliation", "config", "docs")
 _STATUS = {1: "killed", 3: "killed", 0: "survived", 5: "untested", 33: "untested", 36: "timeout", -24: "timeout"}
 _NOTICED = ("killed", "timeout")  # a loop without an end is noticed by whoever waits for the tests
 _MUTANT = re.compile(r"^(?P<module>[\w.]+)\.(?P<function>[^.]+)__mutmut_\d+$")
@@ -57,7 +57,7 @@ addopts = "-p no:django -p no:cacheprovider"
 [tool.mutmut]
 source_paths = ["reliability"]
 only_mutate = {files}
-also_copy = ["brokers", "config", "docs"]
+also_copy = ["brokers", "reconciliation", "config", "docs"]
 pytest_add_cli_args_test_selection = ["{tests}"]
 do_not_mutate_patterns = ["raise ValueError", "logger[.]"]
 timeout_constant = 2.0

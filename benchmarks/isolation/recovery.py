@@ -1,7 +1,10 @@
 """Ten thousand orders wait for a dead broker: what the wait costs, and how they arrive once the broker is back."""
 
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.isolation.desk import Desk, DeskError
@@ -16,11 +19,21 @@ _NOT_WAITING = """
 SELECT count(*) FROM reliability_job WHERE kind = 'orders.submit' AND state IN ('ready', 'running') AND waits_for = ''
 """
 _WAITING = """
-SELECT count(*), coalesce(max(attempt), 0) FROM reliability_job WHERE state = 'ready' AND waits_for = 'sim-a:orders'
+SELECT count(*), coalesce(max(attempt), 0) FROM reliability_job
+WHERE kind = 'orders.submit' AND state = 'ready' AND waits_for <> ''
 """
 _CHANGES = """
 SELECT extract(epoch FROM at)::float, from_state, to_state, cause, is_local FROM reliability_circuittransition
 WHERE circuit = 'sim-a:orders' AND extract(epoch FROM at) > %s ORDER BY at
+"""
+_REASONS = """
+SELECT CASE WHEN run_at <= clock_timestamp() THEN 'due' ELSE 'later' END || ' ' || waits_for || ' ' || error_code,
+    count(*)
+FROM reliability_job WHERE kind = 'orders.submit' AND state = 'ready' GROUP BY 1 ORDER BY 2 DESC LIMIT 4
+"""
+_FREEZES = """
+SELECT cause, extract(epoch FROM frozen_at)::float, extract(epoch FROM released_at)::float, reason FROM brokers_freeze
+WHERE released_at IS NULL OR extract(epoch FROM released_at) > %s ORDER BY frozen_at
 """
 _TRANSACTIONS = "SELECT xact_commit::float FROM pg_stat_database WHERE datname = current_database()"
 
@@ -40,7 +53,8 @@ def measure_recovery(desk: Desk, orders: int, idle_seconds: float) -> dict[str, 
     returned_ns = time.monotonic_ns()
     control.start("simbroker-a")
     ready, ready_at = time.monotonic(), time.time()
-    desk.wait_acknowledged("recovery", orders, _DONE_SECONDS)
+    with _asking_why(desk, ready) as reasons:
+        desk.wait_acknowledged("recovery", orders, _DONE_SECONDS)
     last = time.monotonic() - ready
     arrivals = [instant - ready for instant in desk.submits("a", returned_ns)]
     return {
@@ -51,7 +65,9 @@ def measure_recovery(desk: Desk, orders: int, idle_seconds: float) -> dict[str, 
         "waiting_per_second": wait,
         "all_acknowledged_seconds": round(last, 2),
         **describe_arrivals(arrivals, orders),
+        "waiting_by_second": reasons,
         "circuit_changes": circuit_changes(desk, ready_at),
+        "freezes": freezes(desk, ready_at),
         **_once_each(desk, orders),
     }
 
@@ -83,11 +99,39 @@ def describe_arrivals(arrivals: list[float], orders: int) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _asking_why(desk: Desk, since: float) -> Iterator[list[str]]:
+    """Note every second what the orders that are not sent yet wait for."""
+    reasons: list[str] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(1.0):
+            found = ", ".join(f"{count} {why.strip()}" for why, count in desk.query(_REASONS))
+            reasons.append(f"{time.monotonic() - since:.1f} s: {found or 'nothing waits'}")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield reasons
+    finally:
+        ended.set()
+        asking.join()
+
+
 def circuit_changes(desk: Desk, since: float) -> list[str]:
     """Return what the circuit of the returning broker did since then, with seconds: it says why arrivals paused."""
     return [
         f"{at - since:.2f} s: {before} to {after}, {cause}{', in one process' if is_local else ''}"
         for at, before, after, cause, is_local in desk.query(_CHANGES, [since])
+    ]
+
+
+def freezes(desk: Desk, since: float) -> list[str]:
+    """Return the freezes that held orders back after that moment, with seconds."""
+    return [
+        f"{began - since:.1f} s to {'its end' if ended is None else f'{ended - since:.1f} s'}: {cause}, {reason}"
+        for cause, began, ended, reason in desk.query(_FREEZES, [since])
     ]
 
 

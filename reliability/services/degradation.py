@@ -1,5 +1,6 @@
 """What works and what does not right now: operations that apps declare, judged by the circuits they need."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ WORKERS = "workers"
 _WORKER_KIND = "worker"
 
 _declared: dict[tuple[str, str], DeclaredOperation] = {}
+_obstacles: list[Callable[[], Iterable[OperationHealth]]] = []
 
 
 def declare(operation: str, dependency_kind: str, fallback: str, *, still_works: bool = True) -> None:
@@ -29,6 +31,12 @@ def declare(operation: str, dependency_kind: str, fallback: str, *, still_works:
         still_works: Whether callers may go on asking for it; otherwise it is refused meanwhile.
     """
     _declared[operation, dependency_kind] = DeclaredOperation(operation, dependency_kind, fallback, still_works)
+
+
+def add_obstacles(read: Callable[[], Iterable[OperationHealth]]) -> None:
+    """Ask ``read`` as well, for operations that are held back although every circuit lets calls through."""
+    if read not in _obstacles:
+        _obstacles.append(read)
 
 
 declare("circuits", REDIS, "each process decides on its own counts; pins and settings stay as last seen")
@@ -49,7 +57,11 @@ class DependencyHealth:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything at one instant. ``unprotected``: circuits whose protection a person has switched off."""
+    """Everything at one instant.
+
+    ``unprotected``: circuits whose protection a person has switched off. ``obstacles``: what holds operations
+    back besides circuits, Redis and workers.
+    """
 
     health: Health
     since: datetime | None
@@ -58,12 +70,13 @@ class Status:
     missing_processes: list[ProcessStatus]
     paused_lanes: list[LaneStatus]
     unprotected: list[CircuitView]
+    obstacles: list[OperationHealth]
 
     @property
     def affected(self) -> list[OperationHealth]:
         """The operations that are not as usual, those that are refused first."""
         found = [one for dependency in self.dependencies for one in dependency.operations]
-        found = [one for one in found if one.health is not Health.NORMAL]
+        found = [one for one in (*found, *self.obstacles) if one.health is not Health.NORMAL]
         return sorted(found, key=lambda one: (one.works, one.operation, one.dependency))
 
 
@@ -76,9 +89,11 @@ def read_status(board: Board | None = None) -> Status:
     can_act = any(process.state == "alive" for process in workers)
     paused = [lane for lane in lanes if lane.paused_at is not None]
     dependencies = [*_by_circuits(board), _redis(board), _workers(workers, can_act=can_act)]
-    extra = [Health.DEGRADED] * bool(missing or paused)
+    obstacles = [one for read in _obstacles for one in read()]
+    extra = [Health.DEGRADED] * bool(missing or paused or obstacles)
     health = overall([*(one.health for one in dependencies), *extra], can_act=can_act)
     moments = [one.since for one in dependencies if one.health is not Health.NORMAL]
+    moments += [one.since for one in obstacles]
     moments += [lane.paused_at for lane in paused] + [process.ended_at or process.beat_at for process in missing]
     return Status(
         health=health,
@@ -88,6 +103,7 @@ def read_status(board: Board | None = None) -> Status:
         missing_processes=missing,
         paused_lanes=paused,
         unprotected=[view for view in board.circuits if view.is_unprotected],
+        obstacles=obstacles,
     )
 
 

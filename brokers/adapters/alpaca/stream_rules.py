@@ -13,6 +13,7 @@ from brokers.adapters.failures.transport import judge_exception, short_name
 from brokers.adapters.failures.verdicts import EFFECTFUL, refused, refused_for_now, unproven
 from reliability.core.classification import RawFailure
 from reliability.core.rules import Verdict
+from reliability.core.sources.classes import status_in
 
 SOURCE = "alpaca_stream"
 _REFUSALS = {
@@ -87,7 +88,8 @@ def _verdict(raw: RawFailure) -> Verdict | None:
     label, _, rest = raw.raw_code.strip().lower().rpartition("/")
     code = as_code(rest) if as_code(rest) is not None else body.code
     if label in ("http", "handshake") or (raw.http_status and code is None) or short_name(rest) in _HANDSHAKE_NAMES:
-        return _handshake(code or raw.http_status or find_status(raw.message), text, raw.message)
+        status = code or raw.http_status or find_status(raw.message) or status_in(raw.message.lower())
+        return _handshake(status, text, raw.message)
     if _SILENT.search(text):
         return unproven("NETWORK_STREAM_SILENT")
     if code is not None and code in _CLOSES:

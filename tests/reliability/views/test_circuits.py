@@ -26,6 +26,7 @@ def only_declared_here(monkeypatch: pytest.MonkeyPatch) -> None:
     with connect(get_conf().redis_url, 1.0) as client:
         client.delete(INDEX)
     monkeypatch.setattr(degradation, "_declared", {})
+    monkeypatch.setattr(degradation, "_obstacles", [])
     declare("new orders", "orders", "accepted and queued until the circuit closes")
     declare("positions", "reads", "recorded values with their age")
     declare("cancel", "cancels", "refused: use the broker's own page", still_works=False)
