@@ -63,7 +63,7 @@ def _wait(condition: str, scope: str, began: float) -> float:
     from reliability.models import Alert
 
     while time.monotonic() - began < _LONGEST:
-        if Alert.objects.filter(condition=condition, scope=scope).exists():
+        if Alert.objects.filter(condition=condition, scope=scope, resolved_at=None).exists():
             return time.monotonic() - began
         time.sleep(0.005)
     raise AssertionError(f"{condition} {scope} was not told within {_LONGEST:g} s")
@@ -99,13 +99,12 @@ def _stream(place: int) -> float:
 
 
 def _dead_letter(place: int) -> float:
-    from reliability.models import Alert, Job
-    from reliability.services.jobs.dead_alerts import tell_decided
-    from reliability.services.jobs.deadletters import record_dead_message
+    from reliability.models import Job
+    from reliability.services.jobs.deadletters import discard_dead_letters, record_dead_message
 
-    Job.objects.filter(state="dead").delete()
-    tell_decided({"celery.message"}, actor="bench", reason="the next one")
-    Alert.objects.filter(condition="job.dead_letter").update(scope=f"jobs:before-{place}")
+    if place:
+        dead = list(Job.objects.filter(state="dead").values_list("pk", flat=True))
+        discard_dead_letters(dead, actor="bench", reason="the next one")
     began = time.monotonic()
     record_dead_message("SYSTEM_UNKNOWN_TASK", "bench", {})
     return _wait("job.dead_letter", "jobs:celery.message", began)

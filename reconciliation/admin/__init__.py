@@ -1,3 +1,3 @@
-from reconciliation.admin import reconciliations, recovery
+from reconciliation.admin import drills, reconciliations, recovery
 
-__all__ = ["reconciliations", "recovery"]
+__all__ = ["drills", "reconciliations", "recovery"]

@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from reconciliation.api import market_data, reconciliations, recovery
+from reconciliation.api import drills, market_data, reconciliations, recovery
 
 urlpatterns = [
+    path("drills", drills.DrillListView.as_view()),
     path("bars", market_data.BarListView.as_view()),
     path("gaps", market_data.GapListView.as_view()),
     path("reconciliations", reconciliations.ReconciliationListView.as_view()),

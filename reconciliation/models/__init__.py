@@ -1,4 +1,5 @@
 from reconciliation.models.bars import Bar, BarRevision, BarSeries, QuestionableBar
+from reconciliation.models.drills import Drill
 from reconciliation.models.feeds import BackfillAttempt, BarConflict, Feed, FeedSubscription
 from reconciliation.models.gaps import Gap, GapEvent
 from reconciliation.models.recovery import RecoveryRun, RecoveryTrigger, Watchtower
@@ -13,6 +14,7 @@ __all__ = [
     "BarRevision",
     "BarSeries",
     "Discrepancy",
+    "Drill",
     "Feed",
     "FeedSubscription",
     "Gap",

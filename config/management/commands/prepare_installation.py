@@ -20,6 +20,7 @@ from brokers.services.credentials import set_credentials
 from brokers.services.history.seal_job import SEAL_KIND
 from brokers.services.instruments import REFRESH_KIND
 from brokers.services.synchronization import SYNC_ALL_KIND
+from reconciliation.services.drills import SCHEDULED_DRILL_KIND
 from reconciliation.services.run_job import SCHEDULE_KIND
 from reliability.services.error_partitions import PARTITIONS_KIND
 from reliability.services.fold_job import FOLD_KIND
@@ -37,6 +38,7 @@ _SCHEDULES = (
     (SAMPLE_KIND, 10),
     (THIN_KIND, 3600),
     (HEARTBEAT_KIND, 60),
+    (SCHEDULED_DRILL_KIND, 86_400),
 )
 # Name of the schedule, how far back its runs read, seconds between them.
 _RECONCILIATIONS = (("reconciliation.incremental", "incremental", 60), ("reconciliation.full", "full", 86_400))
@@ -68,6 +70,7 @@ _ROLES = {
         "review_incident",
         "handle_intervention",
         "follow_runbook",
+        "run_drill",
         "run_reconciliation",
         "adjust_position",
         "book_cash",
