@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('brokers', '0013_call_addresses'),
-        ('reconciliation', '0007_watcher'),
+        ('reconciliation', '0008_reorder'),
     ]
 
     operations = [
