@@ -4,15 +4,13 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from brokers.models import Account
-
 DRILL_STATES = ("running", "passed", "failed")
 
 
 class Drill(models.Model):
     """One drill, from the fault to the verdict. It is also an incident of kind drill."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT)
+    account = models.ForeignKey("brokers.Account", on_delete=models.PROTECT)
     fault = models.CharField(max_length=32)
     state = models.CharField(max_length=8, choices=[(one, one) for one in DRILL_STATES], default="running")
     incident = models.BigIntegerField()
