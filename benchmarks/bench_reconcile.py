@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000], metavar="ORDERS")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--history", type=int, default=1_000_000, help="finished orders behind the small account")
+    parser.add_argument("--only", action="append", metavar="CONTENDER", help="this one alone; may be repeated")
     parser.add_argument("--json", metavar="FILE", help="write every figure, with machine and versions")
     arguments = parser.parse_args()
     results: list[dict[str, Any]] = []
@@ -42,14 +43,21 @@ def main() -> int:
                 services.postgres_url, services.folder, account, owner, open_orders=size, history=history
             )
             for contender in _contenders(size, is_history_test=(size, history) in worlds[len(arguments.sizes) :]):
+                if arguments.only and contender not in arguments.only:
+                    continue
                 result = _measure(services, world, contender, arguments.rounds)
                 results.append(result)
                 print(_line(result), flush=True)
+                _keep(arguments, results)
     print(machine_line())
+    return 0
+
+
+def _keep(arguments: argparse.Namespace, results: list[dict[str, Any]]) -> None:
+    """Write what is measured so far: a run of a million orders is long, and may be stopped."""
     if arguments.json:
         parameters = {"sizes": arguments.sizes, "rounds": arguments.rounds, "history": arguments.history}
         write_evidence(Path(arguments.json), "reconcile", parameters, results)
-    return 0
 
 
 def _install() -> tuple[int, int]:

@@ -4,7 +4,7 @@ A set-based statement finds the few pairs out of a million that differ; these fu
 ``match_orders`` does both for small sets, and is what the statement is tested against.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -23,18 +23,34 @@ ZERO = Decimal(0)
 def match_orders(
     recorded: Iterable[RecordedOrder], reported: Iterable[OrderReport], since: datetime
 ) -> list[Difference]:
-    """Return every difference between two sets of open orders, matched by the broker's id and then by ours."""
-    theirs = {report.broker_order_id: report for report in reported}
-    by_client = {report.client_order_id: report for report in theirs.values() if report.client_order_id}
+    """Return every difference between two sets of open orders, matched as ``find_recorded`` does."""
+    ours = list(recorded)
+    by_id = {name: order for order in ours for name in (order.client_order_id, order.broker_order_id) if name}
     found: list[Difference] = []
-    for order in recorded:
-        report = theirs.get(order.broker_order_id) or by_client.get(order.client_order_id)
+    matched: set[str] = set()
+    for report in {report.broker_order_id: report for report in reported}.values():
+        order = find_recorded(by_id, report.broker_order_id, report.client_order_id)
         found += compare_order(order, report, since)
-        if report is not None:
-            theirs.pop(report.broker_order_id, None)
-    for report in theirs.values():
-        found += compare_order(None, report, since)
+        matched |= {order.client_order_id} if order is not None else set()
+    for order in ours:
+        found += compare_order(order, None, since) if order.client_order_id not in matched else ()
     return found
+
+
+def find_recorded(
+    orders: Mapping[str, RecordedOrder], broker_order_id: str, client_order_id: str
+) -> RecordedOrder | None:
+    """Return the order of ours that two ids of the broker's mean, out of orders by either of their ids.
+
+    A second order of the broker's under an id of ours is not ours: ours is the one it told us of first.
+    """
+    named = orders.get(broker_order_id) if broker_order_id else None
+    if named is not None:
+        return named
+    order = orders.get(client_order_id) if client_order_id else None
+    if order is not None and order.broker_order_id and broker_order_id:
+        return None
+    return order
 
 
 def compare_order(

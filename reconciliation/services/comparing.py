@@ -15,7 +15,7 @@ from brokers.selectors.recorded import (
 )
 from reconciliation.core.cash import compare_cash
 from reconciliation.core.discrepancy import Difference, DiscrepancyKind, SubjectType
-from reconciliation.core.matching import amount, compare_fill, compare_order, compare_position
+from reconciliation.core.matching import amount, compare_fill, compare_order, compare_position, find_recorded
 from reconciliation.core.runs import GRACE, RunKind
 from reconciliation.models import ReconciliationMark, ReconciliationRun
 from reconciliation.selectors.comparison import (
@@ -69,7 +69,7 @@ def _orders(run: ReconciliationRun, since: datetime) -> int:
                 if report is None:
                     found += compare_order(recorded.get(name or ""), None, since)
                 else:
-                    order = recorded.get(report.broker_order_id) or recorded.get(report.client_order_id)
+                    order = find_recorded(recorded, report.broker_order_id, report.client_order_id)
                     found += compare_order(order, report, since)
             seen += record_differences(run, found)
     return seen
@@ -84,7 +84,7 @@ def _fills(run: ReconciliationRun, since: datetime) -> int:
             orders = list_recorded_orders(run.account_id, client_ids, [fill.broker_order_id for fill, _ in pairs])
             found: list[Difference] = []
             for fill, name in pairs:
-                is_ours = fill.broker_order_id in orders or fill.client_order_id in orders
+                is_ours = find_recorded(orders, fill.broker_order_id, fill.client_order_id) is not None
                 found += compare_fill(booked.get(name or ""), fill, is_ours, since)
             seen += record_differences(run, found)
     return seen

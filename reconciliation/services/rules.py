@@ -10,7 +10,7 @@ from brokers.selectors.recorded import list_recorded_orders
 from brokers.services.holdings import put_in_order
 from brokers.services.synchronization import record_evidence
 from reconciliation.core.discrepancy import Difference, DiscrepancyKind, DiscrepancyState, SubjectType
-from reconciliation.core.matching import order_facts
+from reconciliation.core.matching import find_recorded, order_facts
 from reconciliation.core.resolution import Resolution, rule_for
 from reconciliation.models import Discrepancy, ReconciliationRun
 from reconciliation.services.findings import PROGRAM
@@ -80,7 +80,7 @@ def take_over(account_id: int, evidence: Evidence) -> None:
     unknown = {
         fill.broker_order_id
         for fill in fills
-        if fill.broker_order_id not in orders and fill.client_order_id not in orders
+        if find_recorded(orders, fill.broker_order_id, fill.client_order_id) is None
     }
     record_evidence(account_id, reports, fills, SOURCE, external=unknown)
 

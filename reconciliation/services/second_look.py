@@ -13,7 +13,7 @@ from brokers.selectors.recorded import list_recorded_fills, list_recorded_orders
 from brokers.services.guarded_session import GuardedSession
 from brokers.services.order_legs import waits_for_legs
 from reconciliation.core.discrepancy import UNSETTLED, Difference, DiscrepancyKind, DiscrepancyState, SubjectType
-from reconciliation.core.matching import compare_fill, compare_order, compare_position
+from reconciliation.core.matching import compare_fill, compare_order, compare_position, find_recorded
 from reconciliation.core.runs import GRACE, MOST_LOOKS
 from reconciliation.models import Discrepancy, ReconciliationRun
 from reconciliation.selectors.comparison import differing_fills, list_reported_fills, uneven_bookings
@@ -173,7 +173,7 @@ def _order_difference(
     """
     client_id = report.client_order_id if report is not None else ""
     orders = list_recorded_orders(run.account_id, [client_id], [row.subject])
-    recorded = orders.get(row.subject) or orders.get(client_id)
+    recorded = find_recorded(orders, row.subject, client_id)
     if recorded is None and report is None:  # the broker shows it no more, and nobody here knows it better
         kind, sides = DiscrepancyKind(row.kind), (row.recorded, row.reported)
         return Difference(kind, SubjectType.ORDER, row.subject, row.symbol, *sides, row.order_id)
@@ -201,4 +201,5 @@ def _fill_differences(run: ReconciliationRun, row: Discrepancy, since: datetime)
         for fill, name in pairs:
             booked = list_recorded_fills(run.account_id, [name] if name else [])
             orders = list_recorded_orders(run.account_id, [fill.client_order_id], [fill.broker_order_id])
-            yield from compare_fill(booked.get(name or ""), fill, bool(orders), since)
+            is_ours = find_recorded(orders, fill.broker_order_id, fill.client_order_id) is not None
+            yield from compare_fill(booked.get(name or ""), fill, is_ours, since)

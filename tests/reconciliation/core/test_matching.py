@@ -102,6 +102,12 @@ def test_matching_names_exactly_what_was_made_to_differ(here: set[int], there: s
     assert found == expected
 
 
+def test_a_second_order_under_an_id_of_ours_is_one_that_is_not_recorded() -> None:
+    found = match_orders([recorded()], [reported(), reported(broker_order_id="b-2")], SINCE)
+    assert [(one.kind, one.subject) for one in found] == [("missing_here", "b-2")]
+    assert match_orders([recorded(broker_order_id="")], [reported()], SINCE) == []
+
+
 def _fill(**values: object) -> FillReport:
     fill = FillReport("x-1", "b-1", "AAPL", Side.BUY, Decimal(4), Decimal(100), LONG_AGO)
     return replace(fill, **values)

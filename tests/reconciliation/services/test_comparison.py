@@ -12,7 +12,7 @@ from brokers.core.orders import OrderState, Side
 from brokers.core.records import RecordedOrder
 from brokers.core.reports import OrderReport, ReportedStatus
 from brokers.models import Account, Order
-from reconciliation.core.matching import match_orders
+from reconciliation.core.matching import find_recorded, match_orders
 from reconciliation.core.runs import GRACE
 from reconciliation.models import Discrepancy, ReconciliationRun
 from reconciliation.services import staging
@@ -52,6 +52,7 @@ def random_side(chance: random.Random, account: Account) -> tuple[list[Order], l
             {}, {}, {"filled_quantity": Decimal(3)}, {"quantity": Decimal(11)}, {"limit_price": Decimal(1)},
             {"limit_price": None, "quantity": None}, {"symbol": "TSLA"}, {"side": Side.SELL},
             {"client_order_id": "", "broker_order_id": f"hand-{number}"}, {"client_order_id": f"st-lost-{number}"},
+            {"broker_order_id": f"twice-{number}"},
         ])  # fmt: skip
         fate = chance.random()
         if fate > 0.1:
@@ -80,7 +81,7 @@ def test_both_name_the_same_differences_of_orders(seed: int) -> None:
     listed = [plain(one) for one in orders if one.finished_at is None and one.broker_order_id]
     aside = [plain(one) for one in orders if one.finished_at is not None or not one.broker_order_id]
     by_id = {name: one for one in aside for name in (one.client_order_id, one.broker_order_id) if name}
-    pairs = [(by_id.get(one.broker_order_id) or by_id.get(one.client_order_id), one) for one in reports]
+    pairs = [(find_recorded(by_id, one.broker_order_id, one.client_order_id), one) for one in reports]
     since = run.asked_at - GRACE
     expected = match_orders(listed, [one for ours, one in pairs if ours is None], since)
     for ours, one in pairs:
