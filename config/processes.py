@@ -83,7 +83,7 @@ def _simulators(instance: Instance) -> tuple[ProcessSpec, ...]:
                 *("--port", str(instance.ports[f"simbroker-{letter}"])),
                 *("--backup-port", str(instance.ports[f"simbroker-{letter}-backup"])),
                 *("--data-dir", str(instance.directory / f"simbroker-{letter}")),
-                *("--name", f"sim-{letter}", "--seed", str(seed), "--cash", "100000000"),
+                *("--name", f"sim-{letter}", "--seed", str(seed), "--data-seed", "1", "--cash", "100000000"),
             ),
             env=process_environment(instance),
             ready=http_answers(instance.ports[f"simbroker-{letter}"], "/sim/state"),

@@ -6,10 +6,14 @@ class ReconciliationConfig(AppConfig):
     verbose_name = "Reconciliation"
 
     def ready(self) -> None:
+        from brokers.services.streams.companions import add_companion
         from reconciliation.services.disruptions import watch_disruptions
         from reconciliation.services.drills import DrillJob, ScheduledDrillJob
         from reconciliation.services.freeze_watch import watch_freezes
+        from reconciliation.services.gap_checks import register_gap_check
         from reconciliation.services.job_kinds import register_job_kinds
+        from reconciliation.services.market_data.feed_supervisor import keep_feeds
+        from reconciliation.services.market_data.watching import check_account_gaps, watch_market_data
         from reconciliation.services.recovery_steps import RecoverySaga
         from reconciliation.services.runbook_actions import register_reconciliation_actions
         from reliability.services.jobs.kinds import register
@@ -23,3 +27,6 @@ class ReconciliationConfig(AppConfig):
         register_saga_kind(RecoverySaga())
         add_watch(watch_disruptions)
         add_watch(watch_freezes)
+        add_watch(watch_market_data)
+        register_gap_check(check_account_gaps)
+        add_companion(keep_feeds)

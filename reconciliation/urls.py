@@ -2,9 +2,13 @@
 
 from django.urls import path
 
-from reconciliation.views import reconciliations, recovery
+from reconciliation.views import market_data, reconciliations, recovery
 
 urlpatterns = [
+    path("market-data", market_data.overview, name="market-data"),
+    path("market-data/live", market_data.overview_live, name="market-data-live"),
+    path("market-data/gaps/<int:gap_id>/accept", market_data.accept, name="accept-gap"),
+    path("market-data/gaps/<int:gap_id>/retry", market_data.retry, name="retry-gap"),
     path("reconciliation", reconciliations.overview, name="reconciliation"),
     path("reconciliation/live", reconciliations.overview_live, name="reconciliation-live"),
     path("reconciliation/request", reconciliations.request_reconciliation, name="request-reconciliation"),

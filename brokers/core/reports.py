@@ -1,9 +1,11 @@
 """What a broker says, in broker-neutral words: reports are evidence, never commands."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from brokers.core.orders import ExitRole, OrderState, Side
 
@@ -103,6 +105,27 @@ class OrderPage:
 
     orders: tuple[OrderReport, ...]
     after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedBar:
+    """One bar of market data as a source gave it: nothing is checked, every value may be anything.
+
+    ``given`` has timestamp, open, high, low, close and volume. ``is_revision`` says that the source itself calls it a
+    new version of a bar that it sent before.
+    """
+
+    symbol: str
+    given: Mapping[str, Any]
+    is_revision: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BarPage:
+    """A part of the bars asked for, oldest first; ``next_token`` is empty behind the last part."""
+
+    bars: tuple[ReportedBar, ...]
+    next_token: str = ""
 
 
 @dataclass(frozen=True, slots=True)

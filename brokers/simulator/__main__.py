@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -16,6 +17,7 @@ from brokers.simulator.faults import Endpoint
 from brokers.simulator.ib.connection import ApiSocket
 from brokers.simulator.ledger import LEDGER_NAME, LedgerError
 from brokers.simulator.ledger_writer import LedgerWriter
+from brokers.simulator.rest.market_data import quote_now, trade_now
 from brokers.simulator.settings import Settings, parse_settings
 
 SHUTDOWN_SECONDS = 0.3
@@ -59,12 +61,18 @@ async def _serve_ib(broker: Broker) -> asyncio.Server:
     return server
 
 
+async def _run_data(broker: Broker) -> None:
+    """Tell market data to those who listen."""
+    await broker.data.run(partial(trade_now, broker), partial(quote_now, broker))
+
+
 async def _run_until_stopped(broker: Broker, doors: Doors) -> None:
     """Run the background work; the first part of it that fails ends the program with its error."""
     waiting: set[asyncio.Future[Any]] = {
         asyncio.create_task(broker.stopping.wait()),
         asyncio.create_task(broker.run_ticks()),
         asyncio.create_task(broker.streams.run()),
+        asyncio.create_task(_run_data(broker)),
         asyncio.create_task(doors.run()),
         broker.ledger.failed,
     }

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from brokers.simulator.binance.routes import add_binance_routes
 from brokers.simulator.broker import Broker
+from brokers.simulator.data_stream import serve_data
 from brokers.simulator.faults import FaultKind, Operation
 from brokers.simulator.gate import Handler, Route, gated
 from brokers.simulator.rest import account, activities, market_data, orders
@@ -52,7 +53,14 @@ def build_app(broker: Broker) -> web.Application:
             request, broker.streams, broker.render_event, broker.is_known_key, broker.endpoint_of(request)
         )
 
+    async def data(request: web.Request) -> web.StreamResponse:
+        refusal = broker.faults.strike(REFUSE_STREAMS, Operation.STREAM, broker.endpoint_of(request))
+        if refusal is not None:
+            return web.json_response({"message": "stream refused"}, status=refusal.parameters.get("status", 503))
+        return await serve_data(request, broker.data, broker.streams, broker.is_known_key, broker.endpoint_of(request))
+
     app.router.add_get("/stream", stream)
+    app.router.add_get("/v2/{feed:iex|sip|delayed_sip|test}", data)
     return app
 
 

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from brokers.simulator.account import Account
 from brokers.simulator.book import Book
+from brokers.simulator.data_stream import DataHub
 from brokers.simulator.faults import Endpoint, Fault, FaultBoard, FaultKind
 from brokers.simulator.ib.gateway import Gateway
 from brokers.simulator.instruments import Instrument, choose_instruments
@@ -43,6 +44,7 @@ class Broker:
         draws = random.Random(settings.seed)  # noqa: S311 -- reproducible, not secret
         self.faults = FaultBoard(time.monotonic, random.Random(settings.seed).random, self._fault_ended)  # noqa: S311
         self.streams = StreamHub(ledger, self.faults, draws.random)
+        self.data = DataHub(settings.data_seed, self.faults, self.instruments)
         self.gateway = Gateway(self, settings.ib_account, settings.ib_master_client_id)
         self.venue = Venue(
             book=Book(Account(settings.cash, settings.multiplier)),

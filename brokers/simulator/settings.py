@@ -18,6 +18,7 @@ class Settings:
     data_dir: Path
     name: str
     seed: int
+    data_seed: int
     api_key: str
     api_secret: str
     tick_ms: float
@@ -84,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--data-dir", type=Path, required=True, help="directory of the ledger; created if absent")
     add("--name", default="sim", help="name shown in the ready line and in /sim/state")
     add("--seed", type=int, default=1, help="seed of prices, partial fills and fault probabilities (default 1)")
+    add("--data-seed", type=int, help="seed of bars alone: brokers of one market share it (default: the seed)")
     add("--api-key", help="only key let in (or STANCHION_SIM_API_KEY); unset lets any key pair in")
     add("--api-secret", help="its secret (or STANCHION_SIM_API_SECRET)")
     add("--tick-ms", type=_milliseconds, default=50.0, help="milliseconds between ticks (default 50)")
@@ -117,6 +119,7 @@ def parse_settings(arguments: Sequence[str] | None, environment: Mapping[str, st
         data_dir=given.data_dir,
         name=given.name,
         seed=given.seed,
+        data_seed=given.seed if given.data_seed is None else given.data_seed,
         api_key=api_key,
         api_secret=api_secret,
         tick_ms=given.tick_ms,

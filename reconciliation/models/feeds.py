@@ -29,7 +29,6 @@ class Feed(models.Model):
     state_since = models.DateTimeField(db_default=Now())
     last_bar_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True, default="")
-    holder = models.BigIntegerField(null=True, blank=True, help_text="Pulse number of the process that reads it.")
 
     class Meta:
         ordering = ["priority", "name"]

@@ -190,6 +190,13 @@ _ALL = (
         inhibited_by=("stream.silent",),
     ),
     Condition(
+        "data.quality", _DOMAIN.DATA, Sev.LOW,
+        "Market data of a day is incomplete, late or questionable in more bars than is normal.",
+        "the day's bars are good enough again, or the day is over",
+        ("Open Market data and see what is wrong.", "Compare with the other source; prefer it if it is better."),
+        hold_down=_MINUTE, inhibited_by=("stream.silent", "data.gap"),
+    ),
+    Condition(
         "history.broken", _DOMAIN.DATA, Sev.CRITICAL,
         "The recorded history contradicts itself or its seals.",
         "somebody resolves it, having found out who wrote to the database",

@@ -198,6 +198,18 @@ class CcxtSession:
 
         return await self._call(Operation.QUERY, call)
 
+    async def fetch_bars(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> list[list[Any]]:
+        """Return rows of time in milliseconds, open, high, low, close and volume from an instant on, oldest first."""
+
+        async def call(calls: ExchangeCalls) -> list[list[Any]]:
+            market = self._known(calls, symbol)
+            rows = await calls.exchange.fetch_ohlcv(market, timeframe, since_ms, limit)
+            if not isinstance(rows, list) or not all(_is_bar(row) for row in rows):
+                raise errors.ParseError("bars are not rows of a time and five numbers")
+            return sorted(rows, key=lambda row: int(row[0]))
+
+        return await self._call(Operation.DATA, call)
+
     async def stream_orders(self) -> AsyncGenerator[StreamEvent | None, None]:
         """Yield the order events of Binance; any other exchange has no stream here and says so at once."""
         if self._profile.dialect is not Dialect.BINANCE:
@@ -321,6 +333,10 @@ class CcxtSession:
         for secret in self._secrets:
             message = message.replace(secret, "[secret]")
         return BrokerCallError(failure.kind, failure.code, message, failure.raw_code, failure.retry_after_seconds)
+
+
+def _is_bar(row: Any) -> bool:
+    return isinstance(row, list) and len(row) >= 6 and isinstance(row[0], int)
 
 
 def _symbol_of(exchange: Any, market_id: str) -> str:

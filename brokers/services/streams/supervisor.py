@@ -12,6 +12,7 @@ from brokers.services.accounts import AccountProfile, list_profiles
 from brokers.services.life_signs import LifeSigns
 from brokers.services.streams.account import AccountStream
 from brokers.services.streams.activity import Activity, ActivityReader
+from brokers.services.streams.companions import list_companions
 from brokers.services.streams.database import in_database
 from reliability.services.jobs.execution import DatabaseUnavailable
 from reliability.services.pulse import Pulse
@@ -33,11 +34,12 @@ class StreamSupervisor:
 
     async def run(self) -> None:
         watching = asyncio.create_task(self._watch_activity())
+        companions = [asyncio.create_task(companion()) for companion in list_companions()]
         try:
             await self._keep_streams()
         finally:
             self._life_signs.cancel()
-            tasks = [watching, *self._tasks.values()]
+            tasks = [watching, *companions, *self._tasks.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -29,6 +29,7 @@ class ControlRoutes:
             web.delete("/sim/faults/{fault_id}", self.remove_fault),
             web.post("/sim/price", self.put_price),
             web.post("/sim/fill", self.force_fill),
+            web.post("/sim/bars", self.send_bar),
             web.get("/sim/ledger", self.get_ledger),
         ]
 
@@ -99,6 +100,15 @@ class ControlRoutes:
             raise _unprocessable(f"price must be a multiple of {instrument.price_increment}")
         self.broker.venue.put_price(instrument.symbol, price, held=held)
         return await self._reply({"symbol": instrument.symbol, "price": str(price), "hold": held})
+
+    async def send_bar(self, request: web.Request) -> web.Response:
+        """Send listeners of market data a bar of the caller's making, unchecked; ``revision`` sends it as one."""
+        fields = await _read_object(request)
+        symbol, bar, revision = fields.get("symbol"), fields.get("bar"), fields.get("revision", False)
+        if not isinstance(symbol, str) or not isinstance(bar, dict) or not isinstance(revision, bool):
+            raise _unprocessable("symbol, bar (an object) and perhaps revision (true or false) are needed")
+        told = self.broker.data.send("updatedBars" if revision else "bars", symbol, bar)
+        return await self._reply({"listeners": told})
 
     async def force_fill(self, request: web.Request) -> web.Response:
         """Fill an order now at its limit price or the current price, whatever the market says."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from brokers.simulator.bars import Timeframe, bar_at
+from brokers.simulator.broker import Broker
 from brokers.simulator.gate import Answer, Call
 from brokers.simulator.instruments import Instrument
 from brokers.simulator.query import instant_of, names_of, one_of, whole_number
@@ -30,21 +31,21 @@ def list_bars_of_symbol(call: Call) -> Answer:
 
 
 def latest_quotes(call: Call) -> Answer:
-    return Answer({"quotes": {i.symbol: _quote(call, i) for i in _instruments(call)}})
+    return Answer({"quotes": {i.symbol: quote_now(call.broker, i) for i in _instruments(call)}})
 
 
 def latest_quote(call: Call) -> Answer:
     instrument = _instrument(call, call.path_value("symbol"))
-    return Answer({"symbol": instrument.symbol, "quote": _quote(call, instrument)})
+    return Answer({"symbol": instrument.symbol, "quote": quote_now(call.broker, instrument)})
 
 
 def latest_trades(call: Call) -> Answer:
-    return Answer({"trades": {i.symbol: _trade(call, i) for i in _instruments(call)}})
+    return Answer({"trades": {i.symbol: trade_now(call.broker, i) for i in _instruments(call)}})
 
 
 def latest_trade(call: Call) -> Answer:
     instrument = _instrument(call, call.path_value("symbol"))
-    return Answer({"symbol": instrument.symbol, "trade": _trade(call, instrument)})
+    return Answer({"symbol": instrument.symbol, "trade": trade_now(call.broker, instrument)})
 
 
 def _page_of_bars(call: Call, instruments: list[Instrument]) -> tuple[dict[str, list[dict[str, Any]]], str | None]:
@@ -53,7 +54,7 @@ def _page_of_bars(call: Call, instruments: list[Instrument]) -> tuple[dict[str, 
     timeframe = Timeframe.parse(call.query.get("timeframe", "1Day"))
     if timeframe is None:
         raise RefusalError(400, None, f"invalid timeframe: {call.query.get('timeframe')}")
-    seed = call.broker.settings.seed
+    seed = call.broker.settings.data_seed
     bars: dict[str, list[dict[str, Any]]] = {}
     for count, (instrument, start) in enumerate(_bar_starts(call, instruments, timeframe)):
         if count == limit:
@@ -97,8 +98,8 @@ def _decode_token(token: str | None) -> tuple[str, datetime | None]:
         raise RefusalError(400, None, "invalid page_token") from error
 
 
-def _quote(call: Call, instrument: Instrument) -> dict[str, Any]:
-    quote = call.broker.venue.walks[instrument.symbol].quote
+def quote_now(broker: Broker, instrument: Instrument) -> dict[str, Any]:
+    quote = broker.venue.walks[instrument.symbol].quote
     return {
         "t": instant(datetime.now(UTC)),
         "ax": "V",
@@ -112,12 +113,12 @@ def _quote(call: Call, instrument: Instrument) -> dict[str, Any]:
     }
 
 
-def _trade(call: Call, instrument: Instrument) -> dict[str, Any]:
+def trade_now(broker: Broker, instrument: Instrument) -> dict[str, Any]:
     now = datetime.now(UTC)
     return {
         "t": instant(now),
         "x": "V",
-        "p": float(call.broker.venue.walks[instrument.symbol].price),
+        "p": float(broker.venue.walks[instrument.symbol].price),
         "s": 100,
         "c": ["@"],
         "i": (now - datetime(2020, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) & TRADE_ID_MASK,

@@ -4,9 +4,10 @@ Releasing is one transaction at a time over all processes, so ``seq`` grows in t
 that goes on after the last ``seq`` it saw misses nothing.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Min
 
 from reconciliation.core.bars import instant
 from reconciliation.models import BarSeries
@@ -35,6 +36,29 @@ WHERE series_id = %(series)s AND opened_at <= %(after)s AND opened_at = ANY(%(st
 ORDER BY opened_at
 ON CONFLICT (series_id, opened_at, revision) DO NOTHING
 """  # noqa: S608  # a condition of our own
+
+
+_WAITING = """
+SELECT series.id FROM reconciliation_barseries series
+WHERE series.id = ANY(%s) AND EXISTS (
+    SELECT 1 FROM reconciliation_bar bar WHERE bar.series_id = series.id AND bar.opened_at > series.released_until
+      AND bar.opened_at >= %s)
+"""
+
+
+def release_waiting(series_ids: Sequence[int]) -> int:
+    """Release what waited for gaps that are over now or were given up; a transaction for each series."""
+    since = BarSeries.objects.filter(pk__in=series_ids).aggregate(Min("released_until"))["released_until__min"]
+    if since is None:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, [list(series_ids), since])
+        waiting = [series_id for (series_id,) in cursor.fetchall()]
+    released = 0
+    for series_id in waiting:
+        with transaction.atomic():
+            released += release_bars(BarSeries.objects.select_for_update().get(pk=series_id), [])
+    return released
 
 
 def release_bars(series: BarSeries, changed: Collection[int]) -> int:

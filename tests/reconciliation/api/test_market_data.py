@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 import redis
 from django.test import Client
+from django.urls import reverse
 
 from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import Gap, ReleaseCursor
@@ -27,6 +28,7 @@ BARS = walk(random.Random(1), 40)
 
 @pytest.fixture(autouse=True, scope="module")
 def calendar_at_hand() -> None:
+    reverse("operations")
     calendar_between("XNAS", BARS[0].stamp, BARS[0].stamp)
 
 

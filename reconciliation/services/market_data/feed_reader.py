@@ -1,0 +1,171 @@
+"""Read one feed: hold its lease, keep its stream up, and hand its bars to the intake.
+
+The primary's bars are taken at once. An alternative's wait ``PATIENCE_SECONDS`` for the primary's while that is up,
+and are taken where none came; while it is down they are taken at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+
+from django.db import DatabaseError
+
+from brokers.adapters.errors import BrokerCallError, StreamLostError
+from brokers.core.reports import ReportedBar
+from brokers.services.accounts import AccountProfile
+from brokers.services.market_data import BarSource, find_account, streams_bars
+from brokers.services.streams.database import in_database
+from reconciliation.core.bars import instant
+from reconciliation.core.deliveries import Delivery
+from reconciliation.core.timeframes import Timeframe
+from reconciliation.models import Bar, Feed
+from reconciliation.services.market_data.feeds import FeedProfile, feeds_of, feeds_up, note_feed_state
+from reconciliation.services.market_data.intake import Intake, Origin, Source, take_deliveries
+from reliability.core.errors import ReliabilityError
+from reliability.services.pulse import Slot
+
+PATIENCE_SECONDS = 3.0
+FEED_SLOT_BASE = 500_000
+_STANDBY_SECONDS = 1.0
+_POLL_SECONDS = 5.0
+_LOOK_BACK = timedelta(minutes=10)
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class FeedReader:
+    """Reads one feed for as long as ``run`` is not cancelled and its profile stands."""
+
+    def __init__(self, feed: FeedProfile) -> None:
+        self.feed = feed
+        self._up = False
+        self._slot = Slot(FEED_SLOT_BASE + feed.id, f"feed {feed.name}")
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        try:
+            while not await asyncio.to_thread(self._slot.hold):  # noqa: ASYNC110  # another process decides
+                await asyncio.sleep(_STANDBY_SECONDS)
+            await self._read()
+        finally:
+            for task in self._waiting:
+                task.cancel()
+            self._slot.leave()
+
+    async def _read(self) -> None:
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                account = await in_database(lambda: find_account(self.feed.address.account))
+                async with aclosing(self._rounds(account)) as rounds:
+                    async for _ in rounds:
+                        wait = _FIRST_WAIT
+            except (StreamLostError, BrokerCallError, ReliabilityError, DatabaseError) as error:
+                await self._note(Feed.State.DOWN, str(error))
+            if not await asyncio.to_thread(self._slot.hold):
+                return
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
+
+    async def _rounds(self, account: AccountProfile) -> AsyncGenerator[None, None]:
+        """Open the source, and yield whenever something was heard of it."""
+        source = BarSource(self.feed.address, account)
+        try:
+            is_stream = streams_bars(self.feed.address, account)
+            async with aclosing(self._stream(source) if is_stream else self._poll(source)) as rounds:
+                async for _ in rounds:
+                    yield
+        finally:
+            await source.close()
+
+    async def _stream(self, source: BarSource) -> AsyncGenerator[None, None]:
+        async with aclosing(source.stream_bars(sorted(self.feed.symbols))) as stream:
+            async for bars in stream:
+                if bars is None:
+                    await self._heard()
+                else:
+                    await self._take(bars)
+                yield
+
+    async def _poll(self, source: BarSource) -> AsyncGenerator[None, None]:
+        """Ask for the newest bars of each series every few seconds."""
+        while True:
+            for _, symbol, timeframe in self.feed.series:
+                now = datetime.now(UTC)
+                start = now - max(_LOOK_BACK, 3 * timeframe.step)
+                page = await source.fetch_bars(symbol, timeframe.value, start, now - timeframe.step, "")
+                await self._heard()
+                await self._take(list(page.bars), timeframe)
+            yield
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _heard(self) -> None:
+        if not self._up:
+            await self._note(Feed.State.UP, "")
+
+    async def _note(self, state: Feed.State, error: str) -> None:
+        self._up = state is Feed.State.UP
+        try:
+            await in_database(lambda: note_feed_state(self.feed.id, state, error=error))
+        except DatabaseError as problem:
+            logger.warning("feed state not noted", extra={"feed": self.feed.name, "error": str(problem)})
+
+    async def _take(self, bars: Sequence[ReportedBar], timeframe: Timeframe = Timeframe.MINUTE) -> None:
+        deliveries = [Delivery(bar.symbol, bar.given, bar.is_revision) for bar in bars]
+        if not deliveries:
+            return
+        now = datetime.now(UTC)
+        mine, others = await in_database(lambda: _split(self.feed, deliveries, timeframe))
+        if mine:
+            await in_database(lambda: take(self.feed, timeframe, mine, now))
+        if others:
+            task = asyncio.create_task(self._take_what_lacks(others, timeframe))
+            self._waiting.add(task)
+            task.add_done_callback(self._waiting.discard)
+
+    async def _take_what_lacks(self, deliveries: Sequence[Delivery], timeframe: Timeframe) -> None:
+        """Give the primary time for its own bars, then take those that did not come."""
+        await asyncio.sleep(PATIENCE_SECONDS)
+        try:
+            await in_database(lambda: take_missing(self.feed, timeframe, deliveries, datetime.now(UTC)))
+        except DatabaseError:
+            logger.exception("bars of an alternative feed were not taken", extra={"feed": self.feed.name})
+
+
+def take(feed: FeedProfile, timeframe: Timeframe, deliveries: Sequence[Delivery], now: datetime) -> Intake:
+    """Take in what a feed's stream brought."""
+    source = Source(feed.name, Origin.STREAM, feed.late_seconds)
+    taken = take_deliveries(source, timeframe, deliveries, now=now)
+    Feed.objects.filter(pk=feed.id).update(last_bar_at=now)
+    return taken
+
+
+def take_missing(feed: FeedProfile, timeframe: Timeframe, deliveries: Sequence[Delivery], now: datetime) -> Intake:
+    """Take in the bars of an alternative that no other source brought."""
+    stamps = [one.stamp() for one in deliveries]
+    rows = Bar.objects.filter(
+        series__symbol__in={one.symbol for one in deliveries},
+        series__timeframe=timeframe.value,
+        opened_at__in=[instant(stamp) for stamp in stamps if stamp is not None],
+    ).values_list("series__symbol", "opened_at")
+    there = {(symbol, int(opened_at.timestamp())) for symbol, opened_at in rows}
+    lacking = [one for one, stamp in zip(deliveries, stamps, strict=True) if (one.symbol, stamp) not in there]
+    return take(feed, timeframe, lacking, now) if lacking else Intake()
+
+
+def _split(
+    feed: FeedProfile, deliveries: Sequence[Delivery], timeframe: Timeframe
+) -> tuple[list[Delivery], list[Delivery]]:
+    """Part deliveries into those to take now, and those that a feed before this one may still bring."""
+    up = feeds_up()
+    awaited: dict[str, bool] = {}
+    for series_id, symbol, wanted in feed.series:
+        if wanted is timeframe:
+            ranked = [one.id for one in feeds_of(series_id)]
+            earlier = ranked[: ranked.index(feed.id)] if feed.id in ranked else ranked
+            awaited[symbol] = not up.isdisjoint(earlier)
+    mine = [one for one in deliveries if not awaited.get(one.symbol, False)]
+    return mine, [one for one in deliveries if awaited.get(one.symbol, False)]

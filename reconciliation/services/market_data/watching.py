@@ -1,0 +1,111 @@
+"""What the sentinel looks at: gaps of live series, their backfill, stale data, and releases to announce."""
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import redis
+from django.utils import timezone
+
+from brokers.services.accounts import get_profile
+from reconciliation.core.gaps import GapCause, GapPolicy, GapState
+from reconciliation.core.timeframes import Timeframe
+from reconciliation.models import BarSeries, FeedSubscription, Gap
+from reconciliation.services.gap_checks import GapCheck
+from reconciliation.services.market_data.announcing import announce_released
+from reconciliation.services.market_data.backfill_job import enqueue_backfills
+from reconciliation.services.market_data.calendars import grid_around, last_due_stamp, prepare_calendar
+from reconciliation.services.market_data.gap_watch import GRACE, watch_gaps
+from reconciliation.services.market_data.quality import tell_quality
+from reconciliation.services.market_data.releases import release_waiting
+from reliability.services.alerting import Raising, follow_condition
+
+_EVERY_SECONDS = 2.0
+_PATIENCE = timedelta(seconds=60)  # a gap may take this long to be filled before people are told
+_STALE_SLOTS = 2
+_QUIET_SLOTS = 15  # a symbol that trades rarely may be silent for this many bars
+
+logger = logging.getLogger(__name__)
+_looked_at = 0.0
+_quality_minute = [-1]  # days are added up once a minute
+
+
+def watch_market_data() -> None:
+    """Do what is due. Raises ``DatabaseError``; Redis away delays announcements only."""
+    global _looked_at
+    if time.monotonic() - _looked_at >= _EVERY_SECONDS:
+        _looked_at = time.monotonic()
+        look_at_series(timezone.now())
+    try:
+        announce_released()
+    except (redis.RedisError, OSError) as error:
+        logger.warning("bars are not announced for now", extra={"error": str(error)})
+
+
+def look_at_series(now: datetime) -> None:
+    """Find what is missing of subscribed series, have it filled, and tell people what stays missing or is stale."""
+    series = list(
+        BarSeries.objects.filter(
+            pk__in=FeedSubscription.objects.filter(feed__enabled=True).values("series"), checked_until__isnull=False
+        )
+    )
+    for calendar, timeframe in {(one.calendar, one.timeframe) for one in series}:
+        prepare_calendar(calendar, timeframe, now)
+    ids = [one.pk for one in series]
+    if ids:
+        watch_gaps(ids, now)
+        enqueue_backfills(_unfilled(ids))
+        release_waiting(ids)
+    _tell_gaps(ids, now)
+    _tell_stale(series, now)
+    if now.minute != _quality_minute[0]:
+        _quality_minute[0] = now.minute
+        tell_quality(series, now)
+
+
+def _unfilled(series_ids: Sequence[int]) -> list[int]:
+    gaps = Gap.objects.filter(series_id__in=series_ids, state=GapState.FOUND.value).order_by("started_at", "id")
+    return list(gaps.values_list("id", flat=True)[:500])
+
+
+def check_account_gaps(account_id: int) -> GapCheck:
+    """Return the gaps of the series that feeds of an account deliver, for a recovery of that account."""
+    name = get_profile(account_id).name
+    series = FeedSubscription.objects.filter(feed__account=name, feed__enabled=True).values("series")
+    gaps = Gap.objects.filter(series__in=series, cause=GapCause.MISSING.value)
+    unsettled = gaps.filter(state__in=[GapState.FOUND.value, GapState.FILLING.value]).count()
+    given_up = gaps.filter(state=GapState.UNFILLABLE.value).count()
+    reason = f"{unsettled} gaps in market data are being filled." if unsettled else ""
+    return GapCheck(unsettled + given_up, is_settled=unsettled == 0, reason=reason)
+
+
+def _tell_gaps(series_ids: Sequence[int], now: datetime) -> None:
+    gaps = Gap.objects.select_related("series").filter(series_id__in=series_ids, found_at__lte=now - _PATIENCE)
+    present: dict[str, Raising] = {}
+    states = [GapState.FOUND.value, GapState.FILLING.value, GapState.UNFILLABLE.value]
+    for gap in gaps.filter(state__in=states, cause=GapCause.MISSING.value).order_by("started_at")[:500]:
+        scope = _scope(gap.series)
+        message = f"{gap.series}: {gap.missing} bars are missing from {gap.started_at:%Y-%m-%d %H:%M} UTC on."
+        present.setdefault(scope, Raising("data.gap", scope, message=message))
+    follow_condition("data.gap", list(present.values()), reason="nothing is missing any more", prefix="series:")
+
+
+def _tell_stale(series: Sequence[BarSeries], now: datetime) -> None:
+    present = []
+    for one in series:
+        timeframe = Timeframe(one.timeframe)
+        assert one.checked_until is not None
+        last = int(one.checked_until.timestamp())
+        due = last_due_stamp(one.calendar, timeframe, one.stamping, now - GRACE)
+        grid = grid_around(one.calendar, timeframe, one.stamping, last, max(last, due))
+        lacking = grid.count_between(last, due + 1)
+        allowed = _QUIET_SLOTS if one.gap_policy == GapPolicy.WHEN_TRADED else _STALE_SLOTS
+        if lacking > allowed:
+            message = f"{one}: the last bar is of {one.checked_until:%Y-%m-%d %H:%M} UTC, {lacking} more were due."
+            present.append(Raising("data.stale", _scope(one), message=message))
+    follow_condition("data.stale", present, reason="bars come again", prefix="series:")
+
+
+def _scope(series: BarSeries) -> str:
+    return f"series:{series.symbol}/{series.timeframe}"

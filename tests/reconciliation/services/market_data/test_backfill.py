@@ -1,0 +1,209 @@
+"""Backfills: the sources in turn, page by page, until nothing is missing or nobody has it."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from brokers.adapters.errors import BrokerCallError
+from brokers.core.reports import BarPage, ReportedBar
+from reconciliation.core.gaps import GapPolicy
+from reconciliation.core.timeframes import Timeframe
+from reconciliation.models import BackfillAttempt, Bar, BarRelease, BarSeries, Feed, FeedSubscription, Gap
+from reconciliation.services.market_data import backfill_job
+from reconciliation.services.market_data.backfill_job import enqueue_backfills
+from reconciliation.services.market_data.gap_decisions import accept_gap, retry_gap
+from reconciliation.services.market_data.intake import Origin, Source, take_deliveries
+from reconciliation.services.market_data.releases import release_waiting
+from reliability.core.errors import ReliabilityError
+from reliability.core.taxonomy import FailureKind
+from reliability.models import AuditEntry, Job
+from tests.factories import make_lanes
+from tests.fakes import make_due, run_due
+from tests.reconciliation.market import scaled, walk
+from tests.reconciliation.services.market_data.making import series_called
+
+pytestmark = pytest.mark.django_db
+BARS = walk(random.Random(5), 40)
+STREAM = Source("sim-a", Origin.STREAM, late_seconds=7_200)
+
+
+@dataclass
+class Shelf:
+    """What one source has, in pages of three; it fails while ``down``."""
+
+    bars: list[ReportedBar] = field(default_factory=list)
+    down: bool = False
+    asked: int = 0
+
+    async def fetch_bars(self, symbol, timeframe, start, end, token) -> BarPage:
+        self.asked += 1
+        if self.down:
+            raise BrokerCallError(FailureKind.TRANSIENT, "BROKER_UNAVAILABLE", "down")
+        wanted = [bar for bar in self.bars if start <= datetime.fromisoformat(bar.given["timestamp"]) <= end]
+        place = int(token or 0)
+        return BarPage(tuple(wanted[place : place + 3]), str(place + 3) if place + 3 < len(wanted) else "")
+
+
+@pytest.fixture
+def shelves(monkeypatch) -> dict[str, Shelf]:
+    make_lanes()
+    found = {"sim-a": Shelf(), "sim-b": Shelf()}
+    clock = SimpleNamespace(now=lambda: datetime.fromtimestamp(BARS[29].stamp + 62, UTC))
+    monkeypatch.setattr(backfill_job, "timezone", clock)
+    monkeypatch.setattr(backfill_job, "find_account", lambda name: SimpleNamespace(name=name))
+    monkeypatch.setattr(backfill_job, "get_source", lambda address, account: found[address.account])
+    return found
+
+
+@pytest.fixture
+def series() -> BarSeries:
+    return delivered_series(GapPolicy.EVERY_SLOT)
+
+
+def delivered_series(policy: GapPolicy) -> BarSeries:
+    made = series_called("S", policy=policy)
+    for priority, name in enumerate(("sim-a", "sim-b")):
+        feed = Feed.objects.create(name=name, account=name, priority=priority)
+        FeedSubscription.objects.create(feed=feed, series=made)
+    return made
+
+
+def reported(bars, **changes) -> list[ReportedBar]:
+    return [ReportedBar("S", bar.delivery("S", **changes).given) for bar in bars]
+
+
+def take(bars) -> None:
+    moment = datetime.fromtimestamp(bars[-1].stamp + 61, UTC)
+    take_deliveries(STREAM, Timeframe.MINUTE, [bar.delivery("S") for bar in bars], now=moment)
+
+
+def lose(first: int = 10, last: int = 18) -> Gap:
+    """Deliver a session with a hole, and return the gap."""
+    take(BARS[:first])
+    take(BARS[last:30])
+    return Gap.objects.get()
+
+
+def work() -> None:
+    """Run every backfill that is due, and what follows from it."""
+    while Job.objects.filter(state="ready", run_at__lte=datetime.now(UTC)).exists():
+        run_due("market_data")
+
+
+def states() -> list[str]:
+    return list(Gap.objects.order_by("id").values_list("state", flat=True))
+
+
+def test_a_gap_is_filled_from_the_primary_page_by_page_and_released_in_order(shelves, series):
+    gap = lose()
+    shelves["sim-a"].bars = reported(BARS)
+    enqueue_backfills([gap.pk])
+    work()
+
+    assert states() == ["filled"]
+    assert shelves["sim-b"].asked == 0
+    assert list(BackfillAttempt.objects.values_list("usable", flat=True)) == [3, 3, 2]
+    assert set(Bar.objects.filter(quality="backfilled").values_list("source", flat=True)) == {"sim-a"}
+    moments = [int(moment.timestamp()) for moment in BarRelease.objects.values_list("opened_at", flat=True)]
+    assert moments == [bar.stamp for bar in BARS[:30]]
+
+
+def test_what_the_primary_lacks_comes_from_the_alternative(shelves, series):
+    gap = lose()
+    shelves["sim-a"].bars = reported(BARS[:13])
+    shelves["sim-b"].bars = reported(BARS)
+    enqueue_backfills([gap.pk])
+    work()
+
+    assert states() == ["filled"]
+    sources = Bar.objects.filter(quality="backfilled").order_by("opened_at").values_list("source", flat=True)
+    assert list(sources) == ["sim-a"] * 3 + ["sim-b"] * 5
+
+
+def test_a_source_that_is_down_is_asked_again_later_and_the_other_one_meanwhile(shelves, series):
+    gap = lose()
+    shelves["sim-a"].down = True
+    shelves["sim-b"].bars = reported(BARS)
+    enqueue_backfills([gap.pk])
+    work()
+    assert states() == ["filling"]
+
+    make_due()
+    work()
+    assert states() == ["filled"]
+    assert BackfillAttempt.objects.first().error_code == "BROKER_UNAVAILABLE"
+
+
+def test_bars_that_nobody_has_are_given_up_and_consumers_go_on(shelves, series):
+    gap = lose()
+    enqueue_backfills([gap.pk])
+    work()
+    assert states() == ["unfillable"]
+    assert BarRelease.objects.count() == 10
+
+    assert release_waiting([series.pk]) == 12
+    retry_gap(gap.pk, by="ann", reason="they have it now")
+    shelves["sim-b"].bars = reported(BARS)
+    work()
+    assert states() == ["filled"]
+    assert BarRelease.objects.count() == 30
+    assert AuditEntry.objects.get().reason == "they have it now"
+
+
+def test_where_nothing_was_traded_nothing_is_missing(shelves):
+    delivered_series(GapPolicy.WHEN_TRADED)
+    take(BARS[:10])
+    gap = Gap.objects.create(
+        series=BarSeries.objects.get(),
+        started_at=datetime.fromtimestamp(BARS[10].stamp, UTC),
+        ended_at=datetime.fromtimestamp(BARS[11].stamp, UTC),
+        missing=2,
+        cause="missing",
+    )
+    enqueue_backfills([gap.pk])
+    work()
+
+    assert states() == ["accepted"]
+
+
+def test_a_questionable_bar_is_asked_for_again_and_replaced(shelves, series):
+    take(BARS[:29])
+    bad = BARS[29].delivery("S", **scaled(BARS[29], 10))
+    moment = datetime.fromtimestamp(BARS[29].stamp + 61, UTC)
+    take_deliveries(STREAM, Timeframe.MINUTE, [bad], now=moment)
+    gap = Gap.objects.get()
+    assert (gap.cause, gap.missing) == ("questionable", 1)
+    shelves["sim-a"].bars = reported(BARS[29:30], **scaled(BARS[29], 10))
+    shelves["sim-b"].bars = reported(BARS[29:30])
+    enqueue_backfills([gap.pk])
+    work()
+
+    assert states() == ["filled"]
+    assert Bar.objects.get(opened_at=datetime.fromtimestamp(BARS[29].stamp, UTC)).source == "sim-b"
+
+
+def test_bad_bars_of_a_backfill_are_not_used_either(shelves, series):
+    gap = lose()
+    shelves["sim-a"].bars = reported(BARS[10:18], high="0.01")
+    shelves["sim-b"].bars = reported(BARS[10:18], volume="-1")
+    enqueue_backfills([gap.pk])
+    work()
+
+    assert Bar.objects.count() == 22
+    assert states()[0] == "unfillable"
+
+
+def test_a_person_accepts_a_gap_and_consumers_go_on(shelves, series):
+    gap = lose()
+    accept_gap(gap.pk, by="ann", reason="halted")
+
+    assert states() == ["accepted"]
+    assert BarRelease.objects.count() == 22
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.action, entry.reason) == ("ann", "gap.decide", "halted")
+    Gap.objects.update(state="filled")
+    with pytest.raises(ReliabilityError):
+        accept_gap(gap.pk, by="ann", reason="again")

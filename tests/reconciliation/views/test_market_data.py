@@ -1,0 +1,108 @@
+"""The page of market data: what is seen, and what may be decided there."""
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+from django.template.loader import get_template
+from django.test import Client
+from django.urls import reverse
+
+from reconciliation.core.timeframes import Timeframe
+from reconciliation.models import BarSeries, Feed, FeedSubscription, Gap
+from reconciliation.services.market_data.calendars import calendar_between
+from reconciliation.services.market_data.intake import Origin, Source, take_deliveries
+from reconciliation.services.market_data.partitions import forget_partitions
+from reconciliation.services.market_data.quality import read_quality
+from reconciliation.services.market_data.watching import check_account_gaps, look_at_series
+from reliability.models import Alert, Job
+from tests.factories import make_lanes, make_user
+from tests.reconciliation.market import OPEN, scaled, walk
+from tests.reconciliation.services.market_data.making import series_called
+
+pytestmark = pytest.mark.django_db
+BARS = walk(random.Random(1), 120)
+NOW = datetime.fromtimestamp(BARS[99].stamp + 66, UTC)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def at_hand() -> None:
+    """What takes a second the first time is not done inside a test's transaction, which would time out."""
+    reverse("market-data")
+    get_template("reconciliation/market_data.html")
+    for stamp in (OPEN, int(datetime.now(UTC).timestamp())):
+        calendar_between("XNAS", stamp, stamp)
+
+
+@pytest.fixture
+def series() -> BarSeries:
+    """A hundred minutes of one symbol: three missing, one questionable."""
+    forget_partitions()
+    make_lanes()
+    made = series_called("S")
+    feed = Feed.objects.create(name="sim-a", account="sim-a")
+    FeedSubscription.objects.create(feed=feed, series=made)
+    source = Source("sim-a", Origin.STREAM, late_seconds=7_200)
+    deliveries = [bar.delivery("S") for bar in (*BARS[:40], *BARS[43:60], *BARS[61:100])]
+    deliveries.append(BARS[60].delivery("S", **scaled(BARS[60], 10)))
+    take_deliveries(source, Timeframe.MINUTE, deliveries, now=NOW)
+    return BarSeries.objects.get(pk=made.pk)
+
+
+def login(*permissions: str) -> Client:
+    client = Client()
+    client.force_login(make_user("reconciliation.view_barseries", *permissions))
+    return client
+
+
+def test_the_page_shows_quality_gaps_and_what_may_not_be_used(series):
+    page = login().get("/market-data").content.decode()
+
+    assert "2024-07-08: 390 due, 96 usable, 3 missing; 96 late, 1 questionable; sim-a: 96" in page
+    assert "3 bars, 2024-07-08 14:10 to 2024-07-08 14:12 UTC: found" in page
+    assert "extreme" in page
+    assert "Accept" not in page
+
+
+def test_complete_in_time_and_valid_are_counted_per_day_and_source(series):
+    day = NOW.date()
+    quality = read_quality([series], day, day, NOW)[series.pk][day]
+
+    assert (quality.expected, quality.received, quality.missing, quality.held) == (100, 96, 3, 1)
+    assert quality.completeness == 0.97
+    assert quality.validity == pytest.approx(96 / 97)
+    assert quality.by_source == {"sim-a": [96, 96, 1]}
+
+
+def test_a_gap_is_accepted_by_who_may_and_with_a_reason(series):
+    gap = Gap.objects.get(cause="missing")
+    client = login("reconciliation.operate_marketdata")
+    client.post(f"/market-data/gaps/{gap.pk}/accept", {"next": "/market-data"})
+    assert Gap.objects.get(pk=gap.pk).state == "found"
+
+    client.post(f"/market-data/gaps/{gap.pk}/accept", {"next": "/market-data", "reason": "halted"})
+    assert (Gap.objects.get(pk=gap.pk).state, Gap.objects.get(pk=gap.pk).reason) == ("accepted", "halted")
+    assert login().post(f"/market-data/gaps/{gap.pk}/retry", {"reason": "x"}).status_code == 403
+    assert Client().get("/market-data").status_code == 302
+
+
+def test_the_sentinel_has_gaps_filled_and_tells_people_of_those_that_stay(series):
+    look_at_series(NOW)
+    assert Job.objects.filter(kind="market_data.backfill").count() == 2
+    assert not Alert.objects.exclude(condition="data.quality").exists()
+
+    Gap.objects.update(found_at=datetime(2024, 7, 8, 15, tzinfo=UTC))
+    later = datetime.fromtimestamp(BARS[104].stamp + 66, UTC)
+    look_at_series(later)
+    told = dict(Alert.objects.values_list("condition", "message"))
+    assert told["data.gap"] == "S 1Min: 3 bars are missing from 2024-07-08 14:10 UTC on."
+    assert "5 more were due" in told["data.stale"]
+    assert told["data.quality"].startswith("S 1Min today: complete 97.0%")
+
+
+def test_a_recovery_waits_for_gaps_that_are_being_filled(series, account):
+    Feed.objects.update(account=account.name)
+    assert (check_account_gaps(account.pk).open_gaps, check_account_gaps(account.pk).is_settled) == (1, False)
+
+    Gap.objects.update(state="unfillable")
+    assert (check_account_gaps(account.pk).open_gaps, check_account_gaps(account.pk).is_settled) == (1, True)
