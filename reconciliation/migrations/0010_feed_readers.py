@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('reconciliation', '0008_reorder'),
+        ('reconciliation', '0009_drills'),
     ]
 
     operations = [
