@@ -25,7 +25,7 @@ def register_gap_check(check: Callable[[int], GapCheck]) -> None:
 def check_gaps(account_id: int) -> GapCheck:
     """Return the gaps of all that is registered, as one."""
     if not _CHECKS:
-        return GapCheck(0, reason="No market data is kept yet, so there is no gap to find.")
+        return GapCheck(0, reason="No check of market data is registered, so no gap was looked for.")
     found = [check(account_id) for check in _CHECKS]
     return GapCheck(
         sum(one.open_gaps for one in found),
