@@ -8,6 +8,7 @@ import pytest
 
 from brokers.adapters.errors import StreamLostError
 from brokers.core.reports import ReportedStatus
+from brokers.core.streams import event_names, order_names
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +45,23 @@ def test_an_order_is_followed_from_its_placing_to_its_fills(with_session, counte
     assert [fill.cumulative_quantity for fill in fills] == [Decimal("1.5"), Decimal(4)]
     assert len({fill.execution_id for fill in fills}) == 2
     assert events[-1].order.status is ReportedStatus.FILLED
+
+
+def test_an_order_that_only_waits_is_told_by_a_name_that_its_reply_had(with_session, counterpart, client_order_id):
+    """A stream that does not tell of it is taken for mute."""
+
+    async def body(session):
+        stream = session.stream_orders()
+        await anext(stream)
+        placed = await session.submit_order(client_order_id, counterpart.resting_terms())
+        wanted = order_names(client_order_id, placed.broker_order_id)
+        async with asyncio.timeout(5):
+            async for event in stream:
+                if event is not None and any(not wanted.isdisjoint(names) for names in event_names(event)):
+                    break
+        await stream.aclose()
+
+    with_session(body)
 
 
 def test_a_quiet_stream_keeps_showing_signs_of_life(with_session):
