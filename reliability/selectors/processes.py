@@ -50,3 +50,9 @@ def list_processes() -> list[ProcessStatus]:
         for row in rows
     ]
     return sorted(statuses, key=lambda status: (_STATE_ORDER.get(status.state, 9), status.kind, status.pulse))
+
+
+def is_silent_since(pulse: int, at_least: timedelta) -> bool:
+    """Return whether a process that did not end has given no heartbeat for so long."""
+    rows = Heartbeat.objects.filter(pulse=pulse, ended_at=None, beat_at__lt=timezone.now() - at_least)
+    return rows.exists()

@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -30,6 +31,13 @@ _BEAT = "UPDATE reliability_heartbeat SET beat_at = clock_timestamp(), detail = 
 _END = """
 UPDATE reliability_heartbeat SET ended_at = clock_timestamp(), end_reason = 'stopped'
 WHERE pulse = %s AND ended_at IS NULL
+"""
+# An advisory lock with two keys is shown with objsubid 2.
+_EVICT = """
+SELECT pg_terminate_backend(lock.pid) FROM pg_locks lock JOIN pg_stat_activity holder ON holder.pid = lock.pid
+WHERE lock.locktype = 'advisory' AND lock.classid = %s AND lock.objid = %s AND lock.objsubid = 2 AND lock.granted
+  AND lock.database = holder.datid AND holder.datname = current_database()
+  AND holder.backend_start < clock_timestamp() - %s
 """
 _RETRY_SECONDS = 0.2
 
@@ -143,6 +151,15 @@ class Slot:
             return False
         self._connection = fresh
         return True
+
+    def evict(self, at_least: timedelta) -> bool:
+        """Take the place away from whoever has held it for so long, and return whether anybody had.
+
+        For a holder that is stopped, not dead: it finds out when it looks again.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(_EVICT, [SLOT_CLASS, self._number, at_least])
+            return bool(cursor.fetchall())
 
     def leave(self) -> None:
         if self._connection is not None:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 
 from django.db import IntegrityError
@@ -22,15 +23,17 @@ from brokers.services.life_signs import tell_circuits
 from brokers.services.streams import records
 from brokers.services.streams.activity import Activity
 from brokers.services.streams.database import in_database, note
-from brokers.services.streams.generations import is_caught_up
+from brokers.services.streams.generations import holder_of, is_caught_up
 from brokers.services.streams.link import SILENT_CODE, Connected, Heard, Link, Lost, News
 from brokers.services.streams.reach import ask_addresses
 from brokers.services.synchronization import want_sync
+from reliability.selectors.processes import is_silent_since
 from reliability.services.jobs.execution import DatabaseUnavailable
 from reliability.services.pulse import STREAM_SLOT_BASE, Pulse, Slot
 
 SNAPSHOT_PATIENCE_SECONDS = 2.0
 _STANDBY_SECONDS = 0.25
+_STOPPED_AFTER = timedelta(seconds=3)
 _ALIVE_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 _PROBE_SECONDS = 1.0
@@ -80,6 +83,7 @@ class AccountStream:
         try:
             while True:
                 if not await asyncio.to_thread(self._slot.hold):
+                    await note(self.account_id, self._take_from_stopped)
                     await asyncio.sleep(_STANDBY_SECONDS)
                     continue
                 with suppress(SlotLostError, *DatabaseUnavailable):
@@ -91,6 +95,11 @@ class AccountStream:
         finally:
             recorder.cancel()
             self._slot.leave()
+
+    def _take_from_stopped(self) -> None:
+        """Free the place of a process that lives and does nothing, as one does whose machine is paused."""
+        if is_silent_since(holder_of(self.account_id), _STOPPED_AFTER) and self._slot.evict(_STOPPED_AFTER):
+            logger.warning("the stream of a stopped process is taken over", extra={"account": self.account_id})
 
     # -- while the place is held ----------------------------------------------------------
 

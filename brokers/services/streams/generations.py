@@ -12,6 +12,11 @@ def current_generation(account_id: int) -> int:
     return found or 0
 
 
+def holder_of(account_id: int) -> int:
+    """Return the pulse of the process that took the stream up last, 0 where none ever did."""
+    return StreamSession.objects.filter(account_id=account_id).values_list("pulse", flat=True).first() or 0
+
+
 def is_caught_up(account_id: int, generation: int) -> bool:
     """Return whether everything up to the beginning of a generation is known."""
     return StreamSession.objects.filter(account_id=account_id, caught_up_generation__gte=generation).exists()

@@ -2,17 +2,21 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from reliability.models import Heartbeat, Job
+from reliability.selectors.processes import is_silent_since
 from reliability.services.jobs import runner as runner_module
 from reliability.services.jobs.enqueue import NewJob, enqueue_jobs
 from reliability.services.jobs.rescue import end_dead_processes
 from reliability.services.jobs.runner import JobRunner
 from reliability.services.pulse import PULSE_CLASS, Pulse, Slot
+from tests.factories import make_process
 from tests.fakes import Deed
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -98,6 +102,31 @@ def test_a_holder_whose_connection_was_lost_no_longer_leads() -> None:
     finally:
         first.leave()
         second.leave()
+
+
+def test_a_place_can_be_taken_from_a_holder_that_does_nothing() -> None:
+    first, second = Slot(_SLOT, "first"), Slot(_SLOT, "second")
+    try:
+        assert not second.evict(timedelta(0))
+        assert first.hold()
+        assert not second.hold()
+        assert not second.evict(timedelta(minutes=1))
+        assert second.evict(timedelta(0))
+        wait_for(second.hold)
+        assert not first.hold()
+    finally:
+        first.leave()
+        second.leave()
+
+
+def test_a_process_is_silent_when_it_lives_and_has_not_beaten_for_long() -> None:
+    now = timezone.now()
+    living = make_process(beat_at=now)
+    stopped = make_process(beat_at=now - timedelta(seconds=5))
+    dead = make_process(beat_at=now - timedelta(seconds=5), ended_at=now)
+
+    asked = [is_silent_since(one.pulse, timedelta(seconds=3)) for one in (living, stopped, dead)]
+    assert asked == [False, True, False]
 
 
 # -- the runner ------------------------------------------------------------------------------
