@@ -37,7 +37,7 @@ _EVICT = """
 SELECT pg_terminate_backend(lock.pid) FROM pg_locks lock JOIN pg_stat_activity holder ON holder.pid = lock.pid
 WHERE lock.locktype = 'advisory' AND lock.classid = %s AND lock.objid = %s AND lock.objsubid = 2 AND lock.granted
   AND lock.database = holder.datid AND holder.datname = current_database()
-  AND holder.backend_start < clock_timestamp() - %s
+  AND holder.backend_start < clock_timestamp() - make_interval(secs => %s)
 """
 _RETRY_SECONDS = 0.2
 
@@ -158,7 +158,7 @@ class Slot:
         For a holder that is stopped, not dead: it finds out when it looks again.
         """
         with connection.cursor() as cursor:
-            cursor.execute(_EVICT, [SLOT_CLASS, self._number, at_least])
+            cursor.execute(_EVICT, [SLOT_CLASS, self._number, at_least.total_seconds()])
             return bool(cursor.fetchall())
 
     def leave(self) -> None:
