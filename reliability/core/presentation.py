@@ -75,6 +75,8 @@ _TONES = {
         "differences",
         "critical",
         "high",
+        "broken",
+        "burning",
     ),
 }
 _BY_STATE = {state: tone for tone, states in _TONES.items() for state in states}

@@ -34,8 +34,8 @@ class HealthReport:
 class Check:
     """One part to look at. A look that hangs is not begun a second time: later reports wait for the same one."""
 
-    def __init__(self, name: str, look: Look, critical: bool) -> None:
-        self.name, self.critical = name, critical
+    def __init__(self, name: str, look: Look, critical: bool, critical_when_silent: bool) -> None:
+        self.name, self.critical, self.critical_when_silent = name, critical, critical_when_silent
         self._look = look
         self._lock = threading.Lock()
         self._turn: _Turn | None = None
@@ -62,12 +62,11 @@ class _Turn:
     def is_over(self) -> bool:
         return self._done.is_set()
 
-    def result(self, deadline: float) -> tuple[Finding, float]:
-        """Return what was found and how long it took; a look that is not over in time found nothing."""
-        if self._done.wait(max(0.0, deadline - time.monotonic())) and self._finding is not None:
+    def result(self, deadline: float) -> tuple[Finding | None, float]:
+        """Return what was found and how long it took; None for a look that is not over in time."""
+        if self._done.wait(max(0.0, deadline - time.monotonic())):
             return self._finding, self._seconds
-        waited = time.monotonic() - self._began_at
-        return Finding(Health.DOWN, f"no answer within {waited:.1f} s"), waited
+        return None, time.monotonic() - self._began_at
 
     def _run(self) -> None:
         try:
@@ -84,9 +83,13 @@ class _Turn:
 _checks: dict[str, Check] = {}
 
 
-def register_check(name: str, look: Look, *, critical: bool = False) -> None:
-    """Have ``look`` called for every report; what it raises counts as down."""
-    _checks[name] = Check(name, look, critical)
+def register_check(name: str, look: Look, *, critical: bool = False, critical_when_silent: bool = False) -> None:
+    """Have ``look`` called for every report; what it raises counts as down.
+
+    A critical part that is found down stops everything. One that only did not answer in time does so where
+    ``critical_when_silent`` says it: a busy machine answers late, and still carries orders out.
+    """
+    _checks[name] = Check(name, look, critical, critical_when_silent)
 
 
 def check_health(names: Iterable[str] | None = None, limit_seconds: float = LIMIT_SECONDS) -> HealthReport:
@@ -95,11 +98,15 @@ def check_health(names: Iterable[str] | None = None, limit_seconds: float = LIMI
     checks = [check for check in _checks.values() if names is None or check.name in set(names)]
     turns = [check.begin() for check in checks]
     results = [turn.result(began + limit_seconds) for turn in turns]
-    components = [
-        ComponentHealth(check.name, finding, check.critical, seconds)
-        for check, (finding, seconds) in zip(checks, results, strict=True)
-    ]
+    components = [_component(check, *result) for check, result in zip(checks, results, strict=True)]
     return HealthReport(together(components), timezone.now(), time.monotonic() - began, components)
+
+
+def _component(check: Check, finding: Finding | None, seconds: float) -> ComponentHealth:
+    if finding is not None:
+        return ComponentHealth(check.name, finding, check.critical, seconds)
+    silent = Finding(Health.DOWN, f"no answer within {seconds:.1f} s")
+    return ComponentHealth(check.name, silent, check.critical and check.critical_when_silent, seconds)
 
 
 def health_facts(report: HealthReport) -> dict[str, Any]:

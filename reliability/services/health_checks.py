@@ -27,7 +27,7 @@ _REDIS_SECONDS = 0.5
 
 def register_checks() -> None:
     """Have this app's parts looked at; call it once, as the app starts."""
-    register_check("database", look_at_database, critical=True)
+    register_check("database", look_at_database, critical=True, critical_when_silent=True)
     register_check("migrations", look_at_migrations, critical=True)
     register_check("redis", look_at_redis)
     register_check("message broker", look_at_message_broker)

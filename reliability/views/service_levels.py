@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from reliability.services.service_levels import ServiceState, budget_line, list_states, window_name
 
 WIDTH, HEIGHT = 240, 56
+_DEEPEST = -1.0  # the chart shows no more than a budget used up twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,11 @@ class ServiceRow:
     line: str
     zero: float
     lowest: float
+
+    @property
+    def times_used(self) -> float:
+        """How many times over the budget was used up."""
+        return 1 - self.state.budget_left
 
 
 @require_GET
@@ -35,7 +41,7 @@ def service_levels(request: HttpRequest) -> HttpResponse:
 
 
 def _row(state: ServiceState) -> ServiceRow:
-    left = [value for _, value in budget_line(state)]
+    left = [max(_DEEPEST, value) for _, value in budget_line(state)]
     lowest = min(0.0, *left)
     spread = 1.0 - lowest
     points = [

@@ -50,6 +50,15 @@ def test_a_part_that_hangs_is_down_and_delays_no_other(own_checks):
     assert check_health(limit_seconds=20).health is Health.NORMAL
 
 
+def test_a_critical_part_that_answers_late_stops_nothing_unless_nothing_goes_without_its_answer(own_checks):
+    release = threading.Event()
+    register_check("late", lambda: release.wait(30) and FINE, critical=True)
+    assert check_health(limit_seconds=0.05).health is Health.DEGRADED
+    register_check("database", lambda: release.wait(30) and FINE, critical=True, critical_when_silent=True)
+    assert check_health(limit_seconds=0.05).health is Health.DOWN
+    release.set()
+
+
 def test_a_part_that_raises_is_down_with_its_reason(own_checks):
     def broken() -> Finding:
         raise OperationalError("the server\nis away")
