@@ -31,7 +31,7 @@ class ApiClient:
 
     base_url: str
     token: str
-    give_up_seconds: float = 60.0
+    give_up_seconds: float = 180.0
     history: list[tuple[float, str, str]] = field(default_factory=list)
     accepted: dict[str, str] = field(default_factory=dict)
     _session: aiohttp.ClientSession | None = None
