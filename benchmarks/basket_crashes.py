@@ -28,7 +28,7 @@ from tests.acceptance.stack import ORDER_WORKERS, Stack, is_alive, running_stack
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "KO")
 _UNREACHABLE_PRICE = "0.5"
-_SETTLE_SECONDS = 90.0
+SETTLE_SECONDS = 90.0
 console = Console()
 
 Body = dict[str, Any]
@@ -60,12 +60,12 @@ def _leg(chance: random.Random, *, fails: bool) -> Body:
     return {**leg, "type": "market", "time_in_force": "day"}
 
 
-def run_crashes(stack: Stack, crashes: int, chance: random.Random) -> CrashRun:
+def run_crashes(stack: Stack, crashes: int, chance: random.Random, settle_seconds: float = SETTLE_SECONDS) -> CrashRun:
     """Kill a random worker process ``crashes`` times with baskets under way, wait for their ends, and judge them."""
-    return asyncio.run(_run(stack, crashes, chance))
+    return asyncio.run(_run(stack, crashes, chance, settle_seconds))
 
 
-async def _run(stack: Stack, crashes: int, chance: random.Random) -> CrashRun:
+async def _run(stack: Stack, crashes: int, chance: random.Random, settle_seconds: float) -> CrashRun:
     run = CrashRun()
     headers = {"Authorization": f"Bearer {stack.instance.env['STANCHION_API_TOKEN']}"}
     async with aiohttp.ClientSession(stack.instance.urls["web"], headers=headers) as session:
@@ -76,7 +76,7 @@ async def _run(stack: Stack, crashes: int, chance: random.Random) -> CrashRun:
             await asyncio.to_thread(_kill_one, stack, chance, run)
             if (number + 1) % 20 == 0:
                 console.print(f"{number + 1} crashes, {len(ids)} baskets", highlight=False)
-        baskets = await _wait(session, ids)
+        baskets = await _wait(session, ids, settle_seconds)
     ledger = stack.ledgers()["sim-a"]
     for basket in baskets:
         run.ends[basket["state"]] += 1
@@ -100,9 +100,9 @@ async def _submit(session: aiohttp.ClientSession, body: Body) -> str:
     raise AssertionError("the API never took a basket")
 
 
-async def _wait(session: aiohttp.ClientSession, ids: list[str]) -> list[Body]:
+async def _wait(session: aiohttp.ClientSession, ids: list[str], settle_seconds: float) -> list[Body]:
     """Return every basket, once all have ended or the time to settle is over."""
-    deadline = time.monotonic() + _SETTLE_SECONDS
+    deadline = time.monotonic() + settle_seconds
     found: dict[str, Body] = {}
     while True:
         for basket_id in ids:
@@ -187,12 +187,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--crashes", type=int, default=200)
     parser.add_argument("--seed", default=secrets.token_hex(4))
+    parser.add_argument("--settle", type=float, default=SETTLE_SECONDS, help="seconds for the last baskets to end")
     parser.add_argument("--json", help="write the figures to this file")
     arguments = parser.parse_args()
     console.print(f"{machine_line()}\n{arguments.crashes} crashes, seed {arguments.seed}", highlight=False)
     with running_stack() as stack:
         stack.fault("a", "latency", operation="submit", ms=100, jitter_ms=100)
-        run = run_crashes(stack, arguments.crashes, random.Random(arguments.seed))
+        run = run_crashes(stack, arguments.crashes, random.Random(arguments.seed), arguments.settle)
     console.print(crash_table(run))
     for problem in run.problems:
         console.print(f"[red]{problem}[/]", highlight=False)
