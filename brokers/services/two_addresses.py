@@ -26,6 +26,7 @@ from brokers.core.streams import Endpoint
 from reliability.core.taxonomy import ErrorCategory, FailureKind
 
 SUSPECT_SECONDS = 5.0
+HANGING_SECONDS = 1.0
 _LINK_FAILURES = frozenset({ErrorCategory.NETWORK, ErrorCategory.TIMEOUT})
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ _R = TypeVar("_R")
 class TwoAddressSession:
     """See ``BrokerSession`` for what each method promises; an address that could not be reached is left out a while.
 
-    ``first`` is the address that is preferred, as the stream processes found it.
+    So is one that has left a call unanswered for a second, and answered none that began later. ``first`` is
+    the address that is preferred, as the stream processes found it.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class TwoAddressSession:
         self._first = first
         self._clock = clock
         self._suspect_until = dict.fromkeys(sessions, float("-inf"))
+        self._answered_at = dict.fromkeys(sessions, float("-inf"))
+        self._under_way: dict[Endpoint, dict[object, float]] = {endpoint: {} for endpoint in sessions}
 
     async def submit_order(self, client_order_id: str, terms: OrderTerms, correlation_id: str = "") -> OrderReport:
         return await self._if_not_sent(lambda session: session.submit_order(client_order_id, terms, correlation_id))
@@ -103,17 +107,38 @@ class TwoAddressSession:
     ) -> _R:
         first, other = self._in_order()
         try:
-            return await make(self._sessions[first])
+            return await self._at(first, make)
         except BrokerCallError as error:
             failure = error
         if not self._suspect(first, failure) or not may_repeat(failure):
             raise failure
         logger.warning("a call goes to the other address", extra={"endpoint": other.value, "reason": str(failure)})
         try:
-            return await make(self._sessions[other])
+            return await self._at(other, make)
         except BrokerCallError as error:
             self._suspect(other, error)
             raise
+
+    async def _at(self, endpoint: Endpoint, make: Callable[[BrokerSession], Awaitable[_R]]) -> _R:
+        """Make one call at an address, and know meanwhile since when it is under way."""
+        call = object()
+        self._under_way[endpoint][call] = self._clock()
+        try:
+            result = await make(self._sessions[endpoint])
+        except BrokerCallError as error:
+            if error.category not in _LINK_FAILURES:
+                self._answered_at[endpoint] = self._clock()
+            raise
+        else:
+            self._answered_at[endpoint] = self._clock()
+            return result
+        finally:
+            del self._under_way[endpoint][call]
+
+    def _is_doubtful(self, endpoint: Endpoint, now: float) -> bool:
+        oldest = next(iter(self._under_way[endpoint].values()), now)
+        hangs = now - oldest >= HANGING_SECONDS and self._answered_at[endpoint] < oldest
+        return hangs or self._suspect_until[endpoint] > now
 
     def _suspect(self, endpoint: Endpoint, failure: BrokerCallError) -> bool:
         """Leave an address out for a while if it was not reached or did not answer; returns whether it was so."""
@@ -123,6 +148,6 @@ class TwoAddressSession:
         return True
 
     def _in_order(self) -> list[Endpoint]:
-        """Return the addresses, those not suspected first, then the one that is preferred."""
+        """Return the addresses, those not in doubt first, then the one that is preferred."""
         now = self._clock()
-        return sorted(self._sessions, key=lambda one: (self._suspect_until[one] > now, one is not self._first))
+        return sorted(self._sessions, key=lambda one: (self._is_doubtful(one, now), one is not self._first))

@@ -102,6 +102,29 @@ def test_an_address_that_failed_is_left_out_for_a_while() -> None:
     assert desk.calls == (["submit", "submit"], ["submit", "submit"])
 
 
+def test_an_address_that_leaves_a_call_unanswered_gets_no_further_ones() -> None:
+    desk = Desk()
+    answer = asyncio.Event()
+
+    async def hang(client_order_id: str, terms: OrderTerms, correlation_id: str = "") -> Any:
+        await answer.wait()
+        return desk.primary.place(client_order_id)
+
+    async def run() -> tuple[list[str], list[str]]:
+        submit, desk.primary.submit_order = desk.primary.submit_order, hang  # type: ignore[method-assign]
+        hanging = asyncio.create_task(desk.session.submit_order("c-1", TERMS))
+        await asyncio.sleep(0)
+        desk.primary.submit_order = submit  # type: ignore[method-assign]
+        desk.now = 1.5
+        await desk.session.submit_order("c-2", TERMS)
+        answer.set()
+        await hanging
+        await desk.session.submit_order("c-3", TERMS)
+        return desk.calls
+
+    assert asyncio.run(run()) == (["submit"], ["submit"])
+
+
 def test_when_neither_can_be_reached_the_call_fails_and_both_are_tried_again() -> None:
     desk = Desk()
     desk.primary.fail("submit", REFUSED)
