@@ -37,6 +37,7 @@ def brokers(tmp_path: Path, committed: None) -> Iterator[dict[str, Simulator]]:
         broker = Broker.objects.create(name=name, adapter="alpaca", base_url=simulator.url, stream_url=simulator.url)
         account = Account.objects.create(name=name, broker=broker, is_default=number == 0)
         set_credentials(account, {"api_key": "test-key", "api_secret": "test-secret"})
+        forget_accounts()  # what is known of accounts is up to a second old
         stream_url = simulator.url.replace("http", "ws") + "/v2/iex"
         call_command("feeds", "add", name, account=name, stream_url=stream_url, priority=number)
         call_command("feeds", "subscribe", name, symbol="AAPL", timeframe="1Min", calendar="24/7")
