@@ -111,7 +111,7 @@ def test_every_step_is_recorded_with_what_it_found(broker: FakeBroker, account: 
     assert {step.state for step in steps.values()} == {"done"}
     assert steps["subscriptions"].result == {"generation": 3}
     assert steps["balances"].result["currency"] == "USD"
-    assert "No check of market data" in steps["market_data"].result["reason"]
+    assert steps["market_data"].result == {"open_gaps": 0, "reason": ""}
     assert steps["integrity"].result == {"verdict": "clean"}
 
 
