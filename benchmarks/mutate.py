@@ -58,7 +58,7 @@ addopts = "-p no:django -p no:cacheprovider"
 source_paths = ["reliability"]
 only_mutate = {files}
 also_copy = ["brokers", "reconciliation", "config", "docs"]
-pytest_add_cli_args_test_selection = ["{tests}"]
+pytest_add_cli_args_test_selection = {tests}
 do_not_mutate_patterns = ["raise ValueError", "logger[.]"]
 timeout_constant = 2.0
 timeout_multiplier = 8.0
@@ -100,7 +100,7 @@ def main() -> int:
     modules = tuple(arguments.modules) or MODULES
     folder = Path(tempfile.mkdtemp(prefix="stanchion-mutate-"))
     try:
-        prepare(folder, modules)
+        prepare(folder, modules, own_tests=arguments.own_tests)
         run(folder, arguments.processes)
         verdicts = read_verdicts(folder)
         survivors = find_survivors(folder, verdicts, arguments.processes)
@@ -119,8 +119,11 @@ def main() -> int:
     return 0
 
 
-def prepare(folder: Path, modules: Sequence[str]) -> None:
-    """Lay out a project of its own: the code, the tests of the core, and nothing that starts servers."""
+def prepare(folder: Path, modules: Sequence[str], *, own_tests: bool = False) -> None:
+    """Lay out a project of its own: the code, the tests of the core, and nothing that starts servers.
+
+    ``own_tests``: only the tests that are named after the modules run.
+    """
     skipped = shutil.ignore_patterns("__pycache__", "*.pyc", "evidence")
     for name in _COPIED:
         shutil.copytree(REPOSITORY / name, folder / name, ignore=skipped)
@@ -130,7 +133,9 @@ def prepare(folder: Path, modules: Sequence[str]) -> None:
     shutil.copytree(REPOSITORY / _TESTS, folder / _TESTS, ignore=skipped)
     (folder / "tests" / "conftest.py").write_text(_CONFTEST)
     files = json.dumps([f"{_PACKAGE.replace('.', '/')}/{module}.py" for module in modules])
-    (folder / "pyproject.toml").write_text(_PROJECT.format(files=files, tests=_TESTS))
+    found = sorted({path for module in modules for path in (REPOSITORY / _TESTS).glob(f"test_{module}*.py")})
+    tests = [str(_TESTS / path.name) for path in found] if own_tests else [str(_TESTS)]
+    (folder / "pyproject.toml").write_text(_PROJECT.format(files=files, tests=json.dumps(tests)))
 
 
 def run(folder: Path, processes: int) -> None:
@@ -239,6 +244,7 @@ def _function_of(name: str) -> str:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Change the core in small places and see whether its tests notice.")
     parser.add_argument("modules", nargs="*", choices=[[], *MODULES], metavar="MODULE", help=f"of {', '.join(MODULES)}")
+    parser.add_argument("--own-tests", action="store_true", help="run only tests named after the modules: much quicker")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="tests at a time (all cores)")
     parser.add_argument("--save", metavar="FILE", help="write counts and survivors")
     return parser.parse_args()

@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 
 from reliability.core.breaker import PinnedState
 from reliability.core.breaker_settings import SPEC_KEYS, BreakerSettings
@@ -67,6 +68,9 @@ class Command(BaseCommand):
             getattr(self, f"_{options['action']}")(options)
         except ReliabilityError as error:
             raise CommandError(error.message) from error
+        except OperationalError as error:
+            first_line = str(error).strip().partition("\n")[0]
+            raise CommandError(f"The database cannot be asked: {first_line}") from error
 
     def _list(self, options: dict[str, Any]) -> None:
         board = read_board()

@@ -59,6 +59,8 @@ class Command(BaseCommand):
             _leave_quietly()
 
     def _explain(self, options: dict[str, Any]) -> None:
+        if not options["code"].strip():
+            raise CommandError("name a code; see manage.py errors list", returncode=_BAD_INPUT)
         definition = CATALOG.get(options["code"].strip().upper())
         if definition is None:
             near = [code for code in CATALOG if options["code"].strip().upper() in code]

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
 from reliability.core.breaker import BreakerSettings
 from reliability.models import AuditEntry, Circuit
@@ -115,3 +116,14 @@ def test_what_cannot_be_done_is_one_line(name, words, line):
 
     assert str(raised.value) == line.replace("NAME", name)
     assert not AuditEntry.objects.exists()
+
+
+def test_a_database_that_is_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise OperationalError("connection failed: Connection refused\n\tIs the server running?")
+
+    monkeypatch.setattr("reliability.management.commands.circuits.read_board", away)
+
+    with pytest.raises(CommandError) as refusal:
+        call_command("circuits", "list")
+    assert str(refusal.value) == "The database cannot be asked: connection failed: Connection refused"

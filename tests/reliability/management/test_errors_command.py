@@ -93,6 +93,7 @@ def test_a_table_is_answered_byte_for_byte() -> None:
         (["classify", "--source", "x", "--operation", "bad"], b"", b"--operation is one of submit"),
         (["classify", "--source", "x", "--operation", "submit", "--header", "x"], b"", b"Name: value"),
         (["explain", "NO_SUCH_CODE"], b"", b"there is no code NO_SUCH_CODE"),
+        (["explain", " "], b"", b"name a code"),
         (["list", "--category", "bad"], b"", b"invalid choice"),
     ],
 )
