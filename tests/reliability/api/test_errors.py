@@ -71,6 +71,10 @@ ALL = (
     "reconciliation.run_reconciliation",
     "reconciliation.view_discrepancy",
     "reconciliation.resolve_discrepancy",
+    "reconciliation.view_bar",
+    "reconciliation.view_gap",
+    "reliability.view_servicelevel",
+    "reliability.view_metrictotal",
 )
 ORDER = "01900000-0000-7000-8000-000000000000"
 ENDPOINTS = [
@@ -85,6 +89,11 @@ ENDPOINTS = [
     ("POST", "/api/v1/baskets"),
     ("GET", f"/api/v1/baskets/{ORDER}"),
     ("POST", f"/api/v1/baskets/{ORDER}/cancel"),
+    ("GET", "/api/v1/bars"),
+    ("GET", "/api/v1/gaps"),
+    ("GET", "/api/v1/service-levels"),
+    ("GET", "/health/deep"),
+    ("GET", "/metrics"),
     ("GET", "/api/v1/recoveries"),
     ("POST", "/api/v1/recoveries"),
     ("GET", "/api/v1/recoveries/1"),
