@@ -605,7 +605,7 @@ def test_the_schema_has_every_route_and_no_warnings() -> None:
         for route in routes(get_resolver().url_patterns)
         if route.startswith("/api/v1/") and "schema" not in route and "docs" not in route
     }
-    assert len(wanted) >= len({path for _, path in ENDPOINTS}), "the walk finds the routes"
+    assert len(wanted) >= len({path for _, path in ENDPOINTS if path.startswith("/api/")}), "the walk finds the routes"
     assert wanted - set(schema["paths"]) == set()
 
 
