@@ -15,7 +15,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -27,14 +28,16 @@ from rich.table import Table
 
 from benchmarks.evidence import machine_line, write_evidence
 from config.stack.client import ApiClient
+from config.stack.running import running_instance
 from tests.acceptance.load import SYMBOLS, Order
-from tests.acceptance.stack import Stack, running_stack, wait_until
+from tests.acceptance.stack import OWN_SERVERS, Stack, wait_until
 from tests.acceptance.strikes import kill_holder
 
 AIM_SECONDS = 30.0
 _OUTAGE_SECONDS = 20.0
 _DATABASE_AWAY_SECONDS = 2.0
 _GIVE_UP_SECONDS = 150.0
+_START_SECONDS = 300.0
 _POLL_SECONDS = 0.05
 _SETTLE_SECONDS = 40.0
 console = Console()
@@ -301,24 +304,25 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20, help="of each fault (20)")
     parser.add_argument("--faults", default=",".join(FAULTS), help="which, comma separated (all)")
     parser.add_argument("--rate", type=float, default=10.0, help="orders a second while it runs (10)")
+    parser.add_argument("--minutes", type=float, default=0, help="begin no further round after so long (no limit)")
     parser.add_argument("--state", type=Path, help="keep each round in this file, and do not repeat those in it")
     parser.add_argument("--out", type=Path, help="write the result as JSON, as docs/evidence/ keeps it")
     options = parser.parse_args()
     rounds = _read(options.state)
     sent_in_freeze = sum(one.pop("sent_in_freeze", 0) for one in _notes(options.state))
     figures: list[Any] = []
-    with running_stack() as stack:
+    over = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
+    with _running_stack() as stack:
         load = Load(stack, options.rate)
         load.start()
-        for fault in options.faults.split(","):
-            for number in range(sum(one.fault == fault for one in rounds) + 1, options.rounds + 1):
-                one = run_round(stack, load, fault, number)
-                rounds.append(one)
-                _keep(options.state, asdict(one))
-                took = "not recovered" if one.seconds is None else f"{one.seconds:.1f} s"
-                console.print(
-                    f"{fault} {number}: {took}; frozen {one.frozen_seconds:.1f} s {one.wrong_positions or ''}"
-                )
+        for number, fault in _missing(rounds, options.faults.split(","), options.rounds):
+            if time.monotonic() > over:
+                break
+            one = run_round(stack, load, fault, number)
+            rounds.append(one)
+            _keep(options.state, asdict(one))
+            took = "not recovered" if one.seconds is None else f"{one.seconds:.1f} s"
+            console.print(f"{fault} {number}: {took}; frozen {one.frozen_seconds:.1f} s {one.wrong_positions or ''}")
         load.stop()
         found = stack.query(_SENT_IN_FREEZE)
         sent_in_freeze += len(found)
@@ -335,6 +339,24 @@ def main() -> int:
     bad = sent_in_freeze or any(one["not_recovered"] or one["wrong_positions"] for one in summaries)
     late = any(one["p95_seconds"] is None or one["p95_seconds"] >= AIM_SECONDS for one in summaries)
     return 1 if bad or late else 0
+
+
+@contextmanager
+def _running_stack() -> Iterator[Stack]:
+    """Start a stack and wait as long as a busy machine needs."""
+    with running_instance(environment=OWN_SERVERS, without=["flower"]) as instance:
+        stack = Stack(instance)
+        wait_until(lambda: not stack.not_healthy(), "the stack is healthy", _START_SECONDS)
+        yield stack
+
+
+def _missing(rounds: list[Round], faults: list[str], wanted: int) -> Iterator[tuple[int, str]]:
+    """Return the rounds still to be made, every fault in turn, so that a measurement cut short has some of each."""
+    done = {fault: sum(one.fault == fault for one in rounds) for fault in faults}
+    for number in range(1, wanted + 1):
+        for fault in faults:
+            if number > done[fault]:
+                yield number, fault
 
 
 def _lines(path: Path | None) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from brokers.core.halts import Scope, ScopeKind
 STREAM_DOWN_AFTER = timedelta(seconds=3)
 STREAM_SILENT_AFTER = timedelta(seconds=10)
 UNKNOWN_AFTER = timedelta(seconds=30)
-LEAST_LATE = timedelta(minutes=3)
+LEAST_LATE = timedelta(minutes=5)
 PERIODS_LATE = 2
 MOST_SKEW = timedelta(seconds=1)
 

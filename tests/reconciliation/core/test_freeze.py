@@ -82,7 +82,7 @@ def test_an_order_that_only_a_person_can_settle_freezes_its_symbol_at_once() -> 
 
 
 def test_reconciliations_that_come_to_no_verdict_freeze_and_the_next_verdict_ends_it() -> None:
-    late = replace(WELL, verdict_at=ago(181))
+    late = replace(WELL, verdict_at=ago(301))
 
     assert causes(late) == {"account:desk": FreezeCause.RECONCILIATION_LATE}
     assert causes(replace(late, period=None)) == {}, "none is scheduled"
