@@ -38,6 +38,7 @@ _OUTAGE_SECONDS = 20.0
 _DATABASE_AWAY_SECONDS = 2.0
 _GIVE_UP_SECONDS = 150.0
 _START_SECONDS = 300.0
+_NOTICED_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _SETTLE_SECONDS = 40.0
 console = Console()
@@ -152,13 +153,22 @@ def _cut_streams(stack: Stack) -> float:
     return time.time()
 
 
+_DEATHS = "SELECT count(*) FROM reconciliation_recoverytrigger WHERE kind = 'process_died'"
+
+
 def _kill_worker(stack: Stack) -> float:
-    """Kill a pool process that holds orders; it ends with the kill, and another one takes its place."""
-    back = kill_holder(stack, "orders.submit")()
-    killed = time.time()
-    assert back is not None
-    wait_until(back, "the victim is dead")
-    return killed
+    """Kill a pool process that holds orders; where its work ended just before the kill, kill another one."""
+    before = stack.query(_DEATHS)[0][0]
+    while True:
+        back = kill_holder(stack, "orders.submit")()
+        killed = time.time()
+        assert back is not None
+        wait_until(back, "the victim is dead")
+        noticed_by = time.monotonic() + _NOTICED_SECONDS
+        while time.monotonic() < noticed_by:
+            if stack.query(_DEATHS)[0][0] > before:
+                return killed
+            time.sleep(_POLL_SECONDS)
 
 
 def _wipe_redis(stack: Stack) -> float:
