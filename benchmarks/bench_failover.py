@@ -42,6 +42,7 @@ def main() -> int:
             for number, figures in enumerate(MEASURE[part](stack, arguments), start=1):
                 results.append({"part": part, **figures})
                 console.print(f"{part} {number}: {figures}", highlight=False)
+                _save(arguments, results, others_used=round(noise.share(), 2))
         problems = find_problems(stack)
         others = round(noise.share(), 2)
     print_wide(console, distribution_table(results))
@@ -49,11 +50,15 @@ def main() -> int:
     for line in (*missed, *problems):
         console.print(f"[red]{line}[/]", highlight=False)
     console.print(f"other programs used {others:.0%} of all cores; {len(problems)} problems", highlight=False)
+    _save(arguments, results, problems=problems, missed=missed, others_used=others)
+    return 1 if missed or problems else 0
+
+
+def _save(arguments: argparse.Namespace, results: list[dict[str, Any]], **summary: Any) -> None:
+    """Write what there is so far: a run takes long, and half of one says something, too."""
     if arguments.save:
         parameters = {name: getattr(arguments, name) for name in ("switches", "addresses", "silences", "takeovers")}
-        found = [*results, {"problems": problems, "missed": missed, "others_used": others}]
-        write_evidence(Path(arguments.save), "failover", parameters, found)
-    return 1 if missed or problems else 0
+        write_evidence(Path(arguments.save), "failover", parameters, [*results, summary])
 
 
 def _accounts(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:

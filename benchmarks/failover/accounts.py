@@ -94,8 +94,8 @@ FAILURES = (*(one for failure in _DISRUPTIONS for one in (failure, _BY_PERSON)),
 def measure_switch(stack: Stack, failure: Failure, first: Broker, second: Broker) -> dict[str, Any]:
     """Break the first account of a route under a flow of orders; return the seconds until the second one took one.
 
-    From the last order that was acknowledged at the first account before it failed to the first that
-    was acknowledged at the second one, both as the rows have it.
+    From the last order that was acknowledged at the first account to the first one after it that was
+    acknowledged at the second, both as the rows have it.
     """
     names = f"sim-{first}", f"sim-{second}"
     wait_until_well(stack)
@@ -104,8 +104,8 @@ def measure_switch(stack: Stack, failure: Failure, first: Broker, second: Broker
         failed = time.time()
         failure.begin(stack, first)
         wait_until(lambda: _first(stack, names[1], failed), f"{names[1]} takes orders", _PATIENCE_SECONDS)
-        last = stack.query(_LAST_BEFORE, [names[0], failed])[0][0]
         taken = _first(stack, names[1], failed)
+        last = stack.query(_LAST_BEFORE, [names[0], taken])[0][0]
         assert taken is not None
     failure.end(stack, first)
     return {"failure": failure.name, "from": names[0], "to": names[1], "seconds": round(taken - last, 3)}
