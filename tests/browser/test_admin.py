@@ -84,7 +84,7 @@ def test_credentials_go_in_and_never_come_out(screen: Any, desk: Any) -> None:
 
 def test_an_unencrypted_foreign_address_is_refused(screen: Any, desk: Any) -> None:
     screen.goto(f"{desk['url']}/admin/brokers/broker/desk-broker/change/")
-    screen.get_by_label("Base url").fill("http://broker.example.org/")
+    screen.get_by_role("textbox", name="Base url:", exact=True).fill("http://broker.example.org/")
     screen.get_by_role("button", name="Save", exact=True).click()
 
     assert "Use https://" in screen.locator("main").inner_text()
