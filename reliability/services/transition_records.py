@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
+from reliability.core.alerts import LONGEST_SCOPE
 from reliability.core.breaker import BreakerState, PinnedState
 from reliability.core.text import storable
 from reliability.models import Circuit
@@ -107,17 +108,15 @@ def _tell(written: list[_Written]) -> None:
     """Raise an alert for each circuit that opened, and let those be over that closed: the last change counts."""
     latest = {one.circuit: one for one in sorted(written, key=lambda one: (one.at, one.version)) if not one.is_local}
     opened = [one for one in latest.values() if one.to_state in _OPEN]
-    raise_alerts(
-        [
-            Raising(
-                "circuit.opened", f"circuit:{one.circuit}", f"The circuit {one.circuit} opened. {one.reason}".strip()
-            )
-            for one in opened
-        ]
-    )
+    texts = {one: f"The circuit {one.circuit} opened. {one.reason}".strip() for one in opened}
+    raise_alerts([Raising("circuit.opened", _scope(one), text) for one, text in texts.items()])
     for one in latest.values():
         if one.to_state in _CLOSED:
-            resolve_alert("circuit.opened", f"circuit:{one.circuit}", reason="the circuit has closed")
+            resolve_alert("circuit.opened", _scope(one), reason="the circuit has closed")
+
+
+def _scope(written: _Written) -> str:
+    return f"circuit:{written.circuit}"[:LONGEST_SCOPE]
 
 
 def _row(transition: Transition) -> dict[str, object]:

@@ -99,7 +99,7 @@ def test_an_unknown_order_is_decided_with_its_evidence_on_one_page(screen: Any, 
     screen.get_by_text("The broker is asked for it now").wait_for()
     screen.get_by_label("Reason it never arrived").fill("their desk says so")
     screen.get_by_role("button", name="It never reached the broker: end it").click()
-    screen.get_by_text("There is nothing to decide on this order.").wait_for()
+    screen.get_by_text("Another person confirms it.").wait_for()
 
     unknown.refresh_from_db()
-    assert unknown.state == "refused"
+    assert unknown.state == "unknown", "one person proposes, another one decides"
