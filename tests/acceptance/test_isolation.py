@@ -20,7 +20,9 @@ _IN_BATCH = 100
 _NOT_OURS = ("stray", "position")
 _ACKNOWLEDGED = "SELECT count(acknowledged_at) FROM brokers_order WHERE idempotency_key LIKE %s"
 _JOBS = "FROM reliability_job j JOIN brokers_order o ON o.id = j.subject WHERE o.idempotency_key LIKE %s"
-_WAITING = f"SELECT count(*), count(*) FILTER (WHERE j.state = 'ready' AND j.waits_for = 'sim-a:orders') {_JOBS}"
+# For its circuit, for an answer of its broker, or for the freeze that lasts until one came: none is tried meanwhile.
+_REASONS = "('sim-a:orders', 'unreachable:sim-a', 'frozen:sim-a')"
+_WAITING = f"SELECT count(*), count(*) FILTER (WHERE j.state = 'ready' AND j.waits_for IN {_REASONS}) {_JOBS}"
 _SPENT = f"SELECT max(j.attempt) {_JOBS} AND j.state = 'ready'"
 _UNTRIED = f"SELECT count(*) {_JOBS} AND j.state = 'ready' AND j.error_code = ''"
 
