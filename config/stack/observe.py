@@ -87,6 +87,7 @@ def _write_configuration(instance: Instance, folder: Path) -> None:
     (folder / "prometheus.yml").write_text(yaml.safe_dump(scraping, sort_keys=False))
 
     routing = _load("alertmanager/alertmanager.yml")
+    routing["route"]["group_interval"] = "5s"  # whoever breaks things on purpose does not wait a minute for the end
     webhook = os.environ.get(WEBHOOK)
     for receiver in routing["receivers"]:
         is_addressed = webhook and receiver["name"] == "operators"

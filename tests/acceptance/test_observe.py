@@ -16,7 +16,7 @@ from config.stack.running import running_instance
 from config.stack.serve import Scope
 from tests.acceptance.stack import wait_until
 
-_PATIENCE_SECONDS = 90.0
+_PATIENCE_SECONDS = 140.0
 
 
 @contextmanager
