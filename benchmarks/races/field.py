@@ -18,7 +18,7 @@ from config.stack.judgement import Judgement, judge
 from tests.acceptance.stack import BROKERS, Broker, Stack
 
 RESTING_PRICE = "0.5"
-SETTLE_SECONDS = 120.0
+SETTLE_SECONDS = 240.0
 _AT_ONCE = 16
 _BATCH = 100
 
