@@ -5,14 +5,13 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.signals import got_request_exception
 
 from reliability.core.errors import ReliabilityError
 from reliability.core.fingerprint import ErrorFacts
 from reliability.services.error_recorder import errors
 
-_ROOT = Path(settings.BASE_DIR)
+_ROOT = Path(__file__).resolve().parents[2]  # not a setting: another project has other ones
 
 
 def note_failed_request(known: ReliabilityError, error: BaseException, view: object) -> None:

@@ -3,8 +3,8 @@
 import shutil
 import time
 from datetime import datetime
+from pathlib import Path
 
-from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
@@ -127,7 +127,7 @@ def look_at_lanes() -> Finding:
 
 
 def look_at_disk() -> Finding:
-    usage = shutil.disk_usage(settings.BASE_DIR)
+    usage = shutil.disk_usage(Path.cwd())
     used = 1 - usage.free / usage.total
     facts = {"free_bytes": usage.free, "total_bytes": usage.total}
     return Finding(by_limits(used, DISK_DEGRADED_USED, DISK_DOWN_USED), f"{used:.0%} used", facts)
