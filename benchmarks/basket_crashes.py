@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.evidence import machine_line, write_evidence
 from brokers.simulator.ledger import LedgerSummary
-from tests.acceptance.stack import ORDER_WORKERS, Stack, is_alive, running_stack, wait_until
+from config.chaos.stack import ORDER_WORKERS, Stack, is_alive, running_stack, wait_until
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "KO")
 _UNREACHABLE_PRICE = "0.5"

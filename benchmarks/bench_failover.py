@@ -24,7 +24,7 @@ from benchmarks.failover.streams import SILENCES, measure_silence, measure_takeo
 from benchmarks.failover.verdict import find_problems
 from benchmarks.measure import Noise, percentile
 from benchmarks.turns import print_wide
-from tests.acceptance.stack import Broker, Stack, running_stack, wait_until
+from config.chaos.stack import Broker, Stack, running_stack, wait_until
 
 PARTS = ("accounts", "addresses", "streams", "takeovers")
 AIMS = {"switch": 5.0, "noticed": 1.0, "all_in": 10.0, "taken_over": 5.0}

@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.evidence import machine_line, write_evidence
+from config.chaos.load import SYMBOLS, Order
+from config.chaos.stack import OWN_SERVERS, Stack, wait_until
+from config.chaos.strikes import kill_holder
 from config.stack.client import ApiClient
 from config.stack.running import running_instance
-from tests.acceptance.load import SYMBOLS, Order
-from tests.acceptance.stack import OWN_SERVERS, Stack, wait_until
-from tests.acceptance.strikes import kill_holder
 
 AIM_SECONDS = 30.0
 _OUTAGE_SECONDS = 20.0

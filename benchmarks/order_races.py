@@ -20,8 +20,8 @@ from rich.table import Table
 from benchmarks.evidence import machine_line, write_evidence
 from benchmarks.races.field import open_field
 from benchmarks.races.parts import Outcome, lose_replies, percentile, race_changes, shuffle_fills
+from config.chaos.stack import Stack, running_stack
 from config.stack.judgement import Judgement, Verdict
-from tests.acceptance.stack import Stack, running_stack
 
 UNKNOWN_LIMIT_SECONDS = 10.0
 console = Console()

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.failover.feed import orders_flow
 from benchmarks.failover.wellness import wait_until_well
-from tests.acceptance.stack import Broker, Stack, wait_until
+from config.chaos.stack import Broker, Stack, wait_until
 
 PER_SECOND = 20.0
 _PATIENCE_SECONDS = 90.0

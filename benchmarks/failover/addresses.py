@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.failover.feed import orders_flow
 from benchmarks.failover.streams import SIM_A
 from benchmarks.failover.wellness import wait_until_well
-from tests.acceptance.stack import Stack, wait_until
+from config.chaos.stack import Stack, wait_until
 
 PER_SECOND = 20.0
 KINDS: dict[str, dict[str, Any]] = {

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from config.chaos.stack import Stack
 from config.stack.client import ApiClient
-from tests.acceptance.stack import Stack
 
 _ORDER = {"symbol": "KO", "side": "buy", "type": "market", "time_in_force": "day", "quantity": 1}
 _numbers = itertools.count(1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.failover.feed import orders_flow
 from benchmarks.failover.wellness import wait_until_well
-from tests.acceptance.stack import Stack, wait_until
+from config.chaos.stack import Stack, wait_until
 
 PER_SECOND = 20.0
 FAULT_SECONDS = 2.5

@@ -4,9 +4,9 @@ import asyncio
 import time
 
 from benchmarks.failover.accounts import count_moved_unknown
+from config.chaos.stack import Stack
 from config.stack.client import ApiClient
 from config.stack.judgement import Judgement, judge
-from tests.acceptance.stack import Stack
 
 _SETTLE_SECONDS = 60.0
 

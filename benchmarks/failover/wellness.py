@@ -1,7 +1,7 @@
 """What each measurement begins with: both accounts take orders at their first addresses, and nothing is left over."""
 
 from benchmarks.failover.feed import send_some
-from tests.acceptance.stack import Stack, wait_until
+from config.chaos.stack import Stack, wait_until
 
 _PATIENCE_SECONDS = 180.0
 _PROBES = 8

@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 
 from brokers.simulator.ledger import LEDGER_NAME
+from config.chaos.stack import BROKERS, Broker, Stack
 from config.stack.client import ApiClient
 from config.stack.judgement import Judgement, judge
-from tests.acceptance.stack import BROKERS, Broker, Stack
 
 RESTING_PRICE = "0.5"
 SETTLE_SECONDS = 240.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.races.field import Field, Order, together
-from tests.acceptance.stack import BROKERS
+from config.chaos.stack import BROKERS
 
 RACE_QUANTITY = 4
 FILLS_PER_ORDER = 20

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import measurements, sabotage
-from tests.acceptance.stack import Stack, running_stack
+from config.chaos import measurements, sabotage
+from config.chaos.stack import Stack, running_stack
 
 _HERE = Path(__file__).parent
 
@@ -43,7 +43,7 @@ def breakable_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]
     """A stack whose protections a test can take away, with a short lease and a short settle time."""
     directory = tmp_path_factory.mktemp("sabotage")
     environment = {
-        "DJANGO_SETTINGS_MODULE": "tests.acceptance.sabotage_settings",
+        "DJANGO_SETTINGS_MODULE": "config.chaos.sabotage_settings",
         sabotage.VARIABLE: str(directory),
         "STANCHION_JOB_LEASE_SECONDS": "3",
         "STANCHION_SETTLE_SECONDS": "1",

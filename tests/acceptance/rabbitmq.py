@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from config.chaos.stack import wait_until
 from config.stack.launch import Account, child_setup
 from config.stack.ports import take_block
-from tests.acceptance.stack import wait_until
 
 _START_SECONDS = 60.0
 

@@ -1,8 +1,8 @@
 """Baskets while worker processes die: the small form of ``make basket-crashes``."""
 
 from benchmarks.basket_crashes import run_crashes
-from tests.acceptance.stack import Stack
-from tests.acceptance.trial import draws
+from config.chaos.stack import Stack
+from config.chaos.trial import draws
 
 
 def take_legs_as_told(stack: Stack) -> None:

@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 import pytest
 
 from brokers.simulator.ledger import LEDGER_NAME
-from tests.acceptance.load import routed_buy
-from tests.acceptance.stack import BROKERS, Stack
-from tests.acceptance.strikes import down, fault, kill, moments
-from tests.acceptance.trial import Strike, draws, longest_wait, run_trial
+from config.chaos.load import routed_buy
+from config.chaos.stack import BROKERS, Stack
+from config.chaos.strikes import down, fault, kill, moments
+from config.chaos.trial import Strike, draws, longest_wait, run_trial
 
 _AWAY_SECONDS = 10.0
 _WAIT_NAMED_SECONDS = 1

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.acceptance.load import mixed_order
-from tests.acceptance.stack import BROKERS, Stack, running_stack, wait_until
-from tests.acceptance.trial import Strike, run_trial
+from config.chaos.load import mixed_order
+from config.chaos.stack import BROKERS, Stack, running_stack, wait_until
+from config.chaos.trial import Strike, run_trial
 
 LEASE_SECONDS = 3
 _HELD = """

@@ -7,9 +7,9 @@ import time
 from typing import Any
 from urllib.request import Request, urlopen
 
+from config.chaos.stack import Stack, wait_until
 from config.stack.client import ApiClient
 from config.stack.judgement import judge
-from tests.acceptance.stack import Stack, wait_until
 
 ORDERS = 500
 HANGING = 60

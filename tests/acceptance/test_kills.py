@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.acceptance.stack import BROKERS, ORDER_WORKERS, Stack
-from tests.acceptance.strikes import kill, kill_child, moments
-from tests.acceptance.trial import Strike, draws, run_trial
+from config.chaos.stack import BROKERS, ORDER_WORKERS, Stack
+from config.chaos.strikes import kill, kill_child, moments
+from config.chaos.trial import Strike, draws, run_trial
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import redis
 from celery import Celery
 
 from config.celery import settings_for
-from tests.acceptance.stack import Stack, wait_until
-from tests.acceptance.trial import run_trial
+from config.chaos.stack import Stack, wait_until
+from config.chaos.trial import run_trial
 
 _QUEUE_KEY = "stanchion:default"
 _TOO_LARGE = "x" * 300_000

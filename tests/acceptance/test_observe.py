@@ -11,10 +11,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from config.chaos.stack import wait_until
 from config.stack.observe import WEBHOOK
 from config.stack.running import running_instance
 from config.stack.serve import Scope
-from tests.acceptance.stack import wait_until
 
 _PATIENCE_SECONDS = 140.0
 

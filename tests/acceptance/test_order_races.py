@@ -1,8 +1,8 @@
 """Changes that race with fills, shuffled fills and lost replies: the small form of ``make order-races``."""
 
 from benchmarks.order_races import run_races
-from tests.acceptance.stack import Stack
-from tests.acceptance.trial import draws
+from config.chaos.stack import Stack
+from config.chaos.trial import draws
 
 
 def test_races_end_as_the_brokers_have_them(stack: Stack) -> None:

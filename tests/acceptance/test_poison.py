@@ -1,8 +1,8 @@
 """A job that kills every process which performs it, among innocent ones."""
 
-from tests.acceptance.sabotage import POISON_KIND
-from tests.acceptance.stack import Stack, wait_until
-from tests.acceptance.trial import Strike, run_trial
+from config.chaos.sabotage import POISON_KIND
+from config.chaos.stack import Stack, wait_until
+from config.chaos.trial import Strike, run_trial
 
 _STARTS = 3
 _INSERT = """

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from config.chaos.stack import Stack, running_stack
+from config.chaos.strikes import kill, kill_child, moments
+from config.chaos.trial import Strike, draws, run_trial
 from tests.acceptance.rabbitmq import RabbitMq, find_program, running_rabbitmq
-from tests.acceptance.stack import Stack, running_stack
-from tests.acceptance.strikes import kill, kill_child, moments
-from tests.acceptance.trial import Strike, draws, run_trial
 
 PROGRAM = find_program()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="rabbitmq-server (a Debian package) is not installed")

@@ -1,8 +1,8 @@
 """Redis and PostgreSQL taken away under load."""
 
-from tests.acceptance.stack import Stack
-from tests.acceptance.strikes import moments, stop_database_hard, wipe_redis
-from tests.acceptance.trial import Strike, draws, run_trial
+from config.chaos.stack import Stack
+from config.chaos.strikes import moments, stop_database_hard, wipe_redis
+from config.chaos.trial import Strike, draws, run_trial
 
 
 def test_redis_is_killed_and_its_data_lost(stack: Stack) -> None:

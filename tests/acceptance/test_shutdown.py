@@ -4,8 +4,8 @@ import signal
 import time
 from datetime import UTC, datetime
 
-from tests.acceptance.stack import BROKERS, Stack, is_alive, wait_until
-from tests.acceptance.trial import Recovered, Strike, draws, run_trial
+from config.chaos.stack import BROKERS, Stack, is_alive, wait_until
+from config.chaos.trial import Recovered, Strike, draws, run_trial
 
 _LONGEST_STOP_SECONDS = 10.0
 

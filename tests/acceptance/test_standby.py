@@ -4,9 +4,9 @@ import time
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from tests.acceptance.stack import Stack, wait_until
-from tests.acceptance.strikes import kill, kill_child
-from tests.acceptance.trial import Strike, draws, run_trial
+from config.chaos.stack import Stack, wait_until
+from config.chaos.strikes import kill, kill_child
+from config.chaos.trial import Strike, draws, run_trial
 
 _TICKS_WANTED = 4
 _SENTINEL = ["manage.py", "run_sentinel"]

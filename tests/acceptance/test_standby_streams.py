@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.acceptance.stack import Stack, wait_until
-from tests.acceptance.strikes import fault
-from tests.acceptance.trial import Strike, run_trial
+from config.chaos.stack import Stack, wait_until
+from config.chaos.strikes import fault
+from config.chaos.trial import Strike, run_trial
 
 _CHANGES = """
 SELECT change.kind, change.endpoint FROM brokers_streamchange change JOIN brokers_account account

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from tests.acceptance.stack import BROKERS, Stack
-from tests.acceptance.strikes import fault
-from tests.acceptance.trial import Strike, run_trial
+from config.chaos.stack import BROKERS, Stack
+from config.chaos.strikes import fault
+from config.chaos.trial import Strike, run_trial
 
 
 def test_streams_are_cut_and_refused(stack: Stack) -> None:

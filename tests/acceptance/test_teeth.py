@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from tests.acceptance.load import market_buy
-from tests.acceptance.sabotage import Protection
-from tests.acceptance.stack import Stack
-from tests.acceptance.strikes import fault, kill_holder
+from config.chaos.load import market_buy
+from config.chaos.sabotage import Protection
+from config.chaos.stack import Stack
+from config.chaos.strikes import fault, kill_holder
+from config.chaos.trial import NotCleanError, Strike, Trial, run_trial, what_it_is_about
 from tests.acceptance.test_frozen import frozen_until
-from tests.acceptance.trial import NotCleanError, Strike, Trial, run_trial, what_it_is_about
 
 _ORDERS = 40
 _SHORT = 8.0

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any, Literal
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-import psutil
 import psycopg
 
 from brokers.simulator.ledger import LedgerSummary, read_ledger
@@ -69,10 +68,7 @@ class Stack:
     def children(self, name: str) -> list[int]:
         """Return the living processes directly below one of the stack's: pool children, gunicorn's workers."""
         pid = self.instance.control.process(name)["pid"]
-        try:
-            return [child.pid for child in psutil.Process(pid).children() if is_alive(child.pid)] if pid else []
-        except psutil.NoSuchProcess:
-            return []
+        return [child for child in children_of(pid) if is_alive(child)] if pid else []
 
     def kill(self, pid: int) -> None:
         """Kill -9 a process, and remember when; what it forked dies with it."""
@@ -204,9 +200,21 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = READ
     return time.monotonic() - began
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the processes directly below one, the dead among them; none when it has gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return [
+            int(word)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for word in (task / "children").read_text().split()
+        ]
+    return []
+
+
 def is_alive(pid: int) -> bool:
     """A zombie counts as dead: only its parent can remove it."""
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"

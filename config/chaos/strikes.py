@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from tests.acceptance.stack import Broker, Stack, is_alive, wait_until
-from tests.acceptance.trial import Recovered
+from config.chaos.stack import Broker, Stack, is_alive, wait_until
+from config.chaos.trial import Recovered
 
 Act = Callable[[], Recovered | None]
 DATABASE_AWAY_SECONDS = 2.0
@@ -35,9 +35,13 @@ def kill_child(stack: Stack, name: str, chance: random.Random) -> Act:
     def act() -> Recovered:
         children: list[int] = []
         victim = 0
+
+        def look() -> list[int]:
+            children[:] = stack.children(name)
+            return children
+
         while not victim:  # a child may end by itself between the look and the strike
-            children.clear()
-            wait_until(lambda: children.extend(stack.children(name)) or children, f"{name} has children")
+            wait_until(look, f"{name} has children")
             with suppress(ProcessLookupError):
                 chosen = chance.choice(children)
                 stack.kill(chosen)
@@ -58,7 +62,12 @@ def kill_holder(stack: Stack, kind: str) -> Act:
 
     def act() -> Recovered:
         holders: list[int] = []
-        wait_until(lambda: holders.extend(row[0] for row in stack.query(_HOLDERS, [kind])) or holders, "a job is held")
+
+        def look() -> list[int]:
+            holders[:] = [row[0] for row in stack.query(_HOLDERS, [kind])]
+            return holders
+
+        wait_until(look, "a job is held")
         victim = holders[0]
         stack.kill(victim)
         return lambda: not is_alive(victim)

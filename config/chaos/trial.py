@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from config.chaos.load import Order, cancel_resting, mixed_order, send_orders
+from config.chaos.measurements import Measurement, record
+from config.chaos.stack import Stack
 from config.stack.client import ApiClient
 from config.stack.judgement import Judgement, Verdict, judge
-from tests.acceptance.load import Order, cancel_resting, mixed_order, send_orders
-from tests.acceptance.measurements import Measurement, record
-from tests.acceptance.stack import Stack
 
 SETTLE_SECONDS = 120.0  # only a machine that is very busy takes as long
 _RECURRING_KINDS = ["orders.sync", "reconciliation.run"]  # what jobs of the schedule leave to others

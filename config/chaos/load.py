@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from config.stack.client import ApiClient
@@ -112,7 +113,7 @@ def rests(order: Order) -> bool:
 async def cancel_resting(client: ApiClient, orders: list[Order]) -> None:
     """Ask for the cancel of every order that would rest for ever."""
     wanted = [o["id"] for o in orders if rests(o) and not o["final"] and o["cancel_requested_at"] is None]
-    await gather_bounded([lambda order_id=order_id: client.cancel(order_id) for order_id in wanted])
+    await gather_bounded([partial(client.cancel, order_id) for order_id in wanted])
 
 
 async def gather_bounded(calls: list[Callable[[], Awaitable[Any]]], at_once: int = 20) -> None:

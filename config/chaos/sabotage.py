@@ -1,6 +1,6 @@
 """Protections taken away, one by one, in the processes of a running stack.
 
-Loaded by ``tests.acceptance.sabotage_settings`` only. A protection is off while a file of its
+Loaded by ``config.chaos.sabotage_settings`` only. A protection is off while a file of its
 name exists in the directory that STANCHION_SABOTAGE names, so that a test can take it away and
 give it back while everything runs.
 """
@@ -58,7 +58,7 @@ def instead(owner: Any, name: str, protection: Protection) -> Callable[[_F], _F]
 
 
 class SabotageConfig(AppConfig):
-    name = "tests.acceptance"
+    name = "config.chaos"
     label = "sabotage"
 
     def ready(self) -> None:
@@ -93,11 +93,12 @@ def _register_poison() -> None:
 def _sabotage_orders() -> None:
     from brokers.core.orders import OrderState
     from brokers.services import submission, submit_job, synchronization
+    from brokers.services.accounts import get_profile
 
     @instead(submit_job.SubmitOrderJob, "_prepare_one", Protection.LOOK_UP)
     def resend_blindly(original: Any, kind: Any, batch: Any, row: Any, job: Any, gate: Any) -> Any:
         if row.state == OrderState.UNKNOWN:
-            return kind._send(batch, row, submit_job.get_profile(row.account_id), job)
+            return kind._send(batch, row, get_profile(row.account_id), job)
         return original(kind, batch, row, job, gate)
 
     @instead(submission, "_check", Protection.KEY)
@@ -138,7 +139,7 @@ def _sabotage_jobs() -> None:
             call = replace(call, job=replace(call.job, lease_seconds=3600.0))
         return await outcome(loop, call)
 
-    event_loop.CallLoop._outcome = stalled  # type: ignore[method-assign]
+    event_loop.CallLoop._outcome = stalled  # type: ignore[method-assign,assignment]
 
 
 def _sabotage_fills() -> None:
@@ -167,7 +168,7 @@ def _keep_from_mending() -> None:
     from reliability.core.jobs import Snooze
 
     for module in (odd_fills, reachability, freeze_watch, integrity, recovery, telling):
-        module.freeze_trading = lambda *_, **__: 0
+        module.freeze_trading = lambda *_, **__: 0  # type: ignore[attr-defined]
 
     original = run_job.ReconcileAccountJob.prepare
 
@@ -176,4 +177,4 @@ def _keep_from_mending() -> None:
             return {job.id: Snooze(timedelta(seconds=1)) for job in jobs}
         return original(kind, jobs)
 
-    run_job.ReconcileAccountJob.prepare = wait_while_harm_is_done  # type: ignore[method-assign]
+    run_job.ReconcileAccountJob.prepare = wait_while_harm_is_done  # type: ignore[method-assign,assignment]
