@@ -16,6 +16,7 @@ from brokers.services.credentials import set_credentials
 from reliability.admin.records import PlainAdmin, RecordAdmin
 from reliability.services.audit import record_audit
 
+SECRET_FIELDS = ("api_key", "api_secret")
 _SECURE = {"http": "https", "ws": "wss"}
 
 
@@ -84,8 +85,7 @@ class AccountForm(forms.ModelForm):
     @property
     def credentials(self) -> dict[str, str]:
         """What was entered, empty if nothing was."""
-        names = ("api_key", "api_secret")
-        return {name: self.cleaned_data[name] for name in names if self.cleaned_data.get(name)}
+        return {name: self.cleaned_data[name] for name in SECRET_FIELDS if self.cleaned_data.get(name)}
 
 
 class AuditedAdmin(PlainAdmin):
@@ -138,12 +138,21 @@ class AccountAdmin(AuditedAdmin):
     def credentials(self, account: Account) -> str:
         return f"set, version {account.credentials_version}" if account.encrypted_credentials else "not set"
 
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        """Whoever may switch an account on and off need not be able to point it at another one of the broker."""
+        names = super().get_fields(request, obj)
+        return names if self._may_set(request) else [name for name in names if name not in SECRET_FIELDS]
+
     def save_model(self, request: HttpRequest, obj: Account, form: AccountForm, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        if form.credentials:
+        if form.credentials and self._may_set(request):
             set_credentials(obj, form.credentials)
             after = {"credentials_version": obj.credentials_version}
             record_audit(request.user.get_username(), "set_credentials", f"account:{obj}", after=after)
+
+    @staticmethod
+    def _may_set(request: HttpRequest) -> bool:
+        return request.user.has_perm("brokers.set_credentials")
 
 
 @admin.register(Instrument)

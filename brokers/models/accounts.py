@@ -72,6 +72,7 @@ class Account(models.Model):
                 fields=["is_default"], condition=models.Q(is_default=True), name="account_one_default"
             )
         ]
+        permissions = [("set_credentials", "Can set credentials of accounts")]
 
     def __str__(self) -> str:
         return self.name

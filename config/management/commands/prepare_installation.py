@@ -20,6 +20,7 @@ from brokers.services.credentials import set_credentials
 from brokers.services.history.seal_job import SEAL_KIND
 from brokers.services.instruments import REFRESH_KIND
 from brokers.services.synchronization import SYNC_ALL_KIND
+from config.access import ROLES, may
 from reconciliation.services.drills import SCHEDULED_DRILL_KIND
 from reconciliation.services.run_job import SCHEDULE_KIND
 from reliability.services.error_partitions import PARTITIONS_KIND
@@ -42,51 +43,6 @@ _SCHEDULES = (
 )
 # Name of the schedule, how far back its runs read, seconds between them.
 _RECONCILIATIONS = (("reconciliation.incremental", "incremental", 60), ("reconciliation.full", "full", 86_400))
-_OUR_APPS = ("reliability", "brokers", "reconciliation")
-# Whoever may look sees every kind of row of ours; each other role sees the same and may do what is named here.
-_ROLES = {
-    "viewer": (),
-    "trader": ("submit_order",),
-    "operator": (
-        "operate_deadletter",
-        "pause_lane",
-        "change_account",
-        "submit_order",
-        "operate_circuit",
-        "operate_saga",
-        "change_circuit",
-        "decide_errorguess",
-        "add_errorrule",
-        "change_errorrule",
-        "engage_kill_switch",
-        "release_kill_switch",
-        "decide_order",
-        "freeze_trading",
-        "release_freeze",
-        "run_recovery",
-        "acknowledge_alert",
-        "decide_errorgroup",
-        "operate_incident",
-        "review_incident",
-        "handle_intervention",
-        "follow_runbook",
-        "run_drill",
-        "run_reconciliation",
-        "adjust_position",
-        "book_cash",
-        "resolve_discrepancy",
-        "operate_marketdata",
-        "change_servicelevel",
-    ),
-    "approver": (
-        "approve_intervention",
-        "decide_order",
-        "release_kill_switch",
-        "release_freeze",
-        "resolve_discrepancy",
-        "acknowledge_alert",
-    ),
-}
 
 
 class Command(BaseCommand):
@@ -107,11 +63,13 @@ class Command(BaseCommand):
         enqueue_job(REFRESH_KIND, NewJob(unique_key="instruments"))
 
     def _create_roles(self) -> None:
-        ours = Permission.objects.filter(content_type__app_label__in=_OUR_APPS)
-        looking = set(ours.filter(codename__startswith="view_"))
-        for name, codenames in _ROLES.items():
-            group, _ = Group.objects.get_or_create(name=name)
-            group.permissions.set({*looking, *ours.filter(codename__in=codenames)})
+        known = {
+            f"{one.content_type.app_label}.{one.codename}": one
+            for one in Permission.objects.select_related("content_type")
+        }
+        for role in ROLES:
+            group, _ = Group.objects.get_or_create(name=role)
+            group.permissions.set([one for name, one in known.items() if may(role, name)])
 
     def _create_schedules(self) -> None:
         for kind, seconds in _SCHEDULES:

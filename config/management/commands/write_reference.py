@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from config.access_reference import roles_page
 from config.alert_reference import alert_page
 from config.reference import error_page, metrics_page, settings_page
 from config.runbook_reference import runbook_page
@@ -17,6 +18,7 @@ PAGES = {
     "metrics.md": metrics_page,
     "alerts.md": alert_page,
     "runbooks.md": runbook_page,
+    "roles.md": roles_page,
 }
 
 
