@@ -1,6 +1,6 @@
 """Who may do what: the roles of an installation, and the permission that each address asks for.
 
-``prepare_installation`` makes the roles, docs/reference/roles.md shows them, and a test knocks at every address as each.
+``prepare_installation`` makes the roles, docs/reference/roles.md shows them, and a test knocks at each address as each.
 """
 
 from collections.abc import Callable, Iterator

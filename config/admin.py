@@ -17,7 +17,7 @@ _KEPT = ("username", "is_active", "is_staff", "is_superuser")
 
 @admin.register(User)
 class PersonAdmin(UserAdmin):
-    """Roles are given; single permissions and superusers are for a superuser alone. Nobody is deleted: see is_active."""
+    """Roles are given; single permissions and superusers are for a superuser alone. Nobody is deleted."""
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         if obj is not None and obj.is_superuser and not request.user.is_superuser:

@@ -18,7 +18,13 @@ from tests.factories import make_account, make_user
 
 pytestmark = pytest.mark.django_db
 
-NUMBERS = {"uuid": "01900000-0000-7000-8000-000000000000", "int": "999999", "str": "none", "slug": "none", "path": "no:ne"}
+NUMBERS = {
+    "uuid": "01900000-0000-7000-8000-000000000000",
+    "int": "999999",
+    "str": "none",
+    "slug": "none",
+    "path": "no:ne",
+}
 ENTRANCES = list_entrances()
 
 
@@ -73,7 +79,9 @@ def test_a_role_gets_in_where_it_may_and_nowhere_else(roles: None, role: str) ->
 
     wrong = {}
     for one in ENTRANCES:
-        client = api if address(one).startswith(("/api/", "/metrics", "/health/")) and "docs" not in one.route else pages
+        client = (
+            api if address(one).startswith(("/api/", "/metrics", "/health/")) and "docs" not in one.route else pages
+        )
         expected, got = "in" if one.lets_in(role) else "refused", knock(client, one)
         if got != expected:
             wrong[f"{one.method} {address(one)}"] = got
