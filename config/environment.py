@@ -127,7 +127,8 @@ VARIABLES = (
     Variable("STANCHION_LOG_LEVEL", _level, "INFO", "least level that is logged"),
     Variable("STANCHION_LOG_JSON", _flag, "1", "0 writes readable lines instead of JSON"),
     Variable("STANCHION_INSTANCE", str, "", "name of this installation, shown on every page"),
-    Variable("STANCHION_FLOWER_URL", str, "", "address of Flower, linked from the operator screen"),
+    Variable("STANCHION_FLOWER_URL", _web_address, "", "address of Flower, which the web process shows under /flower/"),
+    Variable("STANCHION_FLOWER_LOGIN", str, "", "user:password Flower asks the web process for, its FLOWER_BASIC_AUTH"),
     Variable("STANCHION_TOKEN_DAYS", _positive, "30", "days after which an API token expires"),
     Variable(
         "STANCHION_MAX_BODY_BYTES", lambda text: int(_positive(text)), "1048576", "largest request body, in bytes"

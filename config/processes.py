@@ -8,7 +8,7 @@ import signal
 import sys
 
 from config.roles import SETUP, get_role
-from config.stack.instance import Instance, process_environment
+from config.stack.instance import FLOWER_LOGIN, Instance, process_environment
 from config.stack.launch import Account
 from config.stack.postgres import clean_environment
 from config.stack.readiness import http_answers, postgres_answers, valkey_answers
@@ -95,12 +95,12 @@ def _simulators(instance: Instance) -> tuple[ProcessSpec, ...]:
 
 def _application(instance: Instance) -> tuple[ProcessSpec, ...]:
     env = process_environment(instance)
+    web = {**env, FLOWER_LOGIN: instance.values[FLOWER_LOGIN]}
     ports = instance.ports
     calling = (*_SCHEMA, "simbroker-a", "simbroker-b")  # started after the brokers they call, stopped before them
-    login = f"{instance.values['STANCHION_ADMIN_USER']}:{instance.values['STANCHION_ADMIN_PASSWORD']}"
     celery_is_ready = LogLine(r"ready\.")
     return (
-        ProcessSpec("web", _run("web"), env, after=_SCHEMA, ready=http_answers(ports["web"], "/health/live")),
+        ProcessSpec("web", _run("web"), web, after=_SCHEMA, ready=http_answers(ports["web"], "/health/live")),
         *(
             ProcessSpec(
                 name, (*_run("worker-orders"), *_named(name, instance)), env, after=calling, ready=celery_is_ready
@@ -120,9 +120,9 @@ def _application(instance: Instance) -> tuple[ProcessSpec, ...]:
         ProcessSpec(
             name="flower",
             argv=(*_run("flower"), "--address=127.0.0.1", f"--port={ports['flower']}"),
-            env={**env, "FLOWER_BASIC_AUTH": login},
+            env={**env, "FLOWER_BASIC_AUTH": instance.values[FLOWER_LOGIN]},
             after=_SCHEMA,
-            ready=http_answers(ports["flower"], "/healthcheck"),
+            ready=http_answers(ports["flower"], "/flower/healthcheck"),
             stop_seconds=2.0,
         ),
     )

@@ -39,7 +39,7 @@ ROLES = (
     Role("beat", _module(*_CELERY, "beat", "--pidfile=", *_LOG_LEVEL), 2, "schedules; one acts"),
     Role("sentinel", ("manage.py", "run_sentinel"), 2, "hands on lost work; one acts"),
     Role("streams", ("manage.py", "run_streams"), 2, "order streams, each held by one"),
-    Role("flower", _module(*_CELERY, "flower"), 1, "queues, behind a login"),
+    Role("flower", _module(*_CELERY, "flower", "--url-prefix=flower"), 1, "queues, shown by web"),
 )
 
 SETUP = (("manage.py", "migrate", "--noinput"), ("manage.py", "prepare_installation"))

@@ -188,6 +188,7 @@ INSTANCE = ENV["STANCHION_INSTANCE"]
 RELIABILITY: dict[str, Any] = {
     "job_lease": timedelta(seconds=ENV["STANCHION_JOB_LEASE_SECONDS"]),
     "flower_url": ENV["STANCHION_FLOWER_URL"],
+    "flower_login": ENV["STANCHION_FLOWER_LOGIN"],
     "redis_url": ENV["REDIS_URL"],
     "error_days": ENV["STANCHION_ERROR_DAYS"],
     "public_url": ENV["STANCHION_PUBLIC_URL"],

@@ -61,8 +61,8 @@ def health_ready(request: HttpRequest) -> JsonResponse:
 
 
 def installation(request: HttpRequest) -> dict[str, Any]:
-    """Give every page the name of this installation, the time its data was read, and where Flower is."""
-    return {"instance": settings.INSTANCE, "flower_url": get_conf().flower_url, "now": timezone.now()}
+    """Give every page the name of this installation, the time its data was read, and whether Flower is there."""
+    return {"instance": settings.INSTANCE, "has_flower": bool(get_conf().flower_url), "now": timezone.now()}
 
 
 @require_GET

@@ -12,11 +12,13 @@ class ReliabilityConf:
     """``job_lease`` is how long a claimed job belongs to its worker without a word from it.
 
     ``redis_url`` is where processes share the state of circuits; blank: each decides alone.
+    ``flower_url`` is asked under ``flower_login`` (user:password) and shown to those who are logged in here.
     ``calling_processes`` is among how many processes a rate limit is divided while Redis is away.
     """
 
     job_lease: timedelta = timedelta(seconds=10)
     flower_url: str = ""
+    flower_login: str = ""
     redis_url: str = ""
     calling_processes: int = 4
     poll_interval: timedelta = timedelta(milliseconds=250)

@@ -1,6 +1,16 @@
 from django.urls import path
 
-from reliability.views import alerts, circuits, dead_letters, incidents, interventions, lanes, runbooks, service_levels
+from reliability.views import (
+    alerts,
+    circuits,
+    dead_letters,
+    flower,
+    incidents,
+    interventions,
+    lanes,
+    runbooks,
+    service_levels,
+)
 
 urlpatterns = [
     path("service-levels", service_levels.service_levels, name="service-levels"),
@@ -22,6 +32,8 @@ urlpatterns = [
     path("runbooks/executions/<int:pk>/step", runbooks.step, name="runbook-step"),
     path("runbooks/<str:name>", runbooks.runbook, name="runbook"),
     path("runbooks/<str:name>/start", runbooks.start, name="start-runbook"),
+    path("flower/", flower.flower, name="flower"),
+    path("flower/<path:path>", flower.flower, name="flower-page"),
     path("alerts/acknowledge", alerts.acknowledge, name="acknowledge-alerts"),
     path("lanes/<slug:name>/pause", lanes.pause, name="pause-lane"),
     path("lanes/<slug:name>/resume", lanes.resume, name="resume-lane"),

@@ -21,8 +21,9 @@ PORT_NAMES = (
     "web", "postgres", "valkey", "simbroker-a", "simbroker-b", "flower", "simbroker-a-backup", "simbroker-b-backup",
     "prometheus", "alertmanager",
 )  # fmt: skip
-# Only for ``prepare``, Flower and whoever logs in: no other process is handed these.
+# Only for ``prepare`` and whoever logs in: no other process is handed these.
 LOGIN_NAMES = ("STANCHION_ADMIN_USER", "STANCHION_ADMIN_PASSWORD", "STANCHION_API_TOKEN")
+FLOWER_LOGIN = "STANCHION_FLOWER_LOGIN"  # for the web process, which shows Flower's pages, and Flower itself
 _PORT_BASE = "STANCHION_PORT_BASE"
 _DATABASE_PASSWORD, _REDIS_PASSWORD = "STANCHION_DATABASE_PASSWORD", "STANCHION_REDIS_PASSWORD"
 _GENERATED: dict[str, Callable[[], str]] = {
@@ -33,6 +34,7 @@ _GENERATED: dict[str, Callable[[], str]] = {
     "STANCHION_API_TOKEN": lambda: f"st_{secrets.token_hex(32)}",
     "STANCHION_SIM_API_KEY": lambda: f"SIM{secrets.token_hex(8).upper()}",
     "STANCHION_SIM_API_SECRET": lambda: secrets.token_urlsafe(32),
+    FLOWER_LOGIN: lambda: f"stanchion:{secrets.token_urlsafe(24)}",
     _DATABASE_PASSWORD: lambda: secrets.token_urlsafe(24),
     _REDIS_PASSWORD: lambda: secrets.token_urlsafe(24),
 }
@@ -77,21 +79,21 @@ class Instance:
         """Addresses for a person or a test; none holds a password."""
         web = f"http://127.0.0.1:{self.ports['web']}"
         simulators = {name: f"http://127.0.0.1:{self.ports[name]}" for name in PORT_NAMES if "simbroker" in name}
-        flower = f"http://127.0.0.1:{self.ports['flower']}"
-        return {"web": web, "admin": f"{web}/admin/", "api": f"{web}/api/v1/docs/", "flower": flower, **simulators}
+        pages = {"web": web, "admin": f"{web}/admin/", "api": f"{web}/api/v1/docs/", "flower": f"{web}/flower/"}
+        return {**pages, **simulators}
 
     @property
     def environment(self) -> dict[str, str]:
         """What every Python process of the instance gets, besides the environment we were started with."""
         urls = self.urls
-        login = (*LOGIN_NAMES, _DATABASE_PASSWORD, _REDIS_PASSWORD)
+        login = (*LOGIN_NAMES, FLOWER_LOGIN, _DATABASE_PASSWORD, _REDIS_PASSWORD)
         return {
             **{name: value for name, value in self.values.items() if name not in login},
             "DATABASE_URL": self.postgres.url if self.postgres else os.environ["DATABASE_URL"],
             "REDIS_URL": self.valkey.url if self.valkey else os.environ["REDIS_URL"],
             "STANCHION_ALLOWED_HOSTS": os.environ.get("STANCHION_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]"),
             "STANCHION_PORT": str(self.ports["web"]),
-            "STANCHION_FLOWER_URL": urls["flower"],
+            "STANCHION_FLOWER_URL": f"http://127.0.0.1:{self.ports['flower']}",
             "STANCHION_SIM_A_URL": urls["simbroker-a"],
             "STANCHION_SIM_B_URL": urls["simbroker-b"],
             "STANCHION_SIM_A_BACKUP_URL": urls["simbroker-a-backup"],
@@ -177,7 +179,7 @@ def process_environment(instance: Instance, extra: Mapping[str, str] | None = No
     Temporary files go into the instance, because a killed process leaves its own behind.
     Compiled files are written even where the environment forbids it: they halve the start-up.
     """
-    left_out = (*LOGIN_NAMES, "PYTHONDONTWRITEBYTECODE")
+    left_out = (*LOGIN_NAMES, FLOWER_LOGIN, "PYTHONDONTWRITEBYTECODE")
     inherited = {name: value for name, value in os.environ.items() if name not in left_out}
     temporary = instance.directory / "tmp"
     temporary.mkdir(mode=0o700, exist_ok=True)
