@@ -1,7 +1,7 @@
 """Reading Flower's pages for those who are logged in here: what may be asked for, and asking it.
 
-Flower's own buttons shut workers down, revoke and send tasks, and keep no record of who did it; so nothing of it is
-handed on that changes anything. What they are for is done here: lanes are paused, dead letters replayed, both on record.
+Flower's own buttons shut workers down, revoke and send tasks, and keep no record of who did it; so nothing is handed
+on that changes anything. What they are for is done here, on record: lanes are paused, dead letters replayed.
 """
 
 import base64

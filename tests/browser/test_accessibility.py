@@ -1,4 +1,4 @@
-"""Contrast, names and sizes of what a person sees and presses, measured in the browser in both themes; and axe-core's verdict."""
+"""Contrast, names and sizes of what a person sees and presses, measured in both themes; and axe-core's verdict."""
 
 from importlib.resources import files
 from pathlib import Path
