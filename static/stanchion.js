@@ -120,7 +120,10 @@
 
   function show(html) {
     const parsed = new DOMParser().parseFromString(html, "text/html");
+    const focused = live.contains(document.activeElement);
     changeChildren(live, parsed.body);
+    const lostFocus = focused && document.activeElement === document.body;
+    document.dispatchEvent(new CustomEvent("stanchion:changed", { detail: { lostFocus } }));
     const critical = live.querySelector("[data-critical]")?.dataset.critical ?? "0";
     const title = critical === "0" ? live.dataset.title : `(${critical}) ${live.dataset.title}`;
     if (document.title === title) return;
