@@ -44,6 +44,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "reliability.handle_intervention",
         "reliability.follow_runbook",
         "reliability.change_servicelevel",
+        "reliability.place_legal_hold",
         "reconciliation.run_recovery",
         "reconciliation.run_drill",
         "reconciliation.run_reconciliation",
@@ -53,6 +54,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     "approver": (
         "reliability.approve_intervention",
         "reliability.acknowledge_alert",
+        "reliability.place_legal_hold",
+        "reliability.release_legal_hold",
         "brokers.decide_order",
         "brokers.release_kill_switch",
         "brokers.release_freeze",
@@ -87,6 +90,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "reliability.add_escalationpolicy",
         "reliability.change_escalationpolicy",
         "reliability.change_servicelevel",
+        "reliability.change_retentionpolicy",
     ),
 }
 PURPOSES = {

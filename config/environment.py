@@ -153,7 +153,12 @@ VARIABLES = (
         "",
         "asked every minute while alerts are evaluated and messages go out; whoever watches it notices when they do not",
     ),
-    Variable("STANCHION_ERROR_DAYS", _count, "90", "days that single errors are kept; groups and counts stay"),
+    Variable(
+        "STANCHION_EXPORT_DIR",
+        str,
+        "",
+        "directory that rows are exported to before they are dropped; blank: what must be exported is not dropped",
+    ),
     Variable(
         "STANCHION_ANCHOR_FILE", str, "", "file that anchors of the history are appended to, outside the database"
     ),

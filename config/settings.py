@@ -190,7 +190,7 @@ RELIABILITY: dict[str, Any] = {
     "flower_url": ENV["STANCHION_FLOWER_URL"],
     "flower_login": ENV["STANCHION_FLOWER_LOGIN"],
     "redis_url": ENV["REDIS_URL"],
-    "error_days": ENV["STANCHION_ERROR_DAYS"],
+    "export_directory": ENV["STANCHION_EXPORT_DIR"],
     "public_url": ENV["STANCHION_PUBLIC_URL"],
     "private_channels": ENV["STANCHION_PRIVATE_CHANNELS"],
     "heartbeat_url": ENV["STANCHION_HEARTBEAT_URL"],

@@ -13,6 +13,7 @@ class ReconciliationConfig(AppConfig):
         from reconciliation.services.gap_checks import register_gap_check
         from reconciliation.services.job_kinds import register_job_kinds
         from reconciliation.services.market_data.feed_supervisor import keep_feeds
+        from reconciliation.services.market_data.retention import register_bars
         from reconciliation.services.market_data.watching import check_account_gaps, watch_market_data
         from reconciliation.services.recovery_steps import RecoverySaga
         from reconciliation.services.runbook_actions import register_reconciliation_actions
@@ -30,3 +31,4 @@ class ReconciliationConfig(AppConfig):
         add_watch(watch_market_data)
         register_gap_check(check_account_gaps)
         add_companion(keep_feeds)
+        register_bars()

@@ -9,7 +9,6 @@ class ReliabilityConfig(AppConfig):
         from django.db import connection
 
         from reliability.services.delivery import DeliverJob
-        from reliability.services.error_partitions import ErrorPartitionsJob
         from reliability.services.fold_job import FoldMetricsJob
         from reliability.services.health_checks import register_checks
         from reliability.services.heartbeat_job import HeartbeatJob
@@ -17,11 +16,14 @@ class ReliabilityConfig(AppConfig):
         from reliability.services.jobs.messages import CeleryMessageJob
         from reliability.services.measures import connect_measures
         from reliability.services.records import connect_records
+        from reliability.services.retention.own_keepers import register_own_keepers
+        from reliability.services.retention.upkeep_job import UpkeepJob
         from reliability.services.runbook_actions import register_own_actions
         from reliability.services.service_level_jobs import SampleServicesJob, ThinSamplesJob
 
         register(CeleryMessageJob())
-        register(ErrorPartitionsJob())
+        register(UpkeepJob())
+        register_own_keepers()
         register(DeliverJob())
         register_own_actions()
         register(HeartbeatJob())

@@ -13,6 +13,7 @@ class ReliabilityConf:
 
     ``redis_url`` is where processes share the state of circuits; blank: each decides alone.
     ``flower_url`` is asked under ``flower_login`` (user:password) and shown to those who are logged in here.
+    ``export_directory`` is where rows are written to before they are dropped; blank: what must be exported stays.
     ``calling_processes`` is among how many processes a rate limit is divided while Redis is away.
     """
 
@@ -25,7 +26,7 @@ class ReliabilityConf:
     heartbeat_interval: timedelta = timedelta(milliseconds=250)
     silence_limit: timedelta = timedelta(seconds=1)
     max_crashes: int = 3
-    error_days: int = 90
+    export_directory: str = ""
     public_url: str = ""
     private_channels: bool = False
     heartbeat_url: str = ""

@@ -99,6 +99,7 @@ class Instance:
             "STANCHION_SIM_A_BACKUP_URL": urls["simbroker-a-backup"],
             "STANCHION_SIM_B_BACKUP_URL": urls["simbroker-b-backup"],
             "STANCHION_INSTANCE": self.name,
+            "STANCHION_EXPORT_DIR": os.environ.get("STANCHION_EXPORT_DIR") or str(self.directory / "exports"),
         }
 
     @property

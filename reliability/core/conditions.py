@@ -258,6 +258,14 @@ _ALL = (
         hold_down=_MINUTE,
     ),
     Condition(
+        "upkeep.behind", _DOMAIN.PLATFORM, Sev.MEDIUM,
+        "Upkeep of the tables is behind: partitions for the coming days, or old rows that are due to go.",
+        "upkeep has run to its end",
+        ("Run `manage.py retention list` and read what went wrong.",
+         "If nothing can be exported, see that the export directory is set, there, writable and not full.",
+         "Run `manage.py retention run`. Partitions are made a week ahead: until then nothing is lost."),
+    ),
+    Condition(
         "drill.failed", _DOMAIN.RECOVERY, Sev.MEDIUM,
         "A recovery drill did not pass.",
         "a later drill passes",

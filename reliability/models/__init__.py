@@ -19,6 +19,7 @@ from reliability.models.interventions import Intervention
 from reliability.models.jobs import DeadLetter, Job, JobAttempt, Lane
 from reliability.models.metrics import MetricTotal
 from reliability.models.processes import Heartbeat
+from reliability.models.retention import LegalHold, RetentionDrop, RetentionPolicy
 from reliability.models.runbooks import RunbookExecution, RunbookStepRun
 from reliability.models.sagas import Saga, SagaEvent, SagaStep
 from reliability.models.service_levels import ServiceLevel, ServiceSample
@@ -50,8 +51,11 @@ __all__ = [
     "Job",
     "JobAttempt",
     "Lane",
+    "LegalHold",
     "MetricTotal",
     "Recipient",
+    "RetentionDrop",
+    "RetentionPolicy",
     "Rota",
     "RotaShift",
     "RunbookExecution",

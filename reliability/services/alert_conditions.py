@@ -47,6 +47,11 @@ WHERE EXISTS (SELECT 1 FROM reliability_job job
 """
 
 
+_BEHIND = """
+SELECT kind, last_error FROM reliability_retentionpolicy
+WHERE coalesce(last_run_at, created_at) < clock_timestamp() - interval '3 hours'
+"""
+
 _BEAT_TICK = """
 SELECT extract(epoch FROM clock_timestamp())::float - max((detail->>'ticked_at')::float)
 FROM reliability_heartbeat
@@ -119,6 +124,18 @@ def check_clock() -> None:
     follow_condition("clock.drift", present, reason="the clocks agree", prefix=f"host:{name}")
 
 
+def check_upkeep() -> None:
+    """Upkeep runs every hour; it is behind once it has not run to its end for three."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BEHIND)
+        behind = cursor.fetchall()
+    present = [
+        Raising("upkeep.behind", f"retention:{kind}", f"Upkeep of {kind} is behind: {error or 'it did not run'}.")
+        for kind, error in behind
+    ]
+    follow_condition("upkeep.behind", present, reason="it has run to its end")
+
+
 CHECKS: list[Check] = [
     check_dead_letters,
     check_processes,
@@ -128,6 +145,7 @@ CHECKS: list[Check] = [
     check_due_interventions,
     check_beat,
     check_clock,
+    check_upkeep,
 ]
 
 

@@ -23,10 +23,11 @@ from brokers.services.synchronization import SYNC_ALL_KIND
 from config.access import ROLES, may
 from reconciliation.services.drills import SCHEDULED_DRILL_KIND
 from reconciliation.services.run_job import SCHEDULE_KIND
-from reliability.services.error_partitions import PARTITIONS_KIND
 from reliability.services.fold_job import FOLD_KIND
 from reliability.services.heartbeat_job import HEARTBEAT_KIND
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
+from reliability.services.retention.upkeep import ensure_policies
+from reliability.services.retention.upkeep_job import UPKEEP_KIND
 from reliability.services.service_level_jobs import SAMPLE_KIND, THIN_KIND
 
 _SCHEDULES = (
@@ -35,7 +36,7 @@ _SCHEDULES = (
     (SEAL_KIND, 5),
     (CHECKPOINT_KIND, 3600),
     (FOLD_KIND, 3600),
-    (PARTITIONS_KIND, 3600),
+    (UPKEEP_KIND, 3600),
     (SAMPLE_KIND, 10),
     (THIN_KIND, 3600),
     (HEARTBEAT_KIND, 60),
@@ -43,6 +44,7 @@ _SCHEDULES = (
 )
 # Name of the schedule, how far back its runs read, seconds between them.
 _RECONCILIATIONS = (("reconciliation.incremental", "incremental", 60), ("reconciliation.full", "full", 86_400))
+_RETIRED = ("errors.partitions",)  # schedules of kinds of jobs that are no more
 
 
 class Command(BaseCommand):
@@ -58,6 +60,7 @@ class Command(BaseCommand):
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '60s'")
         self._create_roles()
         self._create_schedules()
+        ensure_policies()
         self._create_login()
         self._create_simulated_accounts()
         enqueue_job(REFRESH_KIND, NewJob(unique_key="instruments"))
@@ -72,6 +75,7 @@ class Command(BaseCommand):
             group.permissions.set([one for name, one in known.items() if may(role, name)])
 
     def _create_schedules(self) -> None:
+        PeriodicTask.objects.filter(name__in=_RETIRED).delete()
         for kind, seconds in _SCHEDULES:
             self._schedule(kind, seconds, kind=kind, unique_key=f"scheduled:{kind}")
         for name, reach, seconds in _RECONCILIATIONS:
