@@ -73,7 +73,7 @@ def _decide(request: HttpRequest, order_id: UUID) -> HttpResponse:
         elif decision in ("adopt", "end"):
             _propose(order_id, decision, request.POST.get("broker_order_id", ""), actor, reason)
         elif decision == "confirm":
-            _confirm(order_id, actor)
+            _confirm(order_id, request.POST.get("proposal", ""), actor)
         else:
             raise ReliabilityError("VALIDATION_INVALID_REQUEST", "Choose one of the three decisions.")
         messages.success(request, _DONE[decision])
@@ -94,8 +94,8 @@ def _propose(order_id: UUID, decision: str, value: str, actor: str, reason: str)
         decide_intervention(found.pk, decision, value=value, actor=actor, reason=reason)
 
 
-def _confirm(order_id: UUID, actor: str) -> None:
+def _confirm(order_id: UUID, proposal: str, actor: str) -> None:
     found = find_open_intervention(ORDER_KIND, f"order:{order_id}")
     if found is None:
         raise ReliabilityError("VALIDATION_WRONG_STATE", "Nothing is proposed.")
-    confirm_intervention(found.pk, actor=actor)
+    confirm_intervention(found.pk, actor=actor, proposal=proposal)

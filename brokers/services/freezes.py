@@ -168,7 +168,8 @@ def _tighten(freeze_id: int, mode: FreezeMode, reason: str, by: str) -> None:
     if freeze.released_at is not None or freeze.mode == mode:
         return
     before, freeze.mode = freeze.mode, mode.value
-    freeze.save(update_fields=["mode"])
+    freeze.release_wanted_by, freeze.release_wanted_at, freeze.release_reason = "", None, ""  # of the milder one
+    freeze.save(update_fields=["mode", "release_wanted_by", "release_wanted_at", "release_reason"])
     _record(freeze, "tightened", by, reason, before=before, mode=mode.value)
     _forget()
 

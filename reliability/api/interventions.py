@@ -37,6 +37,10 @@ class InterventionQuerySerializer(serializers.Serializer[object]):
     limit = serializers.IntegerField(required=False, default=100, min_value=1, max_value=500)
 
 
+class ConfirmationSerializer(serializers.Serializer[object]):
+    proposal = serializers.CharField(max_length=64, help_text="The question's field of that name, as it was read.")
+
+
 class InterventionDecisionSerializer(serializers.Serializer[object]):
     choice = serializers.CharField(max_length=48)
     value = serializers.CharField(required=False, default="", allow_blank=True, max_length=200)
@@ -122,11 +126,14 @@ class InterventionConfirmView(APIView):
     required_permissions = {"POST": "reliability.approve_intervention"}
 
     @extend_schema(
-        operation_id="confirm_intervention", request=None, responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES}
+        operation_id="confirm_intervention",
+        request=ConfirmationSerializer,
+        responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES},
     )
     def post(self, request: Request, intervention_id: int) -> Response:
         _require_kind(request, intervention_id)
-        confirm_intervention(intervention_id, actor=request.user.get_username())
+        proposal = checked(ConfirmationSerializer, request.data)["proposal"]
+        confirm_intervention(intervention_id, actor=request.user.get_username(), proposal=proposal)
         return Response(_shown(intervention_id))
 
 

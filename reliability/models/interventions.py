@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from reliability.core.interventions import UNDECIDED, InterventionState
+from reliability.core.interventions import UNDECIDED, InterventionState, Proposal
 
 
 class Intervention(models.Model):
@@ -61,3 +61,11 @@ class Intervention(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def proposal(self) -> str:
+        """The digest of what is proposed, which a confirmation names; empty while nothing is."""
+        if self.state != InterventionState.PROPOSED or self.proposed_at is None:
+            return ""
+        answer = (self.choice, self.value, self.reason, self.proposed_by, self.proposed_at)
+        return Proposal(self.kind, self.subject, self.evidence, *answer).digest

@@ -41,6 +41,6 @@ def intervention_facts(row: Intervention) -> dict[str, Any]:
     names = (
         "kind", "subject", "title", "evidence", "choices", "state", "due_at", "created_at", "acknowledged_by",
         "acknowledged_at", "claimed_by", "claimed_until", "choice", "value", "reason", "proposed_by", "proposed_at",
-        "decided_by", "decided_at", "outcome",
+        "decided_by", "decided_at", "outcome", "proposal",
     )  # fmt: skip
     return {"id": row.pk, **{name: getattr(row, name) for name in names}}

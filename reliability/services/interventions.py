@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from reliability.core.errors import ReliabilityError
-from reliability.core.interventions import CLAIM_LEASE, UNDECIDED, Choice, InterventionState
+from reliability.core.interventions import CLAIM_LEASE, PROPOSAL_LASTS, UNDECIDED, Choice, InterventionState
 from reliability.core.taxonomy import ErrorSeverity
 from reliability.core.text import storable
 from reliability.models import Intervention
@@ -166,11 +166,15 @@ def decide_intervention(pk: int, choice_name: str, *, value: str = "", actor: st
     return InterventionState(row.state)
 
 
-def confirm_intervention(pk: int, *, actor: str) -> str:
-    """Agree as the second person, and carry it out; returns what happened.
+def confirm_intervention(pk: int, *, actor: str, proposal: str) -> str:
+    """Agree as the second person to exactly what was shown, and carry it out; returns what happened.
+
+    ``proposal`` is the digest of what the person saw. One that was changed since, or is an hour old, is not carried
+    out: nobody agreed to it.
 
     Raises:
-        ReliabilityError: nothing is proposed, it is one's own proposal, or what carries it out refuses.
+        ReliabilityError: nothing or something else is proposed, it is too old, it is one's own proposal, or what
+            carries it out refuses.
     """
     with transaction.atomic():
         row = _lock(pk, decided_too=True)
@@ -181,6 +185,11 @@ def confirm_intervention(pk: int, *, actor: str) -> str:
             raise ReliabilityError("VALIDATION_WRONG_STATE", "Nothing is proposed.")
         if row.proposed_by == actor:
             raise ReliabilityError("AUTH_PERMISSION_DENIED", "Another person than who proposed it confirms it.")
+        if row.proposal != proposal:
+            text = "Something else is proposed by now: look at it again." if proposal else "Say which proposal it is."
+            raise ReliabilityError("VALIDATION_WRONG_STATE", text)
+        if row.proposed_at is None or row.proposed_at < timezone.now() - PROPOSAL_LASTS:
+            raise ReliabilityError("VALIDATION_WRONG_STATE", "It was proposed over an hour ago: propose it again.")
         return _carry_out(row, row.proposed_by, actor)
 
 

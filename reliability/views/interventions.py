@@ -97,7 +97,7 @@ def decide(request: HttpRequest, pk: int, actor: str) -> str:
 
 @_button(APPROVE)
 def confirm(request: HttpRequest, pk: int, actor: str) -> str:
-    return confirm_intervention(pk, actor=actor)
+    return confirm_intervention(pk, actor=actor, proposal=request.POST.get("proposal", ""))
 
 
 @_button(APPROVE)

@@ -245,6 +245,16 @@ def test_asking_again_keeps_the_freeze_and_a_halt_makes_it_stricter_never_laxer(
     assert list(FreezeEvent.objects.order_by("id").values_list("kind", flat=True)) == ["frozen", "tightened"]
 
 
+def test_a_freeze_made_stricter_forgets_who_wanted_the_milder_one_released(account: Account) -> None:
+    number = freeze(mode=FreezeMode.REDUCE_ONLY)
+    Freeze.objects.update(release_wanted_by="ann", release_wanted_at=timezone.now(), release_reason="r")
+
+    freeze(mode=FreezeMode.HALT)
+
+    row = Freeze.objects.get(pk=number)
+    assert (row.release_wanted_by, row.release_wanted_at, row.release_reason) == ("", None, "")
+
+
 def test_each_cause_freezes_by_itself_and_all_must_end(broker: FakeBroker, owner: AbstractBaseUser) -> None:
     silent, recovering = freeze(), freeze(cause=FreezeCause.RECOVERY)
     order_id = submit(owner, "k1").id

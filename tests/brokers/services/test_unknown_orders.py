@@ -59,7 +59,10 @@ def test_two_persons_end_an_order_that_never_arrived() -> None:
     assert "Another person" in told(ann.post(address + "/confirm"))
     assert Order.objects.get(pk=order.pk).state == "unknown"
     assert 'id="confirm"' in bob.get(address).content.decode()
-    assert told(bob.post(address + "/confirm")) == "The order is ended: it never reached the broker."
+    assert (
+        told(bob.post(address + "/confirm", {"proposal": Intervention.objects.get().proposal}))
+        == "The order is ended: it never reached the broker."
+    )
 
     assert Order.objects.get(pk=order.pk).state == "refused"
     assert OrderEvent.objects.get(order=order, kind="decided_absent").actor == "ann and bob"
@@ -91,7 +94,7 @@ def test_the_page_of_the_order_proposes_and_another_person_confirms() -> None:
     ann.post(address, {"decision": "confirm"})
     assert Order.objects.get(pk=order.pk).state == "unknown"
     assert "ann proposes" in bob.get(address).content.decode()
-    bob.post(address, {"decision": "confirm"})
+    bob.post(address, {"decision": "confirm", "proposal": Intervention.objects.get().proposal})
     assert Order.objects.get(pk=order.pk).state == "refused"
 
 

@@ -55,6 +55,11 @@ def ask(subject: str = "account:a") -> int:
     return Intervention.objects.get(subject=subject, state__in=("open", "proposed")).pk
 
 
+def proposal(pk: int) -> str:
+    """What whoever looks at the question now sees."""
+    return Intervention.objects.get(pk=pk).proposal
+
+
 def kinds(pk: int) -> list[str]:
     return [entry["kind"] for entry in list_timeline("intervention", pk)]
 
@@ -69,13 +74,63 @@ def test_two_persons_decide_what_moves_money(done: list[Decision]) -> None:
     pk = ask()
     assert decide_intervention(pk, "move", value="slowly", actor="ann", reason="r") is InterventionState.PROPOSED
     with pytest.raises(ReliabilityError, match="Another person"):
-        confirm_intervention(pk, actor="ann")
-    assert confirm_intervention(pk, actor="bob") == "carried out"
-    assert confirm_intervention(pk, actor="bob") == "carried out"
+        confirm_intervention(pk, actor="ann", proposal=proposal(pk))
+    seen = proposal(pk)
+    assert confirm_intervention(pk, actor="bob", proposal=seen) == "carried out"
+    assert confirm_intervention(pk, actor="bob", proposal=seen) == "carried out"
 
     assert done == [Decision("account:a", "move", "slowly", "r", "ann", "bob")]
     assert Alert.objects.get().resolved_by == "bob"
     assert kinds(pk) == ["opened", "proposed", "decided"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"value": "fast"},
+        {"reason": "another"},
+        {"choice": "wait"},
+        {"evidence": {"seen": 2}},
+        {"proposed_by": "eve"},
+        {"proposed_at": timezone.now()},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_changed_after_it_was_seen_is_not_carried_out(done: list[Decision], change: dict[str, object]) -> None:
+    pk = ask()
+    decide_intervention(pk, "move", value="slowly", actor="ann", reason="r")
+    seen = proposal(pk)
+    Intervention.objects.filter(pk=pk).update(**change)
+
+    for digest in (seen, ""):
+        with pytest.raises(ReliabilityError, match=r"Something else is proposed|Say which proposal"):
+            confirm_intervention(pk, actor="bob", proposal=digest)
+
+    assert (done, Intervention.objects.get().state) == ([], "proposed")
+
+
+def test_a_proposal_proposed_anew_needs_a_look_of_its_own(done: list[Decision]) -> None:
+    pk = ask()
+    decide_intervention(pk, "move", value="slowly", actor="ann", reason="r")
+    seen = proposal(pk)
+    decide_intervention(pk, "move", value="all of it", actor="ann", reason="r")
+
+    with pytest.raises(ReliabilityError, match="Something else is proposed"):
+        confirm_intervention(pk, actor="bob", proposal=seen)
+
+    confirm_intervention(pk, actor="bob", proposal=proposal(pk))
+    assert [one.value for one in done] == ["all of it"]
+
+
+def test_a_proposal_is_agreed_to_within_the_hour(done: list[Decision]) -> None:
+    pk = ask()
+    decide_intervention(pk, "move", value="slowly", actor="ann", reason="r")
+    Intervention.objects.update(proposed_at=timezone.now() - timedelta(minutes=61))
+
+    with pytest.raises(ReliabilityError, match="over an hour ago"):
+        confirm_intervention(pk, actor="bob", proposal=proposal(pk))
+
+    assert done == []
 
 
 def test_one_person_decides_what_does_not(done: list[Decision]) -> None:
@@ -91,7 +146,7 @@ def test_what_refuses_changes_nothing(done: list[Decision]) -> None:
     pk = ask()
     decide_intervention(pk, "move", value="no", actor="ann", reason="r")
     with pytest.raises(ReliabilityError, match="It refuses"):
-        confirm_intervention(pk, actor="bob")
+        confirm_intervention(pk, actor="bob", proposal=proposal(pk))
     assert Intervention.objects.get().state == "proposed"
     reject_intervention(pk, actor="bob", reason="wrong value")
     assert (Intervention.objects.get().state, Intervention.objects.get().proposed_by) == ("open", "")
@@ -152,9 +207,12 @@ def test_over_http(done: list[Decision]) -> None:
     assert post(ann, "claim").json()["claimed_by"] == "ann"
     body = {"choice": "move", "value": "slowly", "reason": "r"}
     assert post(ann, "decide", body).json()["state"] == "proposed"
-    require_error(post(ann, "confirm"), 403, "AUTH_PERMISSION_DENIED")
+    seen = {"proposal": ann.get(path).json()["proposal"]}
+    require_error(post(ann, "confirm", seen), 403, "AUTH_PERMISSION_DENIED")
     assert post(bob, "reject", {"reason": "not so"}).json()["state"] == "open"
     assert post(ann, "decide", body).json()["state"] == "proposed"
-    decided = post(bob, "confirm").json()
+    require_error(post(bob, "confirm", seen), 409, "VALIDATION_WRONG_STATE")
+    require_error(post(bob, "confirm"), 422, "VALIDATION_INVALID_REQUEST")
+    decided = post(bob, "confirm", {"proposal": bob.get(path).json()["proposal"]}).json()
     assert (decided["state"], decided["outcome"], len(done)) == ("decided", "carried out", 1)
     require_error(post(bob, "reject", {"reason": "x"}), 409, "VALIDATION_WRONG_STATE")
