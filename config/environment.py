@@ -98,6 +98,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _number_from_zero(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 10:
+        raise ValueError("use a whole number from 0 to 10")
+    return int(text)
+
+
 def _level(text: str) -> str:
     if text.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise ValueError("use DEBUG, INFO, WARNING or ERROR")
@@ -123,6 +129,18 @@ VARIABLES = (
     Variable("STANCHION_ALLOWED_HOSTS", _words, "127.0.0.1,localhost,[::1]", "host names the web process answers to"),
     Variable("STANCHION_TRUSTED_ORIGINS", _words, "", "origins (scheme://host) allowed to post forms, behind a proxy"),
     Variable("STANCHION_HTTPS", _flag, "0", "1 where TLS ends in front: secure cookies, HSTS, redirect"),
+    Variable(
+        "STANCHION_SECOND_FACTOR",
+        _flag,
+        "1",
+        "0 lets people in with a password alone; only where nobody else reaches the machine",
+    ),
+    Variable(
+        "STANCHION_TRUSTED_PROXIES",
+        _number_from_zero,
+        "0",
+        "proxies of your own in front, each adding to X-Forwarded-For; wrong passwords are counted by the address before them",
+    ),
     Variable("STANCHION_DEBUG", _flag, "0", "1 shows tracebacks in the browser; never in production"),
     Variable("STANCHION_LOG_LEVEL", _level, "INFO", "least level that is logged"),
     Variable("STANCHION_LOG_JSON", _flag, "1", "0 writes readable lines instead of JSON"),

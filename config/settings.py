@@ -28,6 +28,8 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "rest_framework",
     "knox",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "reliability.apps.ReliabilityConfig",
@@ -46,6 +48,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "config.middleware.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -116,6 +120,9 @@ WHITENOISE_MAX_AGE = 3600
 
 LOGIN_URL = "/admin/login/"
 LOGIN_REDIRECT_URL = "/"
+SECOND_FACTOR = ENV["STANCHION_SECOND_FACTOR"]
+OTP_TOTP_ISSUER = f"Stanchion {ENV['STANCHION_INSTANCE']}".strip()
+TRUSTED_PROXIES = ENV["STANCHION_TRUSTED_PROXIES"]
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600

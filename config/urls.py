@@ -5,6 +5,7 @@ from django.contrib.auth.decorators import login_required
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from config.login import second_factor_view
 from config.views import health_live, health_ready, operations, operations_live
 from reliability.api.errors import api_not_found
 from reliability.api.health import DeepHealthView
@@ -18,6 +19,7 @@ urlpatterns = [
     path("", include("brokers.urls")),
     path("", include("reconciliation.urls")),
     path("", include("reliability.urls")),
+    path("second-factor", second_factor_view, name="second-factor"),
     path("health/live", health_live),
     path("health/ready", health_ready),
     path("health/deep", DeepHealthView.as_view(), name="health-deep"),

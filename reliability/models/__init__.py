@@ -17,6 +17,7 @@ from reliability.models.escalation import (
 from reliability.models.incidents import Incident
 from reliability.models.interventions import Intervention
 from reliability.models.jobs import DeadLetter, Job, JobAttempt, Lane
+from reliability.models.logins import LoginFailure
 from reliability.models.metrics import MetricTotal
 from reliability.models.processes import Heartbeat
 from reliability.models.retention import LegalHold, RetentionDrop, RetentionPolicy
@@ -52,6 +53,7 @@ __all__ = [
     "JobAttempt",
     "Lane",
     "LegalHold",
+    "LoginFailure",
     "MetricTotal",
     "Recipient",
     "RetentionDrop",
