@@ -27,7 +27,7 @@ class LoginForm(AdminAuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
-        if username is None or not password:
+        if username is None or not password or self.request is None:
             return super().clean()
         address = address_of(self.request)
         wait = begin_login(username, address)
