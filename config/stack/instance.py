@@ -99,12 +99,9 @@ class Instance:
             "STANCHION_SIM_A_BACKUP_URL": urls["simbroker-a-backup"],
             "STANCHION_SIM_B_BACKUP_URL": urls["simbroker-b-backup"],
             "STANCHION_INSTANCE": self.name,
-<<<<<<< HEAD
             "STANCHION_EXPORT_DIR": os.environ.get("STANCHION_EXPORT_DIR") or str(self.directory / "exports"),
-=======
             # On one machine, on loopback and with generated passwords; set it to 1 to have it here, too.
             "STANCHION_SECOND_FACTOR": os.environ.get("STANCHION_SECOND_FACTOR", "0"),
->>>>>>> a230587 (Ask for a second factor before any page, and let guesses of passwords wait where they come from)
         }
 
     @property
