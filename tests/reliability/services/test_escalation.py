@@ -226,15 +226,6 @@ def test_ten_thousand_errors_of_a_kind_are_at_most_three_messages():
     assert told() == [("ann", "first"), ("ann", "escalated")]
 
 
-def test_one_error_in_twenty_calls_stays_silent():
-    """A share of errors is no alert by itself: too few calls for a rate, and each kind of error is told once."""
-    person("ann")
-    policy("ann", least_severity=3)
-    meet(1)
-    keep_alerts()
-    assert not Alert.objects.filter(condition="error.rate").exists()
-
-
 def test_two_who_look_at_once_tell_once():
     person("ann")
     policy("ann", "ann")

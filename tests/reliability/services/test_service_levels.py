@@ -101,12 +101,19 @@ def number_of(seconds_ago: int) -> int:
     return 100 - seconds_ago
 
 
-def test_few_failures_alert_nobody():
+def test_one_error_in_twenty_calls_stays_silent():
+    """Also when it is seen again and again; the same share of many calls does not."""
     counted(NOW - timedelta(hours=1), good=10_000)
     counted(NOW, good=19, bad=1)
-    evaluate(NOW)
-
+    for _ in range(3):
+        evaluate(NOW)
     assert not Alert.objects.exists()
+
+    later = NOW + timedelta(seconds=20)
+    counted(NOW + timedelta(seconds=10), good=171, bad=9)
+    counted(later, good=1)
+    evaluate(later)
+    assert Alert.objects.filter(condition="error.rate", scope="broker:sim-a/service:orders").exists()
 
 
 def test_a_high_error_rate_alerts_once_and_ends_when_it_is_calm_not_when_it_is_just_below():
