@@ -15,6 +15,7 @@ class BrokersConfig(AppConfig):
         from brokers.services.measures import connect_measures
         from brokers.services.order_interventions import order_kind
         from brokers.services.runbook_actions import register_broker_actions
+        from brokers.services.stop_interventions import check_stops, stop_kinds
         from brokers.services.unknown_orders import check_unknown_orders
         from reliability.services.alert_conditions import add_check
         from reliability.services.classification import register
@@ -26,8 +27,10 @@ class BrokersConfig(AppConfig):
         register_saga_kind(BasketSaga())
         declare_operations()
         connect_measures()
-        for check in (check_unknown_orders, check_streams, check_halts):
+        for check in (check_unknown_orders, check_streams, check_halts, check_stops):
             add_check(check)
         register_broker_actions()
         register_intervention_kind(order_kind("/admin/brokers/order/{}/decide/"))
+        for kind in stop_kinds("/admin/brokers/killswitch/{}/change/", "/admin/brokers/freeze/{}/change/"):
+            register_intervention_kind(kind)
         register_checks()

@@ -15,6 +15,7 @@ from brokers.selectors.accounts import list_accounts
 from brokers.selectors.freezes import freeze_facts, list_freezes
 from brokers.selectors.kill_switch import list_scopes, list_switches, switch_facts
 from brokers.selectors.orders import count_in_flight, list_finished, list_in_flight
+from brokers.services.stop_interventions import STOP_KINDS
 from reconciliation.selectors.recovery import list_unrecovered
 from reconciliation.selectors.runs import count_open
 from reliability.api.errors import error_response
@@ -137,6 +138,7 @@ def _decisions_part() -> dict[str, Any]:
     return {
         "interventions": list_interventions(state="undecided", limit=DECISIONS_SHOWN),
         "intervention_count": count_undecided(),
+        "other_decisions": count_undecided(without=STOP_KINDS),  # stops are counted as what they are
     }
 
 
@@ -191,7 +193,7 @@ def _critical(screen: dict[str, Any]) -> int:
         + unknown
         + screen.get("dead_letter_count", 0)
         + len(screen["missing"])
-        + screen.get("intervention_count", 0)
+        + screen.get("other_decisions", 0)
         + screen.get("incident_counts", {}).get("critical", 0)
     )
 

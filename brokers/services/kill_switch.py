@@ -134,7 +134,8 @@ def confirm_release(switch_id: int, *, by: str, reason: str = "") -> KillSwitch:
         switch.save(update_fields=["released_by", "released_at"])
         why = str(storable(reason)).strip()[:LONGEST_REASON] or switch.release_reason
         _record(switch, "released", person, why, wanted_by=switch.release_wanted_by)
-    forget_halts()
+        forget_halts()
+        transaction.on_commit(forget_halts)
     return switch
 
 

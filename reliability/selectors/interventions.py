@@ -1,5 +1,6 @@
 """Reading what waits for a person."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from reliability.core.interventions import UNDECIDED
@@ -19,8 +20,9 @@ def list_interventions(*, state: str = "", after_id: int | None = None, limit: i
     return list(rows[:limit])
 
 
-def count_undecided() -> int:
-    return Intervention.objects.filter(state__in=UNDECIDED).count()
+def count_undecided(*, without: Sequence[str] = ()) -> int:
+    """Return how many questions are undecided, ``without`` those of some kinds."""
+    return Intervention.objects.filter(state__in=UNDECIDED).exclude(kind__in=without).count()
 
 
 def find_intervention(pk: int) -> Intervention | None:
