@@ -7,6 +7,7 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
   observe      the same with Prometheus and Alertmanager beside it, which must be installed
   services     start PostgreSQL and Valkey only, for development
   status       show what runs in an instance
+  backup-drill  back up a temporary instance in the middle of work, wipe, restore, compare with the brokers' ledgers
   test         run the tests (arguments go to pytest)
   check        formatting, lint, types, imports, migrations, lock files
   fmt          format the code and apply safe fixes
@@ -36,7 +37,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
-STACK_COMMANDS = ("demo", "up", "observe", "services", "status")
+STACK_COMMANDS = ("demo", "up", "observe", "services", "status", "backup-drill")
 LOCKS = {"tool.lock": ["requirements/tool.in"], "run.lock": ["pyproject.toml"]}
 DEVELOPMENT_GROUPS = ("dev", "bench", "mutation")
 LOCKS["dev.lock"] = ["pyproject.toml", *(word for name in DEVELOPMENT_GROUPS for word in ("--group", name))]

@@ -66,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="show orders going through failures in a temporary instance")
     demo.add_argument("--keep", action="store_true", help="keep the instance directory at the end")
     demo.set_defaults(run=_demo)
+    drill = commands.add_parser("backup-drill", help="back up, wipe, restore and reconcile a temporary instance")
+    drill.add_argument("--orders", type=int, default=60, help="orders before the backup (60)")
+    drill.add_argument("--json", type=Path, metavar="FILE", help="write what was found")
+    drill.set_defaults(run=_backup_drill)
     status = commands.add_parser("status", help="show what runs")
     status.add_argument("--directory", type=Path, help="one instance; default all in .stanchion")
     status.set_defaults(run=_status)
@@ -101,6 +105,14 @@ def _first_free(name: str) -> Instance:
         except InstanceInUseError as error:
             refusal = error
     raise refusal
+
+
+def _backup_drill(args: argparse.Namespace) -> int:
+    from config.stack import backup_drill
+
+    print("starting PostgreSQL, Valkey, two simulated brokers and the application ...")
+    with running_instance(environment={"DATABASE_URL": "", "REDIS_URL": ""}, without=["flower"]) as instance:
+        return backup_drill.show(instance, orders=args.orders, file=args.json)
 
 
 def _demo(args: argparse.Namespace) -> int:

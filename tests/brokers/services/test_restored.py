@@ -1,0 +1,101 @@
+"""After a restore from a backup nothing is sent until somebody says so, and nothing is sent twice."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from brokers.adapters import registry
+from brokers.models import Account, Broker, Order, OrderEvent
+from brokers.services.freezes import release_freeze
+from brokers.services.restored import Held, hold_restored
+from brokers.services.submission import OrderSubmission, accept_order
+from reliability.models import Alert, AuditEntry, Job
+from tests.factories import make_user
+from tests.fakes import FakeBroker, make_due, run_due
+
+pytestmark = pytest.mark.django_db
+
+BODY: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
+
+
+def accept(key: str, **values: Any) -> Order:
+    owner, _ = get_user_model().objects.get_or_create(username="desk")
+    submission = OrderSubmission(key, {**BODY, **values})
+    return Order.objects.get(pk=accept_order(owner_id=owner.pk, actor="desk", submission=submission).id)
+
+
+def hold() -> Held:
+    return hold_restored(actor="cli:root", reason="restored from the backup of last night")
+
+
+def work(rounds: int = 4) -> None:
+    for _ in range(rounds):
+        make_due(lane="orders")
+        run_due("orders")
+
+
+def state(order_id: UUID) -> str:
+    return Order.objects.get(pk=order_id).state
+
+
+def test_an_order_that_was_sent_after_the_backup_is_found_and_not_sent_again(
+    account: Account, broker: FakeBroker
+) -> None:
+    order = accept("k1")
+    broker.place(order.client_order_id)
+
+    held = hold()
+    work()
+
+    assert (held.looked_up, held.for_a_person) == (1, 0)
+    assert (state(order.pk), broker.calls.count("submit")) == ("working", 0)
+    kinds = OrderEvent.objects.filter(order=order).order_by("sequence").values_list("kind", flat=True)
+    assert list(kinds)[:3] == ["accepted", "restored", "may_have_been_sent"]
+    assert AuditEntry.objects.filter(action="restored_from_backup").exists()
+
+
+def test_an_order_that_no_broker_has_is_sent_once_trading_goes_on(account: Account, broker: FakeBroker) -> None:
+    order = accept("k1")
+    held = hold()
+    Order.objects.update(sent_at=timezone.now() - timedelta(minutes=1))
+    work()
+    assert (state(order.pk), broker.calls.count("submit")) == ("unknown", 0)
+
+    release_freeze(held.freeze_id, by=make_user("brokers.release_freeze").get_username(), reason="reconciled")
+    work()
+    assert (state(order.pk), broker.calls.count("submit")) == ("working", 1)
+
+
+def test_new_orders_wait_until_trading_goes_on(account: Account, broker: FakeBroker) -> None:
+    hold()
+    order = accept("k2")
+    work()
+    assert (state(order.pk), broker.calls) == ("accepted", [])
+
+
+def test_a_person_decides_where_another_account_may_have_been_sent_it(
+    account: Account, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry._ADAPTERS, "fake-2", FakeBroker())
+    Account.objects.create(
+        name="second", broker=Broker.objects.create(name="other", adapter="fake-2", base_url="http://127.0.0.1:9")
+    )
+    order = accept("k3", route=["desk", "second"])
+
+    held = hold()
+    work()
+
+    assert (held.looked_up, held.for_a_person) == (0, 1)
+    assert (state(order.pk), broker.calls) == ("unknown", [])
+    assert Job.objects.get(subject=order.pk).state == "dead"
+    assert Alert.objects.filter(condition="job.dead_letter").exists()
+
+
+def test_holding_twice_changes_nothing_more(account: Account, broker: FakeBroker) -> None:
+    accept("k1")
+    first, second = hold(), hold()
+    assert (second.freeze_id, second.looked_up) == (first.freeze_id, 0)
