@@ -8,6 +8,7 @@ import signal
 import sys
 
 from config.roles import SETUP, get_role
+from config.stack import detours
 from config.stack.instance import FLOWER_LOGIN, Instance, process_environment
 from config.stack.launch import Account
 from config.stack.postgres import clean_environment
@@ -17,7 +18,7 @@ from config.stack.spec import Kind, LogLine, ProcessSpec
 # Two, so that the death of one leaves another that is warm: starting Python and Celery takes seconds.
 _ORDER_WORKERS = ("worker-orders", "worker-orders-2")
 _SERVERS = ("postgres", "valkey")
-_SCHEMA = (*_SERVERS, "migrate")
+_SCHEMA = (*_SERVERS, "proxy", "migrate")
 
 
 def services(instance: Instance) -> tuple[ProcessSpec, ...]:
@@ -54,11 +55,21 @@ def services(instance: Instance) -> tuple[ProcessSpec, ...]:
 
 def stack(instance: Instance) -> tuple[ProcessSpec, ...]:
     """Return every process of the stack, in the order they are listed to a person."""
-    return (*services(instance), *_preparation(instance), *_simulators(instance), *_application(instance))
+    parts = (_proxy(instance), _preparation(instance), _simulators(instance), _application(instance))
+    return (*services(instance), *(spec for part in parts for spec in part))
+
+
+def _proxy(instance: Instance) -> tuple[ProcessSpec, ...]:
+    """Return the fault proxy, where an instance is to be broken on purpose."""
+    if not detours.are_on():
+        return ()
+    argv = _python(*detours.proxy_arguments(instance))
+    ready = http_answers(instance.ports[detours.CONTROL], "/toxics")
+    return (ProcessSpec("proxy", argv, process_environment(instance), ready=ready, stop_seconds=2.0),)
 
 
 def _preparation(instance: Instance) -> tuple[ProcessSpec, ...]:
-    env = process_environment(instance, instance.login)
+    env = detours.detoured(instance, process_environment(instance, instance.login))
     migrating, preparing = SETUP
     prepare = ProcessSpec("prepare", _python(*preparing), env, after=_SCHEMA, kind=Kind.ONE_SHOT)
     if instance.schema_is_current:
@@ -94,7 +105,9 @@ def _simulators(instance: Instance) -> tuple[ProcessSpec, ...]:
 
 
 def _application(instance: Instance) -> tuple[ProcessSpec, ...]:
-    env = process_environment(instance)
+    own = process_environment(instance)
+    env = detours.detoured(instance, own)
+    environments = {detours.APART: detours.detoured(instance, own, "-2")}
     web = {**env, FLOWER_LOGIN: instance.values[FLOWER_LOGIN]}
     ports = instance.ports
     calling = (*_SCHEMA, "simbroker-a", "simbroker-b")  # started after the brokers they call, stopped before them
@@ -103,7 +116,11 @@ def _application(instance: Instance) -> tuple[ProcessSpec, ...]:
         ProcessSpec("web", _run("web"), web, after=_SCHEMA, ready=http_answers(ports["web"], "/health/live")),
         *(
             ProcessSpec(
-                name, (*_run("worker-orders"), *_named(name, instance)), env, after=calling, ready=celery_is_ready
+                name,
+                (*_run("worker-orders"), *_named(name, instance)),
+                environments.get(name, env),
+                after=calling,
+                ready=celery_is_ready,
             )
             for name in _ORDER_WORKERS
         ),

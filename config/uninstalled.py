@@ -6,8 +6,8 @@ from collections.abc import MutableMapping
 
 from config.environment import VARIABLES
 
-COMMANDS = frozenset({"errors"})
-"""Management commands that read nothing but the program itself."""
+COMMANDS = frozenset({"chaos", "errors"})
+"""Management commands that need no installation: they read the program itself, or start a stack of their own."""
 
 
 def needs_no_installation(arguments: list[str]) -> bool:

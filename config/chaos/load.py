@@ -124,3 +124,13 @@ async def gather_bounded(calls: list[Callable[[], Awaitable[Any]]], at_once: int
             await call()
 
     await asyncio.gather(*(one(call) for call in calls))
+
+
+DRAWS: dict[str, Callable[[random.Random], Order]] = {
+    "mixed": mixed_order,
+    "market-a": market_buy("KO", "sim-a"),
+    "market-b": market_buy("KO", "sim-b"),
+    "market": lambda chance: market_buy(chance.choice(SYMBOLS), chance.choice(ACCOUNTS))(chance),
+    "routed": routed_buy("sim-a", "sim-b"),
+}
+"""The mixes of orders by the names that scenario files use."""

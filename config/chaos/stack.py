@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +18,8 @@ from urllib.request import Request, urlopen
 import psycopg
 
 from brokers.simulator.ledger import LedgerSummary, read_ledger
+from config.stack.detours import CONTROL
+from config.stack.instance import PORT_NAMES
 from config.stack.launch import Account, child_setup
 from config.stack.running import ROOT, RunningInstance, running_instance
 
@@ -88,9 +90,11 @@ class Stack:
             return [*found, f"the database is away: {error}"]
 
     @contextmanager
-    def beside(self, name: str, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    def beside(
+        self, name: str, argv: Sequence[str], extra: Mapping[str, str] | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """Run one more Python process next to the stack's own; it is killed at the end, with what it forked."""
-        environment = {**self.instance.environment, **self.environment, "PYTHONUNBUFFERED": "1"}
+        environment = {**self.instance.environment, **self.environment, "PYTHONUNBUFFERED": "1", **(extra or {})}
         with (self.instance.directory / "logs" / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
                 [sys.executable, *argv],
@@ -134,9 +138,13 @@ class Stack:
         with urlopen(request, timeout=10) as response:
             return json.load(response)
 
-    def fault(self, broker: Broker, kind: str, **parameters: Any) -> None:
-        """Switch a fault of a simulated broker on."""
-        self._call(broker, "POST", "/sim/faults", {"kind": kind, **parameters})
+    def fault(self, broker: Broker, kind: str, **parameters: Any) -> str:
+        """Switch a fault of a simulated broker on and return its id."""
+        return str(self._call(broker, "POST", "/sim/faults", {"kind": kind, **parameters})["id"])
+
+    def end_fault(self, broker: Broker, number: str) -> None:
+        """Switch one fault off; raises ``HTTPError`` when it has ended already."""
+        self._call(f"{broker}-backup", "DELETE", f"/sim/faults/{number}")
 
     def clear_faults(self) -> None:
         """Switch all faults off, by the second address: the first one may be shut."""
@@ -147,10 +155,15 @@ class Stack:
         """Return the ledger of each broker, by the account that trades there."""
         return {f"sim-{broker}": read_ledger(self.instance.directory / f"simbroker-{broker}") for broker in BROKERS}
 
-    def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def query(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query of the stack's own database."""
         with psycopg.connect(self.instance.env["DATABASE_URL"], autocommit=True, connect_timeout=3) as connection:
             return connection.execute(statement, parameters or None).fetchall()
+
+    def execute(self, statement: str) -> None:
+        """Run a statement that changes the stack's own database."""
+        with psycopg.connect(self.instance.env["DATABASE_URL"], autocommit=True, connect_timeout=3) as connection:
+            connection.execute(statement)
 
     def take_away(self, protection: str) -> None:
         """Take a protection away from the processes of a stack that runs on the sabotage settings."""
@@ -170,12 +183,39 @@ class Stack:
         """Take the dead letters there are as asked for: only further ones are problems."""
         self.known_dead_letters |= {row[0] for row in self.query("SELECT id FROM reliability_job WHERE state = 'dead'")}
 
-    def _call(self, broker: str, method: str, path: str, body: dict[str, Any] | None = None) -> None:
-        url = self.instance.urls[f"simbroker-{broker}"] + path
-        data = json.dumps(body).encode() if body is not None else None
-        request = Request(url, data, {"Content-Type": "application/json"}, method=method)
-        with urlopen(request, timeout=5) as response:
-            response.read()
+    def _call(self, broker: str, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        return _ask(self.instance.urls[f"simbroker-{broker}"] + path, method, body)
+
+    # -- the proxy between the processes and what they depend on ---------------------------
+
+    def toxic(self, link: str, kind: str, **parameters: Any) -> int:
+        """Switch a fault of a link on and return its number."""
+        return int(_ask(f"{self._proxy}/toxics", "POST", {"link": link, "kind": kind, **parameters})["id"])
+
+    def end_toxic(self, number: int) -> None:
+        """Switch one fault off; raises ``HTTPError`` when there is none of that number."""
+        _ask(f"{self._proxy}/toxics/{number}", "DELETE")
+
+    def clear_toxics(self) -> None:
+        if self.has_proxy:
+            _ask(f"{self._proxy}/toxics", "DELETE")
+
+    def toxics(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = _ask(f"{self._proxy}/toxics", "GET")["toxics"] if self.has_proxy else []
+        return found
+
+    def active_faults(self) -> list[str]:
+        """Return the kinds of the faults that are switched on at the brokers."""
+        return [fault["kind"] for broker in BROKERS for fault in self._call(f"{broker}-backup", "GET", "/sim/faults")]
+
+    @property
+    def has_proxy(self) -> bool:
+        return "proxy" in self.instance.state()["processes"]
+
+    @property
+    def _proxy(self) -> str:
+        base = int(self.instance.env["STANCHION_PORT_BASE"])
+        return f"http://127.0.0.1:{base + PORT_NAMES.index(CONTROL)}"
 
 
 @contextmanager
@@ -189,6 +229,14 @@ def running_stack(environment: dict[str, str] | None = None) -> Iterator[Stack]:
         print(f"\nstack in {instance.directory}")
         wait_until(lambda: not stack.not_healthy(), "the stack is healthy")
         yield stack
+
+
+def _ask(url: str, method: str, body: dict[str, Any] | None = None) -> Any:
+    data = json.dumps(body).encode() if body is not None else None
+    request = Request(url, data, {"Content-Type": "application/json"}, method=method)
+    with urlopen(request, timeout=5) as response:
+        text = response.read()
+    return json.loads(text) if text else None
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = READY_SECONDS) -> float:

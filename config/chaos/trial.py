@@ -161,7 +161,7 @@ async def _run(
     problems = [line for line in found if what_it_is_about(line) not in stack.known_problems]
     mine = [order for order in everything if order["idempotency_key"].startswith(key)]
     problems += [f"order {order['id']} is still {order['state']}" for order in mine if not order["final"]]
-    problems += await asyncio.to_thread(_left_behind, stack)
+    problems += await asyncio.to_thread(left_behind, stack)
     ours = {order["id"] for order in mine}
     counts = Counter(verdict.verdict for verdict in judgement.verdicts if verdict.order_id in ours)
     detected, handed_on = await asyncio.to_thread(detection_seconds, stack, began_at)
@@ -194,7 +194,7 @@ async def _settle(
         under_way = [order for order in still_open if order["id"] not in stack.abandoned]
         await cancel_resting(client, [order for order in under_way if order["state"] != "accepted"])
         over = time.monotonic() > deadline
-        if over or (not under_way and watching.done() and not await asyncio.to_thread(_unfinished, stack)):
+        if over or (not under_way and watching.done() and not await asyncio.to_thread(unfinished_jobs, stack)):
             orders = await client.list_orders()
             positions = (await client.get("/api/v1/positions"))["results"]
             ledgers = await asyncio.to_thread(stack.ledgers)
@@ -204,7 +204,7 @@ async def _settle(
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _unfinished(stack: Stack) -> list[tuple[Any, ...]]:
+def unfinished_jobs(stack: Stack) -> list[tuple[Any, ...]]:
     """Return the jobs that are not done, but for those that the schedule brings again and again."""
     return stack.query(
         "SELECT kind, state, count(*) FROM reliability_job WHERE state IN ('ready', 'running') AND NOT kind = ANY(%s)"
@@ -219,26 +219,30 @@ def _repeated_intents(stack: Stack, orders: Sequence[Order]) -> list[str]:
     return [f"doubled: nobody was told of order {order['id']}" for order in orders if order["id"] not in told]
 
 
-def _left_behind(stack: Stack) -> list[str]:
-    problems = [f"{count} jobs {kind} are still {state}" for kind, state, count in _still_unfinished(stack)]
-    dead = stack.query("SELECT id, kind, error_code, error_message FROM reliability_job WHERE state = 'dead'")
-    fresh = [row for row in dead if row[0] not in stack.known_dead_letters]
-    stack.known_dead_letters |= {row[0] for row in dead}
-    problems += [f"dead letter {job}: {kind} {code}: {message}" for job, kind, code, message in fresh]
-    return problems + _still_not_healthy(stack)
+def left_behind(stack: Stack) -> list[str]:
+    """Return what a trial leaves: jobs under way, dead letters nobody asked for, and whatever is not healthy."""
+    return [*still_unfinished(stack), *fresh_dead_letters(stack), *still_not_healthy(stack)]
 
 
-def _still_unfinished(stack: Stack) -> list[tuple[Any, ...]]:
+def still_unfinished(stack: Stack) -> list[str]:
     """Return what stays unfinished; a recovery may have begun by itself a moment ago, and is waited for."""
     deadline = time.monotonic() + SETTLE_SECONDS
-    while (rows := _unfinished(stack)) and {row[0] for row in rows} <= _BEGIN_BY_THEMSELVES:
+    while (rows := unfinished_jobs(stack)) and {row[0] for row in rows} <= _BEGIN_BY_THEMSELVES:
         if time.monotonic() > deadline:
             break
         time.sleep(_POLL_SECONDS)
-    return rows
+    return [f"{count} jobs {kind} are still {state}" for kind, state, count in rows]
 
 
-def _still_not_healthy(stack: Stack) -> list[str]:
+def fresh_dead_letters(stack: Stack) -> list[str]:
+    """Return the dead letters that were not there the last time somebody asked."""
+    dead = stack.query("SELECT id, kind, error_code, error_message FROM reliability_job WHERE state = 'dead'")
+    fresh = [row for row in dead if row[0] not in stack.known_dead_letters]
+    stack.known_dead_letters |= {row[0] for row in dead}
+    return [f"dead letter {job}: {kind} {code}: {message}" for job, kind, code, message in fresh]
+
+
+def still_not_healthy(stack: Stack) -> list[str]:
     """Return what stays wrong; a heartbeat that is late for a moment on a busy machine is not."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while (wrong := stack.not_healthy()) and time.monotonic() < deadline:

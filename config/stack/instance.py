@@ -19,7 +19,8 @@ from config.stack.valkey import Valkey
 ENV_FILE = "instance.env"
 PORT_NAMES = (
     "web", "postgres", "valkey", "simbroker-a", "simbroker-b", "flower", "simbroker-a-backup", "simbroker-b-backup",
-    "prometheus", "alertmanager",
+    "prometheus", "alertmanager", "chaos-control", "via-postgres", "via-valkey", "via-postgres-2", "via-valkey-2",
+    "via-simbroker-a", "via-simbroker-b", "via-simbroker-a-backup", "via-simbroker-b-backup",
 )  # fmt: skip
 # Only for ``prepare`` and whoever logs in: no other process is handed these.
 LOGIN_NAMES = ("STANCHION_ADMIN_USER", "STANCHION_ADMIN_PASSWORD", "STANCHION_API_TOKEN")
@@ -78,7 +79,8 @@ class Instance:
     def urls(self) -> dict[str, str]:
         """Addresses for a person or a test; none holds a password."""
         web = f"http://127.0.0.1:{self.ports['web']}"
-        simulators = {name: f"http://127.0.0.1:{self.ports[name]}" for name in PORT_NAMES if "simbroker" in name}
+        names = [name for name in PORT_NAMES if name.startswith("simbroker")]
+        simulators = {name: f"http://127.0.0.1:{self.ports[name]}" for name in names}
         pages = {"web": web, "admin": f"{web}/admin/", "api": f"{web}/api/v1/docs/", "flower": f"{web}/flower/"}
         return {**pages, **simulators}
 

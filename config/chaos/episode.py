@@ -1,0 +1,258 @@
+"""One episode: a scenario run once with one seed on a stack that is well, and judged."""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from config.chaos import collect, sweep
+from config.chaos.breaking import Breaker, Say
+from config.chaos.checker import Finding, check
+from config.chaos.expectations import unmet
+from config.chaos.faults.fault import CannotHealError
+from config.chaos.load import DRAWS, Order, cancel_resting, send_orders
+from config.chaos.measures import Measures, measure
+from config.chaos.noise import read_noise
+from config.chaos.records import Records
+from config.chaos.scenario import Load, Scenario
+from config.chaos.sightings import see
+from config.chaos.stack import Stack, wait_until
+from config.chaos.trial import fresh_dead_letters, still_unfinished, unfinished_jobs, what_it_is_about
+from config.chaos.watching import health_watch
+from config.stack.client import ApiClient
+from config.stack.judgement import judge
+
+_AFTERMATH = 6
+_POLL_SECONDS = 0.25
+
+
+class Outcome(StrEnum):
+    """``VOID``: a fault could not be set or healed, so that the run says nothing. It is never a pass."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    VOID = "void"
+    NOT_RUN = "not run"
+
+
+@dataclass
+class Episode:
+    """What one run of one scenario showed."""
+
+    scenario: Scenario
+    seed: int
+    outcome: Outcome
+    sabotaged: bool = False
+    reason: str = ""
+    findings: list[Finding] = field(default_factory=list)
+    records: Records = field(default_factory=Records)
+    measures: Measures = field(default_factory=Measures)
+    began_at: datetime | None = None
+    began: float = 0.0
+    seconds: float = 0.0
+    unready: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def is_safe(self) -> bool:
+        """Tell whether nothing but times was wrong."""
+        return self.outcome is not Outcome.VOID and all(finding.is_timing for finding in self.findings)
+
+
+def run_episode(
+    stack: Stack, scenario: Scenario, seed: int, noise: Path, *, say: Say = print, sabotaged: bool = False
+) -> Episode:
+    """Run a scenario on a stack that is well, judge it, and leave the stack well."""
+    began = time.monotonic()
+    if dirt := _made_ready(stack):
+        reason = f"the stack was not well before: {'; '.join(dirt)}"
+        return Episode(scenario, seed, Outcome.VOID, sabotaged, reason)
+    with _sabotage(stack, scenario, sabotaged), health_watch(stack) as unready:
+        try:
+            episode = asyncio.run(_run(stack, scenario, seed, noise, unready, say, sabotaged))
+        except (CannotHealError, ExceptionGroup) as error:
+            reason = "; ".join(str(one) for one in getattr(error, "exceptions", (error,)))
+            episode = Episode(scenario, seed, Outcome.VOID, sabotaged, reason)
+        finally:
+            sweep.clean(stack)
+    episode.unready = unready
+    episode.seconds = time.monotonic() - began
+    stack.known_problems |= {what_it_is_about(finding.text) for finding in episode.findings}
+    stack.abandoned |= {order["id"] for order in episode.records.orders if not order["final"]}
+    return episode
+
+
+def _made_ready(stack: Stack) -> list[str]:
+    """Wait until the stack is well and nothing is in force; return what stays wrong."""
+    dirt = sweep.find_dirt(stack)
+    if dirt:
+        sweep.clean(stack)
+        dirt = sweep.find_dirt(stack)
+    try:
+        wait_until(lambda: not collect.not_recovered(stack), "the stack is well", 90)
+    except AssertionError:
+        dirt += collect.not_recovered(stack)
+    return dirt
+
+
+@contextmanager
+def _sabotage(stack: Stack, scenario: Scenario, sabotaged: bool) -> Iterator[None]:
+    plan = scenario.sabotage
+    if not sabotaged or plan is None:
+        yield
+        return
+    with ExitStack() as undo:
+        for protection in plan.protections:
+            stack.take_away(protection)
+            undo.callback(stack.restore, protection)
+        if plan.statement:
+            stack.execute(plan.statement)
+            undo.callback(stack.execute, plan.undo)
+        yield
+
+
+async def _run(
+    stack: Stack,
+    scenario: Scenario,
+    seed: int,
+    noise: Path,
+    unready: list[tuple[float, str]],
+    say: Say,
+    sabotaged: bool,
+) -> Episode:
+    chance = random.Random(f"{scenario.name}:{seed}")
+    sabotage = scenario.sabotage if sabotaged else None
+    load = sabotage.load if sabotage and sabotage.load else scenario.load
+    planned = scenario.drawn(chance, sabotaged=sabotaged)
+    breaker = Breaker(stack, planned, chance, say)
+    began, began_at = time.monotonic(), datetime.now(UTC)
+    pids = sweep.processes(stack)
+    key = f"{scenario.name}-{seed}-{int(began * 1000) % 10**8:x}"
+    async with ApiClient(stack.instance.urls["web"], stack.instance.env["STANCHION_API_TOKEN"]) as client:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(breaker.run())
+                group.create_task(_send(client, key, load, chance, say))
+        finally:
+            await asyncio.to_thread(breaker.heal_all)
+        over = breaker.log.last_over
+        await _send(client, f"{key}-after", Load(_AFTERMATH, 10.0, "market"), chance, lambda text: None)
+        stack.accepted.update(client.accepted)
+        say("settling")
+        limit = sabotage.settle_seconds if sabotage else scenario.settle_seconds
+        settled = await _settle(stack, client, breaker, limit)
+    records = await asyncio.to_thread(_collect, stack, client, key, began_at, breaker, settled, unready)
+    records.pids_before, records.pids_after = pids, sweep.processes(stack)
+    records.late_by_ms = read_noise(noise, began, time.monotonic())
+    records.recovered_seconds = None if settled.recovered is None else max(0.0, settled.recovered - over)
+    records.agreed_seconds = None if settled.agreed is None else max(0.0, settled.agreed - over)
+    records.progress_seconds = _progress(records, breaker)
+    found = [*check(scenario, records), *unmet(scenario, records)]
+    findings = [one for one in found if what_it_is_about(one.text) not in stack.known_problems]
+    measures = measure(scenario, records)
+    outcome = Outcome.PASSED
+    if any(not one.is_timing or measures.is_valid for one in findings):
+        outcome = Outcome.FAILED
+    return Episode(scenario, seed, outcome, sabotaged, "", findings, records, measures, began_at, began)
+
+
+async def _send(client: ApiClient, key: str, load: Load, chance: random.Random, say: Say) -> None:
+    await send_orders(
+        client,
+        name=key,
+        count=load.orders,
+        rate=load.rate,
+        chance=chance,
+        draw=DRAWS[load.draw],
+        times=load.times,
+    )
+    say(f"{load.orders} orders accepted")
+
+
+@dataclass
+class _Settled:
+    """When the stack was last seen to become well, and to agree with the ledgers; what it knew at the end."""
+
+    recovered: float | None = None
+    agreed: float | None = None
+    still: list[str] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    positions: list[Order] = field(default_factory=list)
+
+
+async def _settle(stack: Stack, client: ApiClient, breaker: Breaker, limit: float) -> _Settled:
+    """Cancel what rests for ever, then wait until nothing is under way and both sides agree, or the time is over."""
+    deadline = time.monotonic() + limit
+    settled = _Settled()
+    while True:
+        still_open = await client.list_orders("&open=true")
+        under_way = [order for order in still_open if order["id"] not in stack.abandoned]
+        await cancel_resting(client, [order for order in under_way if order["state"] != "accepted"])
+        settled.still = await asyncio.to_thread(collect.not_recovered, stack)
+        well = not settled.still and breaker.all_back()
+        settled.recovered = (settled.recovered or time.monotonic()) if well else None
+        settled.orders = await client.list_orders()
+        settled.positions = (await client.get("/api/v1/positions"))["results"]
+        ledgers = await asyncio.to_thread(stack.ledgers)
+        judgement = judge(stack.accepted.values(), settled.orders, ledgers, settled.positions)
+        agrees = {what_it_is_about(line) for line in judgement.problems()} <= stack.known_problems
+        settled.agreed = (settled.agreed or time.monotonic()) if agrees and not under_way else None
+        done = well and agrees and not under_way and not await asyncio.to_thread(unfinished_jobs, stack)
+        if done or time.monotonic() > deadline:
+            return settled
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _collect(
+    stack: Stack,
+    client: ApiClient,
+    key: str,
+    since: datetime,
+    breaker: Breaker,
+    settled: _Settled,
+    unready: list[tuple[float, str]],
+) -> Records:
+    ledgers = stack.ledgers()
+    calls = collect.calls(stack, since)
+    faults = breaker.log.entries
+    seen = [see(stack, fault, calls, unready) for fault in faults if fault.detect]
+    return Records(
+        accepted=dict(stack.accepted),
+        history=list(client.history),
+        orders=[order for order in settled.orders if order["idempotency_key"].startswith(key)],
+        everything=settled.orders,
+        positions=settled.positions,
+        ledgers=ledgers,
+        calls=calls,
+        faults=faults,
+        told=dict(stack.accepted),
+        circuits=collect.circuits(stack, since),
+        changes=collect.changes(stack, since),
+        sent_in_freeze=collect.sent_in_freeze(stack, since),
+        older_writes=collect.older_writes(stack, since),
+        unfinished=still_unfinished(stack) if settled.recovered is not None else [f"{one}" for one in settled.still],
+        dead_letters=fresh_dead_letters(stack),
+        fills_ours=collect.fills_ours(stack),
+        fills_theirs=collect.fills_theirs(ledgers),
+        bad_bars=collect.bad_bars(stack),
+        not_healthy=settled.still,
+        seen=[one for one in seen if one is not None],
+        alerts=collect.alerts(stack, since),
+        dirt=sweep.find_dirt(stack),
+    )
+
+
+def _progress(records: Records, breaker: Breaker) -> float | None:
+    """Return the seconds from the end of the last fault to the first acknowledgement of an order accepted after it."""
+    ends = [entry.off_at if entry.lasting else entry.on_at for entry in breaker.log.entries]
+    over = max((end for end in ends if end is not None), default=None)
+    waits = [
+        (datetime.fromisoformat(order["acknowledged_at"]) - (over or datetime.fromisoformat(order["accepted_at"])))
+        for order in records.orders
+        if order["acknowledged_at"] and (over is None or datetime.fromisoformat(order["accepted_at"]) > over)
+    ]
+    return min((wait.total_seconds() for wait in waits), default=None)

@@ -1,0 +1,123 @@
+"""What a scenario expects beyond the invariants: the sentences in ``expect`` of its file, each a name and values.
+
+``circuit_opens sim-a``, ``no_circuit_opens``, ``no_alerts``, ``orders_at sim-b 5``, ``waits_kept sim-a 0.9``,
+``same_process worker-general``, ``replies drop_reply 5``, ``spared sim-b 5``, ``one_call_each``.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from config.chaos.checker import Finding
+from config.chaos.records import Records
+from config.chaos.scenario import Scenario, ScenarioError
+
+Expectation = Callable[[Records, list[str]], Iterator[Finding]]
+
+
+def unmet(scenario: Scenario, records: Records) -> list[Finding]:
+    """Return a finding for each expectation that was not met.
+
+    Raises:
+        ScenarioError: There is no such expectation.
+    """
+    found: list[Finding] = []
+    for sentence in scenario.expect:
+        name, *values = sentence.split()
+        if name not in EXPECTATIONS:
+            raise ScenarioError(f"{scenario.name}: no expectation {name!r}; there are: {', '.join(EXPECTATIONS)}")
+        found += EXPECTATIONS[name](records, values)
+    return found
+
+
+def _circuit_opens(records: Records, values: list[str]) -> Iterator[Finding]:
+    if not any(one.to_state == "open" and one.circuit.startswith(values[0]) for one in records.circuits):
+        yield Finding("I6", f"no circuit of {values[0]} opened")
+
+
+def _no_circuit_opens(records: Records, values: list[str]) -> Iterator[Finding]:
+    of = values[0] if values else ""
+    for change in records.circuits:
+        if change.to_state == "open" and change.circuit.startswith(of):
+            yield Finding("I6", f"circuit {change.circuit} opened without need")
+
+
+def _no_alerts(records: Records, values: list[str]) -> Iterator[Finding]:
+    for condition, scope, _ in records.alerts:
+        if not condition.startswith(tuple(values) or ("never",)):
+            yield Finding("I12", f"alert {condition} of {scope} was raised without a cause")
+
+
+def _orders_at(records: Records, values: list[str]) -> Iterator[Finding]:
+    account, least = values[0], int(values[1])
+    count = sum(order["account"] == account for order in records.orders)
+    if count < least:
+        yield Finding("I6", f"{count} orders went to {account}, at least {least} were to")
+
+
+def _waits_kept(records: Records, values: list[str]) -> Iterator[Finding]:
+    """After a 429 the same order must not come again before the time that the broker named."""
+    account, least = values[0], float(values[1])
+    limited: dict[str, float] = {}
+    for call in records.calls:
+        if call.account != account:
+            continue
+        if call.kind == "reply" and call.outcome == "rate_limit":
+            limited[call.client_order_id] = call.monotonic
+        elif (call.kind, call.operation) == ("request", "submit"):
+            since = limited.pop(call.client_order_id, None)
+            if since is not None and call.monotonic - since < least:
+                yield Finding(
+                    "I6", f"order {call.client_order_id} came again {call.monotonic - since:.2f} s after a 429"
+                )
+
+
+def _same_process(records: Records, values: list[str]) -> Iterator[Finding]:
+    for name in values:
+        if records.pids_before.get(name) != records.pids_after.get(name):
+            yield Finding("I8", f"{name} did not live through it")
+
+
+def _replies(records: Records, values: list[str]) -> Iterator[Finding]:
+    """The fault must have struck so often; a run in which it did not shows nothing."""
+    outcome, least = values[0], int(values[1])
+    count = sum(call.kind == "reply" and call.outcome == outcome for call in records.calls)
+    if count < least:
+        yield Finding("I9", f"{outcome} struck {count} times, at least {least} were to show anything")
+
+
+def _spared(records: Records, values: list[str]) -> Iterator[Finding]:
+    """Orders of the other account are acknowledged while the first one is broken."""
+    account, least = values[0], int(values[1])
+    spans = [(fault.on_at, fault.off_at) for fault in records.faults if fault.off_at is not None and fault.lasting]
+    count = sum(
+        1
+        for order in records.orders
+        if order["account"] == account
+        and order["acknowledged_at"]
+        and any(on is not None and on <= datetime.fromisoformat(order["acknowledged_at"]) <= off for on, off in spans)
+    )
+    if count < least:
+        yield Finding("I6", f"{count} orders of {account} were acknowledged during the fault, at least {least} were to")
+
+
+def _one_call_each(records: Records, values: list[str]) -> Iterator[Finding]:
+    posts = Counter(
+        call.client_order_id for call in records.calls if (call.kind, call.operation) == ("request", "submit")
+    )
+    for client_order_id, count in posts.items():
+        if count > 1:
+            yield Finding("I8", f"order {client_order_id} was sent {count} times without need")
+
+
+EXPECTATIONS: dict[str, Expectation] = {
+    "circuit_opens": _circuit_opens,
+    "no_circuit_opens": _no_circuit_opens,
+    "no_alerts": _no_alerts,
+    "orders_at": _orders_at,
+    "waits_kept": _waits_kept,
+    "same_process": _same_process,
+    "replies": _replies,
+    "spared": _spared,
+    "one_call_each": _one_call_each,
+}

@@ -1,0 +1,91 @@
+"""What one episode left behind, from three independent sides: the brokers' ledgers, the client, the fault log.
+
+Our own rows are beside them to be judged, not to judge. Instants are aware UTC; monotonic ones are the machine's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from brokers.simulator.ledger import LedgerSummary
+from config.chaos.fault_log import FaultEntry
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerCall:
+    """One request, reply or acceptance in a broker's ledger; ``outcome`` is what went out, of a reply."""
+
+    account: str
+    kind: str
+    operation: str
+    client_order_id: str
+    outcome: str
+    monotonic: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitChange:
+    circuit: str
+    from_state: str
+    to_state: str
+    at: datetime
+    is_local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """One change of the state of an order as we recorded it."""
+
+    order: str
+    from_state: str
+    to_state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The first record of ours that shows a fault: its text, and seconds since the first effect of the fault."""
+
+    fault: int
+    what: str
+    seconds: float
+
+
+@dataclass
+class Records:
+    """Everything that the checker looks at. Lists are of this episode alone; ledgers and positions of the whole run."""
+
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    history: Sequence[tuple[float, str, str]] = ()
+    orders: Sequence[Mapping[str, Any]] = ()
+    everything: Sequence[Mapping[str, Any]] = ()
+    positions: Sequence[Mapping[str, Any]] = ()
+    ledgers: Mapping[str, LedgerSummary] = field(default_factory=dict)
+    calls: Sequence[BrokerCall] = ()
+    faults: Sequence[FaultEntry] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
+    circuits: Sequence[CircuitChange] = ()
+    changes: Sequence[StateChange] = ()
+    sent_in_freeze: Sequence[str] = ()
+    older_writes: Sequence[str] = ()
+    unfinished: Sequence[str] = ()
+    dead_letters: Sequence[str] = ()
+    fills_ours: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    fills_theirs: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    bad_bars: Sequence[str] = ()
+    not_healthy: Sequence[str] = ()
+    seen: Sequence[Sighting] = ()
+    alerts: Sequence[tuple[str, str, datetime]] = ()
+    pids_before: Mapping[str, int | None] = field(default_factory=dict)
+    pids_after: Mapping[str, int | None] = field(default_factory=dict)
+    progress_seconds: float | None = None
+    recovered_seconds: float | None = None
+    agreed_seconds: float | None = None
+    dirt: Sequence[str] = ()
+    late_by_ms: Sequence[tuple[float, float]] = ()
+    """The noise probe: (monotonic, milliseconds by which a 10 ms timer was late)."""
+
+    @property
+    def began(self) -> float:
+        return min((at for at, _, _ in self.history), default=0.0)

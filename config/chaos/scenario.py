@@ -1,0 +1,184 @@
+"""A scenario: what is sent, what is broken meanwhile, and what must be seen. Read from the files in ``scenarios/``."""
+
+import random
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "scenarios"
+_FAULT_FIELDS = ("kind", "at", "seconds", "target", "detect")
+
+
+class ScenarioError(Exception):
+    """A scenario file cannot be used, or there is none of that name; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Orders at a steady rate. ``draw`` names the mix, ``times`` how often each is sent at once under its key."""
+
+    orders: int = 60
+    rate: float = 15.0
+    draw: str = "mixed"
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPlan:
+    """One fault as planned; times are seconds since the first order.
+
+    ``at`` and ``seconds`` are ranges that a seed draws from. Without ``seconds`` the fault is a single blow that the
+    system itself must recover from. ``detect`` says which record counts as having noticed it; empty: a mere condition.
+    """
+
+    kind: str
+    at: tuple[float, float]
+    seconds: tuple[float, float] | None
+    target: str
+    detect: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """One fault of one episode, with its times drawn."""
+
+    plan: FaultPlan
+    at: float
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sabotage:
+    """What is taken away to show that the scenario can fail, and the invariant that must then be broken.
+
+    ``options`` replace those of the scenario's faults of that number, counted from 1.
+    """
+
+    protections: tuple[str, ...]
+    harm: tuple[str, ...]
+    faults: tuple[FaultPlan, ...] = ()
+    settle_seconds: float = 25.0
+    load: Load | None = None
+    statement: str = ""
+    undo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One file. ``sharp`` names the invariants that it is about; all are checked always."""
+
+    number: int
+    name: str
+    title: str
+    expected: str
+    load: Load
+    faults: tuple[FaultPlan, ...]
+    sharp: tuple[str, ...]
+    expect: tuple[str, ...] = ()
+    in_ci: bool = False
+    needs_person: bool = False
+    calls_per_order: float = 3.0
+    settle_seconds: float = 120.0
+    not_run: str = ""
+    sabotage: Sabotage | None = None
+    measures: tuple[str, ...] = field(default=("detection", "recovery", "reconciliation"))
+
+    def drawn(self, chance: random.Random, *, sabotaged: bool = False) -> list[PlannedFault]:
+        """Return the faults in the order of their beginning, with times drawn from their ranges."""
+        extra = self.sabotage.faults if sabotaged and self.sabotage else ()
+        planned = [
+            PlannedFault(plan, chance.uniform(*plan.at), chance.uniform(*plan.seconds) if plan.seconds else None)
+            for plan in (*self.faults, *extra)
+        ]
+        return sorted(planned, key=lambda fault: fault.at)
+
+
+def read_scenario(path: Path) -> Scenario:
+    """Read one file.
+
+    Raises:
+        ScenarioError: It is not a scenario; the message names the file and what is wrong.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+        sabotage = content.pop("sabotage", None)
+        values: dict[str, Any] = {
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()},
+            "load": Load(**content.get("load", {})),
+            "faults": _plans(content.get("faults", ())),
+            "sabotage": _sabotage(sabotage) if sabotage else None,
+        }
+        return Scenario(**values)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ScenarioError(f"{path.name}: {type(error).__name__}: {error}") from error
+
+
+def read_all(folder: Path = FOLDER) -> list[Scenario]:
+    """Return all scenarios by number.
+
+    Raises:
+        ScenarioError: A file is wrong, or two have one name or number.
+    """
+    scenarios = sorted(map(read_scenario, folder.glob("*.toml")), key=lambda one: one.number)
+    for names in ([one.name for one in scenarios], [str(one.number) for one in scenarios]):
+        if len(set(names)) < len(names):
+            raise ScenarioError(f"used twice: {sorted({name for name in names if names.count(name) > 1})}")
+    return scenarios
+
+
+def select(names: Iterable[str], scenarios: Sequence[Scenario]) -> list[Scenario]:
+    """Return the scenarios meant by names, numbers, ``all`` or ``ci``.
+
+    Raises:
+        ScenarioError: A name is of none.
+    """
+    chosen: dict[str, Scenario] = {}
+    for name in names:
+        found = [
+            one
+            for one in scenarios
+            if name in (one.name, str(one.number), "all") or (name == "ci" and one.in_ci and not one.not_run)
+        ]
+        if not found:
+            raise ScenarioError(f"no scenario {name!r}; there are: {', '.join(one.name for one in scenarios)}")
+        chosen.update({one.name: one for one in found})
+    return sorted(chosen.values(), key=lambda one: one.number)
+
+
+def _plans(entries: Iterable[Mapping[str, Any]]) -> tuple[FaultPlan, ...]:
+    return tuple(
+        FaultPlan(
+            kind=entry["kind"],
+            at=_range(entry.get("at", 0.0)),
+            seconds=_range(entry["seconds"]) if "seconds" in entry else None,
+            target=entry.get("target", ""),
+            detect=entry.get("detect", ""),
+            options={name: value for name, value in entry.items() if name not in _FAULT_FIELDS},
+        )
+        for entry in entries
+    )
+
+
+def _sabotage(entry: Mapping[str, Any]) -> Sabotage:
+    known = {one.name for one in fields(Sabotage)}
+    if unknown := set(entry) - known:
+        raise ValueError(f"sabotage has no {', '.join(sorted(unknown))}")
+    return Sabotage(
+        **{
+            **entry,
+            "protections": tuple(entry.get("protections", ())),
+            "harm": tuple(entry["harm"]),
+            "faults": _plans(entry.get("faults", ())),
+            "load": Load(**entry["load"]) if "load" in entry else None,
+        }
+    )
+
+
+def _range(value: float | Sequence[float]) -> tuple[float, float]:
+    if isinstance(value, int | float):
+        return float(value), float(value)
+    low, high = value
+    return float(low), float(high)

@@ -1,0 +1,66 @@
+"""The tables at the end of a run, for the terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from config.chaos.episode import Episode, Outcome
+from config.chaos.statistics import shown
+from config.chaos.summary import SEED_TEXTS, time_lines, totals
+
+_COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.VOID: "yellow", Outcome.NOT_RUN: "dim"}
+
+
+def print_tables(console: Console, episodes: Sequence[Episode]) -> None:
+    console.print(_episodes(episodes))
+    console.print(_times(episodes))
+    sums = totals(episodes)
+    console.print(
+        f"{sums.orders} orders, {sums.faults} faults in {sums.episodes} episodes: {sums.lost} lost, "
+        f"{sums.doubled} doubled, {sums.unknown} unknown, {sums.differing} differing; "
+        f"{sums.undetected} of {sums.detectable} faults not noticed; "
+        f"{sums.unrecovered} of {sums.recoverable} episodes did not recover by themselves; {sums.not_run} not run",
+        highlight=False,
+    )
+
+
+def _episodes(episodes: Sequence[Episode]) -> Table:
+    table = Table(title="Scenarios", title_justify="left")
+    for column in ("#", "scenario", "seed", "outcome", "orders", "faults", "noticed s", "recovered s", "noise ms"):
+        table.add_column(column, justify="left" if column in ("scenario", "outcome") else "right")
+    for one in episodes:
+        records = one.records
+        detected = one.measures.times.get("detection", [])
+        recovered = one.measures.times.get("recovery", [])
+        table.add_row(
+            str(one.scenario.number),
+            one.scenario.name + (" (sabotaged)" if one.sabotaged else ""),
+            str(one.seed),
+            f"[{_COLOURS[one.outcome]}]{one.outcome}[/]",
+            str(len(records.orders)),
+            str(len(records.faults)),
+            shown(max(detected)) if detected else "",
+            shown(max(recovered)) if recovered else "",
+            f"{one.measures.noise_ms:.0f}",
+        )
+    return table
+
+
+def _times(episodes: Sequence[Episode]) -> Table:
+    table = Table(title="Against the numbers asked for, seconds", title_justify="left")
+    for column in ("asked for", "n", "p50", "p95", "max", "over", "invalid", "met", "misses at most, 95 %"):
+        table.add_column(column, justify="left" if column == "asked for" else "right")
+    for line in time_lines(episodes):
+        table.add_row(
+            SEED_TEXTS[line.name],
+            str(line.n),
+            shown(line.p50),
+            shown(line.p95),
+            shown(line.most),
+            str(line.over),
+            str(line.invalid),
+            "[green]yes[/]" if line.is_met else "[red]no[/]",
+            f"{line.bound:.1%}",
+        )
+    return table
