@@ -17,6 +17,7 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
   probe-NAME   run benchmarks/probe_NAME.py, which fails when an aim is missed
   basket-crashes  kill workers 200 times under baskets; fails when one is left half
   order-races   1,000 changes racing with fills, 10,000 fill events shuffled, 300 replies lost, judged by the ledgers
+  chaos        break a stack of its own by the scenarios and judge it; ARGS="run worker-killed --seed 7", ARGS=list
   mutate       change the core in small places and show which changes its tests do not notice
 """
 
@@ -75,6 +76,9 @@ def run(command: str, rest: list[str]) -> int:
     if command in ("basket-crashes", "order-races"):
         ensure_environment("dev.lock")
         replace_process([str(PYTHON), "-m", f"benchmarks.{command.replace('-', '_')}", *rest])
+    if command == "chaos":
+        ensure_environment("run.lock")
+        replace_process([str(PYTHON), "manage.py", "chaos", *(rest or ["run", "all"])])
     if command == "mutate":
         ensure_environment("dev.lock")
         replace_process([str(PYTHON), "-m", "benchmarks.mutate", *rest])

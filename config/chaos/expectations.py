@@ -1,7 +1,8 @@
 """What a scenario expects beyond the invariants: the sentences in ``expect`` of its file, each a name and values.
 
 ``circuit_opens sim-a``, ``no_circuit_opens``, ``no_alerts``, ``orders_at sim-b 5``, ``waits_kept sim-a 0.9``,
-``same_process worker-general``, ``replies drop_reply 5``, ``spared sim-b 5``, ``one_call_each``.
+``same_process worker-general``, ``replies drop_reply 5``, ``spared sim-b 5``, ``one_call_each``,
+``at_most_in_second sim-a 400``.
 """
 
 from collections import Counter
@@ -110,6 +111,23 @@ def _one_call_each(records: Records, values: list[str]) -> Iterator[Finding]:
             yield Finding("I8", f"order {client_order_id} was sent {count} times without need")
 
 
+def _at_most_in_second(records: Records, values: list[str]) -> Iterator[Finding]:
+    """No window of a second holds more submits at the broker."""
+    account, most = values[0], int(values[1])
+    times = [
+        call.monotonic
+        for call in records.calls
+        if call.account == account and (call.kind, call.operation) == ("request", "submit")
+    ]
+    first = 0
+    for number, at in enumerate(times):
+        while at - times[first] > 1.0:
+            first += 1
+        if number - first + 1 > most:
+            yield Finding("I8", f"{number - first + 1} submits reached {account} within a second")
+            return
+
+
 EXPECTATIONS: dict[str, Expectation] = {
     "circuit_opens": _circuit_opens,
     "no_circuit_opens": _no_circuit_opens,
@@ -120,4 +138,5 @@ EXPECTATIONS: dict[str, Expectation] = {
     "replies": _replies,
     "spared": _spared,
     "one_call_each": _one_call_each,
+    "at_most_in_second": _at_most_in_second,
 }

@@ -34,6 +34,9 @@ class Protection(StrEnum):
     FILLS = "each_fill_once"
     KEY = "idempotency_key"
     POLL = "poll_beside_the_stream"
+    NAMED_WAITS = "named_waits"
+    ROUTES = "routes"
+    DEAD_MESSAGES = "dead_letters_of_messages"
     HOLD_CALLS = "hold_calls"
 
 
@@ -66,6 +69,8 @@ class SabotageConfig(AppConfig):
         _sabotage_orders()
         _sabotage_jobs()
         _sabotage_fills()
+        _sabotage_brokers()
+        _sabotage_messages()
         _keep_from_mending()
 
 
@@ -156,6 +161,32 @@ def _sabotage_fills() -> None:
             for item in booked
         ]
         original(fresh)
+
+
+def _sabotage_brokers() -> None:
+    from brokers.adapters.alpaca import errors
+    from brokers.services import order_gate
+    from reliability.services.guarding import judging
+
+    @instead(errors, "_retry_after", Protection.NAMED_WAITS)
+    def hear_no_wait(original: Any, *arguments: Any) -> None:
+        return None
+
+    @instead(judging, "pause_seconds", Protection.NAMED_WAITS)
+    def pause_for_nothing(original: Any, error: Any) -> float:
+        return 0.0
+
+    @instead(order_gate, "choose_account", Protection.ROUTES)
+    def take_the_first_or_none(original: Any, route: Sequence[int], *others: Any) -> Any:
+        return original(route[:1], *others)
+
+
+def _sabotage_messages() -> None:
+    from reliability.tasks import consumer
+
+    @instead(consumer, "record_dead_message", Protection.DEAD_MESSAGES)
+    def drop(original: Any, *arguments: Any) -> None:
+        return None
 
 
 def _keep_from_mending() -> None:

@@ -68,7 +68,10 @@ class Sabotage:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One file. ``sharp`` names the invariants that it is about; all are checked always."""
+    """One file. ``sharp`` names the invariants that it is about; all are checked always.
+
+    ``needs_no_past``: it runs before the others, on a stack where nothing was broken yet.
+    """
 
     number: int
     name: str
@@ -79,6 +82,7 @@ class Scenario:
     sharp: tuple[str, ...]
     expect: tuple[str, ...] = ()
     in_ci: bool = False
+    needs_no_past: bool = False
     needs_person: bool = False
     calls_per_order: float = 3.0
     settle_seconds: float = 120.0
@@ -130,7 +134,7 @@ def read_all(folder: Path = FOLDER) -> list[Scenario]:
 
 
 def select(names: Iterable[str], scenarios: Sequence[Scenario]) -> list[Scenario]:
-    """Return the scenarios meant by names, numbers, ``all`` or ``ci``.
+    """Return the scenarios meant by names, numbers, ``all`` or ``ci``, in the order to run them in.
 
     Raises:
         ScenarioError: A name is of none.
@@ -145,7 +149,7 @@ def select(names: Iterable[str], scenarios: Sequence[Scenario]) -> list[Scenario
         if not found:
             raise ScenarioError(f"no scenario {name!r}; there are: {', '.join(one.name for one in scenarios)}")
         chosen.update({one.name: one for one in found})
-    return sorted(chosen.values(), key=lambda one: one.number)
+    return sorted(chosen.values(), key=lambda one: (not one.needs_no_past, one.number))
 
 
 def _plans(entries: Iterable[Mapping[str, Any]]) -> tuple[FaultPlan, ...]:

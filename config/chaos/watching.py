@@ -1,5 +1,6 @@
 """Looks at the health page a few times a second while an episode runs, and remembers when it was not well."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -37,10 +38,10 @@ def health_watch(stack: Stack) -> Iterator[list[tuple[float, str]]]:
 def _look(address: str) -> str:
     try:
         with urlopen(address, timeout=_CALL_SECONDS) as response:
-            response.read()
+            status = json.loads(response.read()).get("status")
+            return "" if status == "ready" else f"says {status}"
     except HTTPError as error:
         with error:
             return f"{error.code} {error.read(300).decode(errors='replace')}"
-    except (URLError, OSError) as error:
+    except (URLError, OSError, ValueError) as error:
         return f"no answer: {error}"
-    return ""

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config.access_reference import roles_page
 from config.alert_reference import alert_page
+from config.chaos.reference import scenario_page
 from config.reference import error_page, metrics_page, settings_page
 from config.runbook_reference import runbook_page
 
@@ -19,6 +20,7 @@ PAGES = {
     "alerts.md": alert_page,
     "runbooks.md": runbook_page,
     "roles.md": roles_page,
+    "chaos-scenarios.md": scenario_page,
 }
 
 

@@ -1,0 +1,84 @@
+"""Figures, tables and the report of a run, from episodes made by hand."""
+
+import json
+import re
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import floats, integers, lists
+
+from config.chaos.checker import Finding
+from config.chaos.episode import Episode, Outcome
+from config.chaos.measures import Measures
+from config.chaos.report import write_report
+from config.chaos.statistics import percentile, upper_bound
+from config.chaos.summary import time_lines, totals
+from tests.chaos.test_checker import HALF_OPEN, NOON, OPENED, SCENARIO, clean
+
+FACTS = {
+    "command": "chaos run test",
+    "began_at": "2026-11-26T12:00:00+00:00",
+    "commit": "0123456789abcdef",
+    "machine": {"cpu": "some <processor>", "cores": 2, "kernel": "Linux", "python": "3.11"},
+}
+
+
+def episode(outcome: Outcome = Outcome.PASSED, **times: list[float]) -> Episode:
+    made = Episode(SCENARIO, 1, outcome, records=clean(circuits=[OPENED, HALF_OPEN]), measures=Measures(times))
+    made.began_at, made.began = NOON, 99.0
+    return made
+
+
+def test_a_time_is_judged_by_all_its_tries_and_never_counts() -> None:
+    episodes = [episode(recovery=[2.0]), episode(recovery=[inf]), episode(recovery=[3.0], detection=[0.5])]
+    lines = {line.name: line for line in time_lines(episodes)}
+    assert (lines["recovery"].n, lines["recovery"].over, lines["recovery"].most) == (3, 1, inf)
+    assert not lines["recovery"].is_met
+    assert lines["detection"].is_met
+
+
+def test_void_and_sabotaged_episodes_count_for_nothing() -> None:
+    sabotaged = replace(episode(recovery=[inf]), sabotaged=True)
+    sums = totals([episode(Outcome.VOID), episode(Outcome.NOT_RUN), sabotaged, episode()])
+    assert (sums.episodes, sums.void, sums.not_run) == (1, 1, 1)
+    assert time_lines([episode(Outcome.VOID, recovery=[1.0]), sabotaged]) == []
+
+
+def test_the_report_is_one_page_that_asks_for_nothing_outside(tmp_path: Path) -> None:
+    bad = episode(Outcome.FAILED, recovery=[inf])
+    bad.findings = [Finding("I2", "order <b> doubled: twice")]
+    bad.unready = [(99.5, "503")]
+    write_report(tmp_path, [episode(recovery=[2.0]), bad], FACTS)
+
+    page = (tmp_path / "report.html").read_text()
+    assert "order &lt;b&gt; doubled" in page
+    assert "some &lt;processor&gt;" in page
+    assert page.count("<svg") == 2
+    assert not re.findall(r'(?:src|href)="(?!#)', page)
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["totals"]["doubled"] == 1
+    assert content["episodes"][1]["times"]["recovery"] == [None]
+
+
+@pytest.mark.parametrize(
+    ("misses", "tries", "bound"), [(0, 59, 0.0495), (0, 299, 0.00997), (0, 2995, 0.001), (1, 93, 0.05)]
+)
+def test_bounds_are_those_of_the_rule_of_three(misses: int, tries: int, bound: float) -> None:
+    assert upper_bound(misses, tries) == pytest.approx(bound, rel=0.02)
+
+
+@given(integers(0, 20), integers(1, 200))
+def test_a_bound_is_above_what_was_seen_and_falls_with_more_tries(misses: int, tries: int) -> None:
+    seen = min(misses, tries)
+    assert seen / tries <= upper_bound(seen, tries) <= 1
+    assert upper_bound(seen, tries + 50) <= upper_bound(seen, tries)
+
+
+@given(lists(floats(0, 1e6), min_size=1), floats(0.01, 1))
+def test_a_percentile_is_one_of_the_values_and_not_exceeded_by_its_share(values: list[float], share: float) -> None:
+    found = percentile(values, share)
+    assert found in values
+    assert sum(value <= found for value in values) >= share * len(values) - 1e-6
