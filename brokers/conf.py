@@ -12,13 +12,15 @@ from django.conf import settings
 class BrokersConf:
     """``settle_time`` is the least age of an unknown order before its absence is believed.
 
-    ``anchor_file`` is where anchors of the history are copied to; blank: the log only.
+    ``private_networks`` are those that brokers may be in. ``anchor_file`` is where anchors of the history are
+    copied to; blank: the log only.
     """
 
     encryption_keys: tuple[str, ...]
     settle_time: timedelta = timedelta(seconds=5)
     submit_within: timedelta = timedelta(minutes=5)
     anchor_file: str = ""
+    private_networks: tuple[str, ...] = ()
 
 
 @cache

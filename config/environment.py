@@ -1,6 +1,7 @@
 """The environment, read once and checked: every variable Stanchion knows is declared here."""
 
 import base64
+import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,10 @@ def _flag(text: str) -> bool:
 
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _networks(text: str) -> list[str]:
+    return [str(ipaddress.ip_network(word)) for word in _words(text)]
 
 
 def _positive(text: str) -> float:
@@ -166,6 +171,12 @@ VARIABLES = (
     Variable("STANCHION_PUBLIC_URL", _web_address, "", "address of the operator screen, written into messages"),
     Variable("STANCHION_PRIVATE_CHANNELS", _flag, "0", "1 lets messages go to hosts on private networks"),
     Variable(
+        "STANCHION_PRIVATE_BROKERS",
+        _networks,
+        "",
+        "private networks that brokers may be in, such as 127.0.0.0/8 for a gateway on this machine; comma separated",
+    ),
+    Variable(
         "STANCHION_HEARTBEAT_URL",
         _web_address,
         "",
@@ -197,7 +208,7 @@ def read_environment(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
             problems.append(f"{variable.name} is not set ({variable.purpose})")
             continue
         if text == "" and variable.default == "":
-            values[variable.name] = variable.parse("") if variable.parse in (_words, _flag) else ""
+            values[variable.name] = variable.parse("") if variable.parse in (_words, _flag, _networks) else ""
             continue
         try:
             values[variable.name] = variable.parse(text)

@@ -208,5 +208,6 @@ BROKERS: dict[str, Any] = {
     "encryption_keys": tuple(ENV["STANCHION_ENCRYPTION_KEY"]),
     "settle_time": timedelta(seconds=ENV["STANCHION_SETTLE_SECONDS"]),
     "anchor_file": ENV["STANCHION_ANCHOR_FILE"],
+    "private_networks": tuple(ENV["STANCHION_PRIVATE_BROKERS"]),
 }
 MESSAGE_BROKER_URL = ENV["STANCHION_BROKER_URL"] or ENV["REDIS_URL"]

@@ -91,5 +91,6 @@ def _valkey(data: Path, port: int) -> Iterator[str]:
 
 def _set_secrets() -> None:
     os.environ.setdefault("STANCHION_SECOND_FACTOR", "0")  # tests about it turn it on
+    os.environ.setdefault("STANCHION_PRIVATE_BROKERS", "127.0.0.0/8,::1/128")  # the simulated ones are here
     os.environ.setdefault("STANCHION_SECRET_KEY", secrets.token_urlsafe(48))
     os.environ.setdefault("STANCHION_ENCRYPTION_KEY", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())

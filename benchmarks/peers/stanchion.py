@@ -39,6 +39,7 @@ def environment(services: Services) -> dict[str, str]:
         "DATABASE_URL": services.postgres_url,
         "REDIS_URL": services.redis_url,
         "STANCHION_SECRET_KEY": secrets.token_urlsafe(40),
+        "STANCHION_PRIVATE_BROKERS": "127.0.0.0/8",
         "STANCHION_ENCRYPTION_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "STANCHION_ADMIN_USER": "bench",
         "STANCHION_ADMIN_PASSWORD": secrets.token_urlsafe(20),

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from brokers.adapters.reach import LOOPBACK
 from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderTerms
 from brokers.core.reports import (
@@ -24,7 +25,10 @@ from brokers.core.reports import (
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """Where one account lives and how to log in. Timeouts are seconds for one attempt."""
+    """Where one account lives and how to log in. Timeouts are seconds for one attempt.
+
+    ``private_networks`` are those that it may be in, besides the public one; see ``reach``.
+    """
 
     account: str
     base_url: str
@@ -33,6 +37,7 @@ class AccountSettings:
     connect_timeout_seconds: float = 2.0
     call_timeout_seconds: float = 5.0
     silence_timeout_seconds: float = 0.75
+    private_networks: tuple[str, ...] = LOOPBACK
 
 
 class BrokerSession(Protocol):

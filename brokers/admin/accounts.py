@@ -10,7 +10,9 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
 
+from brokers.adapters.reach import is_allowed
 from brokers.adapters.registry import adapter_names
+from brokers.conf import get_conf
 from brokers.models import Account, Broker, Instrument, StreamChange, StreamSession
 from brokers.services.credentials import set_credentials
 from reliability.admin.records import PlainAdmin, RecordAdmin
@@ -28,6 +30,17 @@ def require_safe_address(address: str, plain_scheme: str) -> None:
         raise ValidationError("Credentials belong to the account, not into the address.")
     if url.scheme != secure and not (url.scheme == plain_scheme and _is_loopback(url.hostname or "")):
         raise ValidationError(f"Use {secure}://; {plain_scheme}:// only for an address of this machine.")
+    _require_reachable(url.hostname or "")
+
+
+def _require_reachable(host: str) -> None:
+    """Refuse a private address here already; a name is judged by what it resolves to, whenever it is connected to."""
+    try:
+        allowed = is_allowed(host, get_conf().private_networks)
+    except ValueError:
+        allowed = host != "localhost" or is_allowed("127.0.0.1", get_conf().private_networks)
+    if not allowed:
+        raise ValidationError("That is a private address, which STANCHION_PRIVATE_BROKERS does not name.")
 
 
 def _is_loopback(host: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from brokers.adapters.interface import AccountSettings, BrokerAdapter
 from brokers.adapters.registry import get_adapter
+from brokers.conf import get_conf
 from brokers.core.streams import MUTE_SECONDS, Endpoint
 from brokers.models import Account, Broker, Instrument, StreamSession
 from brokers.services.credentials import CredentialsUnreadableError, read_credentials
@@ -100,6 +101,7 @@ def _profile(row: Account) -> AccountProfile:
         credentials=_credentials(row),
         connect_timeout_seconds=row.broker.connect_timeout_ms / 1000,
         call_timeout_seconds=row.broker.call_timeout_ms / 1000,
+        private_networks=get_conf().private_networks,
     )
     adapter = get_adapter(row.broker.adapter)
     limits = Limits(row.broker.max_concurrent_calls, row.broker.calls_per_minute)

@@ -102,6 +102,7 @@ class Instance:
             "STANCHION_SIM_B_BACKUP_URL": urls["simbroker-b-backup"],
             "STANCHION_INSTANCE": self.name,
             "STANCHION_EXPORT_DIR": os.environ.get("STANCHION_EXPORT_DIR") or str(self.directory / "exports"),
+            "STANCHION_PRIVATE_BROKERS": os.environ.get("STANCHION_PRIVATE_BROKERS", "127.0.0.0/8,::1/128"),
             # On one machine, on loopback and with generated passwords; set it to 1 to have it here, too.
             "STANCHION_SECOND_FACTOR": os.environ.get("STANCHION_SECOND_FACTOR", "0"),
         }

@@ -19,6 +19,7 @@ from brokers.adapters.alpaca.errors import (
 from brokers.adapters.alpaca.parsing import ParseError, parse_json
 from brokers.adapters.errors import BrokerCallError
 from brokers.adapters.interface import AccountSettings
+from brokers.adapters.reach import guarded_sockets
 from reliability.core.taxonomy import FailureKind
 
 CONNECTION_LIMIT = 100
@@ -60,7 +61,10 @@ class AlpacaTransport:
         deadline = settings.call_timeout_seconds
         self.http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=CONNECTION_LIMIT, ttl_dns_cache=DNS_CACHE_SECONDS, keepalive_timeout=30
+                limit=CONNECTION_LIMIT,
+                ttl_dns_cache=DNS_CACHE_SECONDS,
+                keepalive_timeout=30,
+                socket_factory=guarded_sockets(settings.private_networks),
             ),
             headers={
                 "APCA-API-KEY-ID": self._key,

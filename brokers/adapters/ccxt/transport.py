@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from brokers.adapters.interface import AccountSettings
+from brokers.adapters.reach import guarded_sockets
 
 CONNECTION_LIMIT = 100
 REPLY_LIMIT_BYTES = 64 * 1024 * 1024
@@ -104,7 +105,10 @@ class OneAttemptHttp:
         deadline = settings.call_timeout_seconds
         self.http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=CONNECTION_LIMIT, ttl_dns_cache=DNS_CACHE_SECONDS, keepalive_timeout=30
+                limit=CONNECTION_LIMIT,
+                ttl_dns_cache=DNS_CACHE_SECONDS,
+                keepalive_timeout=30,
+                socket_factory=guarded_sockets(settings.private_networks),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(

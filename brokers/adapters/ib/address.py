@@ -30,6 +30,7 @@ class Address:
     client_ids: range
     master_client_id: int
     messages_per_second: int
+    private_networks: tuple[str, ...] = ()
 
 
 def read_address(settings: AccountSettings, text: str) -> Address:
@@ -53,7 +54,7 @@ def read_address(settings: AccountSettings, text: str) -> Address:
         raise misconfigured(settings, f"the gateway's address has unknown options: {', '.join(unknown)[:100]}")
     if master in ids:
         raise misconfigured(settings, "the master client id is among the client ids of the order sessions")
-    return Address(url.hostname, port, ids, master, pace)
+    return Address(url.hostname, port, ids, master, pace, settings.private_networks)
 
 
 def read_account_number(settings: AccountSettings) -> str:

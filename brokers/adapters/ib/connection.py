@@ -15,6 +15,7 @@ from brokers.adapters.ib.known_orders import KnownOrder, Submission
 from brokers.adapters.ib.pacing import Pace
 from brokers.adapters.ib.parsing import SUMMARY_TAGS
 from brokers.adapters.ib.receiver import Receiver, StrictDecoder
+from brokers.adapters.reach import resolve_allowed
 
 # The library logs each failed connection and each error message; both are recorded by whoever called, once.
 logging.getLogger("ib_async").setLevel(logging.CRITICAL)
@@ -46,8 +47,9 @@ class GatewayConnection:
     async def open(self, timeout_seconds: float) -> None:
         """Log on; raises ``ClientIdInUseError``, ``GatewayError``, ``OSError`` or ``TimeoutError``."""
         address = self._address
+        host = await resolve_allowed(address.host, address.port, address.private_networks)
         logging_on = asyncio.ensure_future(
-            self._client.connectAsync(address.host, address.port, self.client_id, timeout_seconds)
+            self._client.connectAsync(host, address.port, self.client_id, timeout_seconds)
         )
         try:
             await asyncio.wait({logging_on, self.received.lost}, return_when=asyncio.FIRST_COMPLETED)
