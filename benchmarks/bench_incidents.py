@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--errors", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=30, help="requests of each page")
     parser.add_argument("--faults", type=int, default=20, help="faults of each kind")
+    parser.add_argument("--only", choices=("detection", "pages"), help="one half of it")
     parser.add_argument("--json", metavar="FILE", help="write every figure, with machine and versions")
     arguments = parser.parse_args()
     with Services() as services:
@@ -36,9 +37,11 @@ def main() -> int:
 
         call_command("migrate", verbosity=0)
         call_command("prepare_installation", verbosity=0)
-        detection = measure_detection(arguments.faults)
-        fill(arguments.incidents, arguments.errors)
-        pages = measure_pages(arguments.rounds)
+        detection = {} if arguments.only == "pages" else measure_detection(arguments.faults)
+        pages = {}
+        if arguments.only != "detection":
+            fill(arguments.incidents, arguments.errors)
+            pages = measure_pages(arguments.rounds)
     print(machine_line())
     print(f"load {os.getloadavg()[0]:.1f}")
     result = {"detection_seconds": detection, "pages_milliseconds": pages, "load": os.getloadavg()[0]}

@@ -9,6 +9,7 @@ urlpatterns = [
     path("market-data/live", market_data.overview_live, name="market-data-live"),
     path("market-data/gaps/<int:gap_id>/accept", market_data.accept, name="accept-gap"),
     path("market-data/gaps/<int:gap_id>/retry", market_data.retry, name="retry-gap"),
+    path("market-data/bars/<int:bar_id>/confirm", market_data.confirm, name="confirm-bar"),
     path("reconciliation", reconciliations.overview, name="reconciliation"),
     path("reconciliation/live", reconciliations.overview_live, name="reconciliation-live"),
     path("reconciliation/request", reconciliations.request_reconciliation, name="request-reconciliation"),

@@ -8,7 +8,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-AIMS = {"dead process": 1.0, "opened circuit": 1.0, "silent stream": 1.0, "dead letter": 5.0, "new error": 5.0}
+AIMS = {
+    **dict.fromkeys(("dead process", "opened circuit", "silent stream"), 1.0),
+    **dict.fromkeys(("dead letter", "new error", "halted trading", "frozen trading"), 5.0),
+}
+BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _LONGEST = 30.0
 _PULSE = """
 import os, sys, time
@@ -22,7 +26,7 @@ time.sleep(600)
 
 
 def measure_detection(faults: int) -> dict[str, Any]:
-    """Return median, 95th percentile and longest of each kind of fault, in seconds."""
+    """Return the distribution of each kind of fault, in seconds."""
     from reliability.services.background import background
     from reliability.services.pulse import Pulse
     from reliability.services.records import follow_records, hear_everything
@@ -40,23 +44,32 @@ def measure_detection(faults: int) -> dict[str, Any]:
         "silent stream": _stream,
         "dead letter": _dead_letter,
         "new error": _error,
+        "halted trading": _halt,
+        "frozen trading": _freeze,
         "dead process": _process,
     }
     answer = {}
     for name, fault in kinds.items():
         number = max(3, faults // 4) if name == "dead process" else faults
         taken = sorted(fault(place) for place in range(number))
-        answer[name] = {
-            "aim": AIMS[name],
-            "faults": number,
-            "median": round(taken[number // 2], 3),
-            "p95": round(taken[min(number - 1, int(0.95 * number))], 3),
-            "longest": round(taken[-1], 3),
-        }
+        answer[name] = distribution(taken, AIMS[name])
+        print(f"{name:<16} {answer[name]}", flush=True)
     stop.set()
     thread.join(timeout=5)
     background.stop()
     return answer
+
+
+def distribution(taken: list[float], aim: float) -> dict[str, Any]:
+    """Return how long faults took to be rows: ``taken`` in seconds, in order; ``up to`` counts them by length."""
+    number = len(taken)
+
+    def share(part: float) -> float:
+        return round(taken[min(number - 1, int(part * number))], 3)
+
+    within = {f"{bucket:g}": sum(one <= bucket for one in taken) for bucket in BUCKETS}
+    shares = {"p50": share(0.5), "p90": share(0.9), "p95": share(0.95), "p99": share(0.99)}
+    return {"aim": aim, "faults": number, **shares, "longest": round(taken[-1], 3), "up to": within}
 
 
 def _wait(condition: str, scope: str, began: float) -> float:
@@ -126,6 +139,25 @@ def _error(place: int) -> float:
             return time.monotonic() - began
         time.sleep(0.005)
     raise AssertionError("a new error was not told")
+
+
+def _halt(place: int) -> float:
+    from brokers.services.kill_switch import engage
+
+    scope = f"account:bench-stream-{place}"
+    began = time.monotonic()
+    engage(scope, reason="bench", actor="bench")
+    return _wait("trading.halted", scope, began)
+
+
+def _freeze(place: int) -> float:
+    from brokers.core.freezes import FreezeMode
+    from brokers.services.freezes import freeze_by_person
+
+    scope = f"account:bench-stream-{place}/symbol:AAPL"
+    began = time.monotonic()
+    freeze_by_person(scope, FreezeMode.HALT, reason="bench", by="bench")
+    return _wait("trading.frozen", scope, began)
 
 
 def _process(place: int) -> float:

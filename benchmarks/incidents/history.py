@@ -6,7 +6,7 @@ _FILL = (
         changed_at, acknowledged_at, acknowledged_by, resolved_at, closed_by, reopened, root_cause, impact, lessons,
         follow_up, discovery, reference, is_recurring)
     SELECT 'real', 'broker', 'sim-' || number, 'sim-' || number || ': the order stream is down', 'closed',
-        1 + number % 4, false, at, at, at + interval '40 s', 'night', at + interval '300 s', 'night', 0, '', '', '',
+        1 + number %% 4, false, at, at, at + interval '40 s', 'night', at + interval '300 s', 'night', 0, '', '', '',
         '', 'alert', '', false
     FROM (SELECT number, clock_timestamp() - make_interval(secs => 300.0 * (%(incidents)s - number)) AS at
           FROM generate_series(1, %(incidents)s) AS number) AS made
@@ -21,8 +21,9 @@ _FILL = (
     """
     INSERT INTO reliability_timelineentry (subject_kind, subject_id, kind, from_state, to_state, actor, reason, detail,
         correlation_id, recorded_at)
-    SELECT 'incident', id, kind, '', '', '', '', '{}', '', detected_at FROM reliability_incident,
-        unnest(ARRAY['opened', 'alert_joined', 'acknowledged', 'resolved', 'closed']) AS kind
+    SELECT 'incident', incident.id, step.kind, '', '', '', '', '{}', '', incident.detected_at
+    FROM reliability_incident incident,
+        unnest(ARRAY['opened', 'alert_joined', 'acknowledged', 'resolved', 'closed']) AS step (kind)
     """,
     """
     INSERT INTO reliability_errorgroup (title, code, category, severity, source, operation, kind, place, state, count,

@@ -41,7 +41,7 @@ def measure_pages(rounds: int) -> dict[str, Any]:
         client.get(address)
         with CaptureQueriesContext(connection) as queries:
             response = client.get(address)
-        assert response.status_code == 200, (address, response.status_code)
+        assert response.status_code == 200, (address, response.status_code, response.headers.get("Location"))
         taken = sorted(_timed(client, address) for _ in range(rounds))
         p95 = taken[min(rounds - 1, int(0.95 * rounds))]
         answer[name] = {"median": round(taken[rounds // 2]), "p95": round(p95), "statements": len(queries)}

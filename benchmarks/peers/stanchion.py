@@ -49,6 +49,7 @@ def environment(services: Services) -> dict[str, str]:
         "STANCHION_SIM_API_SECRET": "secret",
         "STANCHION_PORT": str(services.spare_ports[0]),
         "STANCHION_LOG_LEVEL": "WARNING",
+        "STANCHION_SECOND_FACTOR": "0",
         "DJANGO_SETTINGS_MODULE": "config.settings",
     }
 

@@ -149,6 +149,9 @@ def forget_accounts() -> None:
 
 
 def get_profile(account_id: int) -> AccountProfile:
+    """Return an account, also one that another process has just made; raises ``KeyError``."""
+    if account_id not in _directory.profiles():
+        _directory.forget()
     return _directory.profiles()[account_id]
 
 

@@ -36,6 +36,19 @@ class BarFault(StrEnum):
     UNKNOWN_SYMBOL = "unknown_symbol"  # nobody asked for it
 
 
+# Held because nobody could believe them, not because they cannot be: a person may know better.
+CAN_BE_TRUE = frozenset(
+    {
+        BarFault.EXTREME,
+        BarFault.SPIKE,
+        BarFault.UNCONFIRMED,
+        BarFault.WICK,
+        BarFault.REPEATED,
+        BarFault.CONFLICT,
+        BarFault.TOO_LATE,
+    }
+)
+
 FACTOR_EXTREME = 3.0
 TYPICAL_STEPS = 30.0
 LEAST_JUMP = 0.01  # no jump below one per cent is suspicious, however quiet the series was
@@ -127,7 +140,7 @@ def scale_faults(bar: Bar, usual: Typical | None, previous: Bar | None, after: B
     Without it a far price is ``UNCONFIRMED``: to be asked again when the next bar is there.
     """
     if usual is None or previous is None:
-        return []
+        return _faults_of_first(bar, after)
     if _repeats(bar.values, previous.values):
         return [BarFault.REPEATED]
     moved = _distance(bar.values.close, usual.last)
@@ -142,6 +155,20 @@ def scale_faults(bar: Bar, usual: Typical | None, previous: Bar | None, after: B
         back = _distance(after.values.close, usual.last)
         return [BarFault.SPIKE] if back < moved / 2 else []
     return [BarFault.WICK] if _has_wick(bar, usual, after) else []
+
+
+def _faults_of_first(bar: Bar, after: Bar | None) -> list[BarFault]:
+    """Return what is unbelievable about the first bar of a series: no bar before says what is usual.
+
+    Its own prices must lie within nine times each other, and the next bar, where there is one, within the factor that
+    is extreme elsewhere: which of the two is wrong nobody knows, and the one kept aside can be confirmed.
+    """
+    values = bar.values
+    if _distance(values.high, float(values.low)) > 2 * math.log(FACTOR_EXTREME):
+        return [BarFault.WICK]
+    if after is not None and _distance(after.values.close, float(values.close)) > math.log(FACTOR_EXTREME):
+        return [BarFault.EXTREME]
+    return []
 
 
 def _has_wick(bar: Bar, usual: Typical, after: Bar | None) -> bool:
@@ -198,7 +225,7 @@ def _with_next(bars: Iterable[Bar]) -> Iterator[tuple[Bar, Bar | None]]:
 def _quick_or_full(bar: Bar, good: Sequence[Bar], after: Bar | None) -> list[BarFault]:
     """Skip the arithmetic for the many bars that moved less than the least suspicious jump."""
     if not good:
-        return []
+        return scale_faults(bar, None, None, after)
     values, last = bar.values, good[-1].values
     low, high = float(last.close) * (1 - LEAST_JUMP), float(last.close) * (1 + LEAST_JUMP)
     if low < float(values.low) and float(values.high) < high and values != last:

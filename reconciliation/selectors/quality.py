@@ -33,7 +33,8 @@ GROUP BY 1, 2, 3
 class DayQuality:
     """One series on one day. Shares are of 1, and None where there is nothing to share.
 
-    ``by_source`` has for each source how many bars were usable, late and questionable.
+    ``is_outside`` says that the day lies before the first bar of the series or after the last one that was looked for:
+    nothing is known of it. ``by_source`` has for each source how many bars were usable, late and questionable.
     """
 
     day: date
@@ -42,6 +43,7 @@ class DayQuality:
     late: int = 0
     held: int = 0
     missing: int = 0
+    is_outside: bool = False
     by_source: dict[str, list[int]] = field(default_factory=dict)
 
     @property
@@ -91,6 +93,24 @@ def quality_by_day(
             one.held += held
             one.by_source.setdefault(source, [0, 0, 0])[2] += held
     return table
+
+
+_EXTENTS = """
+SELECT series.id,
+       extract(epoch FROM least((SELECT min(opened_at) FROM reconciliation_bar WHERE series_id = series.id),
+                                (SELECT min(started_at) FROM reconciliation_gap WHERE series_id = series.id)))::bigint,
+       extract(epoch FROM greatest(series.checked_until,
+                                (SELECT max(ended_at) FROM reconciliation_gap WHERE series_id = series.id)))::bigint
+FROM reconciliation_barseries series WHERE series.id = ANY(%s)
+"""
+
+
+def extents(series: Sequence[BarSeries]) -> dict[int, tuple[int, int] | None]:
+    """Return the first and the last stamp of each series that bars were looked for at; None where there was none."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EXTENTS, [[one.pk for one in series]])
+        rows = cursor.fetchall()
+    return {pk: None if first is None or last is None else (first, last) for pk, first, last in rows}
 
 
 def open_gaps_between(series: Sequence[BarSeries], start: datetime, end: datetime) -> list[Gap]:

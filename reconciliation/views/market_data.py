@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from reconciliation.models import BarSeries, Feed, Gap, QuestionableBar
 from reconciliation.selectors.quality import DayQuality, open_gaps_between
+from reconciliation.services.market_data.bar_decisions import can_be_confirmed, confirm_bar
 from reconciliation.services.market_data.gap_decisions import accept_gap, retry_gap
 from reconciliation.services.market_data.quality import read_quality
 from reliability.views.actions import act_and_return, posted_reason
@@ -83,6 +84,17 @@ def retry(request: HttpRequest, gap_id: int) -> HttpResponse:
     return act_and_return(request, act)
 
 
+@require_POST
+@login_required
+@permission_required("reconciliation.operate_marketdata", raise_exception=True)
+def confirm(request: HttpRequest, bar_id: int) -> HttpResponse:
+    def act() -> str:
+        bar = confirm_bar(bar_id, by=request.user.get_username(), reason=posted_reason(request))
+        return f"The bar of {bar.symbol} {bar.timeframe} is used from now on."
+
+    return act_and_return(request, act)
+
+
 def _context() -> dict[str, Any]:
     now = timezone.now()
     series = list(BarSeries.objects.order_by("symbol", "timeframe")[:SERIES_SHOWN])
@@ -114,7 +126,10 @@ def _context() -> dict[str, Any]:
         "first": first,
         "last": last,
         "gaps": Gap.objects.select_related("series").filter(state__in=_TO_DECIDE).order_by("-started_at")[:50],
-        "questionable": QuestionableBar.objects.filter(state=QuestionableBar.State.HELD)[:20],
+        "questionable": [
+            {"bar": bar, "can_be_confirmed": can_be_confirmed(bar)}
+            for bar in QuestionableBar.objects.filter(state=QuestionableBar.State.HELD)[:20]
+        ],
         "more": BarSeries.objects.count() - len(series),
     }
 
@@ -124,6 +139,8 @@ _TO_DECIDE = ("found", "filling", "unfillable")
 
 def _cell(number: int, quality: DayQuality) -> Cell:
     x = _LABEL + number * _CELL
+    if quality.is_outside:
+        return Cell(x, "closed", "", f"{quality.day}: outside the series, nothing is known")
     if quality.expected == 0:
         return Cell(x, "closed", "", f"{quality.day}: no bar was due")
     score = quality.score

@@ -180,14 +180,20 @@ _ALL = (
         "Market data is older than it may be.",
         "fresh data has come for a minute",
         ("See whether the market is open.", "See whether another source has it."),
-        hold_down=_MINUTE, inhibited_by=("stream.silent",),
+        hold_down=_MINUTE,
     ),
     Condition(
         "data.gap", _DOMAIN.DATA, Sev.MEDIUM,
         "Market data is missing.",
         "the gap is filled, or somebody says that nothing was traded",
         ("Look at the backfill and its source.", "Start it again from the other source."),
-        inhibited_by=("stream.silent",),
+    ),
+    Condition(
+        "feed.silent", _DOMAIN.DATA, Sev.MEDIUM,
+        "A feed of market data has not been heard for ten seconds; another one steps in where there is one.",
+        "the feed is heard",
+        ("See its last error on the page Market data.", "Look at the source's own status page."),
+        hold_down=_MINUTE,
     ),
     Condition(
         "data.quality", _DOMAIN.DATA, Sev.LOW,

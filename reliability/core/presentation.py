@@ -40,6 +40,7 @@ _TONES = {
         "waiting",
         "half_open",
         "queued",
+        "filling",
     ),
     "warn": (
         "paused",
@@ -60,6 +61,7 @@ _TONES = {
         "medium",
         "inconclusive",
         "suspected",
+        "found",
     ),
     "bad": (
         "unknown",
@@ -77,6 +79,7 @@ _TONES = {
         "high",
         "broken",
         "burning",
+        "unfillable",
     ),
 }
 _BY_STATE = {state: tone for tone, states in _TONES.items() for state in states}

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from reconciliation.core.gaps import GapCause, GapPolicy
 from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import BarSeries
-from reconciliation.selectors.quality import DayQuality, open_gaps_between, quality_by_day
+from reconciliation.selectors.quality import DayQuality, extents, open_gaps_between, quality_by_day
 from reconciliation.services.market_data.calendars import grid_around, last_due_stamp
 from reliability.services.alerting import Raising, follow_condition
 
@@ -21,7 +21,11 @@ def read_quality(
 
     Missing bars are those of recorded gaps, so a day is as well known as gaps are.
     """
-    table = quality_by_day(series, first, last, _expected(series, first, last, now))
+    known = extents(series)
+    table = quality_by_day(series, first, last, _expected(series, known, first, last, now))
+    for one in series:
+        for day, quality in table[one.pk].items():
+            quality.is_outside = _is_outside(known[one.pk], day)
     start, end = datetime.combine(first, time(), UTC), datetime.combine(last + timedelta(days=1), time(), UTC)
     for gap in open_gaps_between(series, start, end):
         if gap.cause != GapCause.MISSING or gap.state == "accepted":
@@ -37,17 +41,27 @@ def read_quality(
     return table
 
 
-def _expected(series: Sequence[BarSeries], first: date, last: date, now: datetime) -> dict[tuple[int, date], int]:
+def _is_outside(extent: tuple[int, int] | None, day: date) -> bool:
+    midnight = int(datetime.combine(day, time(), UTC).timestamp())
+    return extent is None or midnight + 86_400 <= extent[0] or midnight > extent[1]
+
+
+def _expected(
+    series: Sequence[BarSeries], known: dict[int, tuple[int, int] | None], first: date, last: date, now: datetime
+) -> dict[tuple[int, date], int]:
+    """Return how many bars were due by series and day, of the stretch that was looked through."""
     due: dict[tuple[int, date], int] = {}
     start = int(datetime.combine(first, time(), UTC).timestamp())
     end = int(datetime.combine(last, time(), UTC).timestamp()) + 86_400
     for one in series:
         timeframe = Timeframe(one.timeframe)
         grid = grid_around(one.calendar, timeframe, one.stamping, start, end)
-        over = last_due_stamp(one.calendar, timeframe, one.stamping, now)
+        begun, looked = known[one.pk] or (0, 0)
+        over = min(last_due_stamp(one.calendar, timeframe, one.stamping, now), looked)
         for number in range((last - first).days + 1):
             midnight = start + number * 86_400
-            count = grid.count_between(midnight - 1, min(midnight + 86_400, over + 1))
+            lower, upper = max(midnight, begun) - 1, min(midnight + 86_400, over + 1)
+            count = grid.count_between(lower, upper) if lower < upper else 0
             # Where a missing bar says that nothing was traded, what came is what was due.
             if one.gap_policy == GapPolicy.EVERY_SLOT or count == 0:
                 due[one.pk, first + timedelta(days=number)] = count

@@ -11,7 +11,7 @@ from django.utils import timezone
 from brokers.services.accounts import get_profile
 from reconciliation.core.gaps import GapCause, GapPolicy, GapState
 from reconciliation.core.timeframes import Timeframe
-from reconciliation.models import BarSeries, FeedSubscription, Gap
+from reconciliation.models import BarSeries, Feed, FeedSubscription, Gap
 from reconciliation.services.gap_checks import GapCheck
 from reconciliation.services.market_data.announcing import announce_released
 from reconciliation.services.market_data.backfill_job import enqueue_backfills
@@ -23,6 +23,7 @@ from reliability.services.alerting import Raising, follow_condition
 
 _EVERY_SECONDS = 2.0
 _PATIENCE = timedelta(seconds=60)  # a gap may take this long to be filled before people are told
+_FEED_PATIENCE = timedelta(seconds=10)
 _STALE_SLOTS = 2
 _QUIET_SLOTS = 15  # a symbol that trades rarely may be silent for this many bars
 
@@ -59,6 +60,7 @@ def look_at_series(now: datetime) -> None:
         release_waiting(ids)
     _tell_gaps(ids, now)
     _tell_stale(series, now)
+    _tell_feeds(now)
     if now.minute != _quality_minute[0]:
         _quality_minute[0] = now.minute
         tell_quality(series, now)
@@ -105,6 +107,16 @@ def _tell_stale(series: Sequence[BarSeries], now: datetime) -> None:
             message = f"{one}: the last bar is of {one.checked_until:%Y-%m-%d %H:%M} UTC, {lacking} more were due."
             present.append(Raising("data.stale", _scope(one), message=message))
     follow_condition("data.stale", present, reason="bars come again", prefix="series:")
+
+
+def _tell_feeds(now: datetime) -> None:
+    """A feed that somebody wants bars of is told while it is down; its first seconds after a start do not count."""
+    down = Feed.objects.filter(enabled=True, state=Feed.State.DOWN, state_since__lte=now - _FEED_PATIENCE)
+    present = [
+        Raising("feed.silent", f"feed:{one.name}", message=f"The feed {one.name} is down: {one.last_error or 'silent'}")
+        for one in down.filter(subscriptions__isnull=False).distinct()
+    ]
+    follow_condition("feed.silent", present, reason="it is heard", prefix="feed:")
 
 
 def _scope(series: BarSeries) -> str:

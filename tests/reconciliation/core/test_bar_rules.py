@@ -49,3 +49,15 @@ def test_any_four_prices_with_the_highest_and_lowest_in_place_have_proper_shape(
 )
 def test_impossible_bars_have_the_fault_named(numbers, fault):
     assert fault in shape_faults(values(*numbers))
+
+
+def first(*bars: tuple[object, ...]) -> list[list[BarFault]]:
+    return [faults for _, faults in scan_faults(Bar(60 * place, values(*one)) for place, one in enumerate(bars))]
+
+
+def test_the_first_bar_is_judged_by_its_own_prices_and_the_next_bar():
+    good = (100, 101, 99, 100, 10)
+    assert first(good, (*good[:4], 11)) == [[], []]
+    assert first((100, 1000, 99, 100, 10), good) == [[BarFault.WICK], []]
+    assert first((1000, 1010, 990, 1000, 10), good, (*good[:4], 12)) == [[BarFault.EXTREME], [], []]
+    assert first(good) == [[]]

@@ -1,7 +1,7 @@
 """The page of market data: what is seen, and what may be decided there."""
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.template.loader import get_template
@@ -9,13 +9,14 @@ from django.test import Client
 from django.urls import reverse
 
 from reconciliation.core.timeframes import Timeframe
-from reconciliation.models import BarSeries, Feed, FeedSubscription, Gap
+from reconciliation.models import Bar, BarRelease, BarSeries, Feed, FeedSubscription, Gap, QuestionableBar
 from reconciliation.services.market_data.calendars import calendar_between
 from reconciliation.services.market_data.intake import Origin, Source, take_deliveries
 from reconciliation.services.market_data.partitions import forget_partitions
 from reconciliation.services.market_data.quality import read_quality
 from reconciliation.services.market_data.watching import check_account_gaps, look_at_series
-from reliability.models import Alert, Job
+from reliability.core.conditions import CONDITIONS
+from reliability.models import Alert, AuditEntry, Job
 from tests.factories import make_lanes, make_user
 from tests.reconciliation.market import OPEN, scaled, walk
 from tests.reconciliation.services.market_data.making import series_called
@@ -58,7 +59,7 @@ def login(*permissions: str) -> Client:
 def test_the_page_shows_quality_gaps_and_what_may_not_be_used(series):
     page = login().get("/market-data").content.decode()
 
-    assert "2024-07-08: 390 due, 96 usable, 3 missing; 96 late, 1 questionable; sim-a: 96" in page
+    assert "2024-07-08: 100 due, 96 usable, 3 missing; 96 late, 1 questionable; sim-a: 96" in page
     assert "3 bars, 2024-07-08 14:10 to 2024-07-08 14:12 UTC: found" in page
     assert "extreme" in page
     assert "Accept" not in page
@@ -106,3 +107,53 @@ def test_a_recovery_waits_for_gaps_that_are_being_filled(series, account):
 
     Gap.objects.update(state="unfillable")
     assert (check_account_gaps(account.pk).open_gaps, check_account_gaps(account.pk).is_settled) == (1, True)
+
+
+def test_days_outside_a_series_are_not_good_days(series):
+    day = NOW.date()
+    table = read_quality([series], day - timedelta(days=3), day + timedelta(days=2), NOW)[series.pk]
+
+    assert [one.is_outside for one in table.values()] == [True, True, True, False, True, True]
+    assert {one.score for one in table.values() if one.is_outside} == {None}
+    assert "2024-07-05: outside the series, nothing is known" in login().get("/market-data").content.decode()
+
+
+def test_a_bar_kept_aside_is_used_once_somebody_who_may_says_why(series):
+    held = QuestionableBar.objects.get(state="held")
+    address = f"/market-data/bars/{held.pk}/confirm"
+    assert login().post(address, {"reason": "x"}).status_code == 403
+    client = login("reconciliation.operate_marketdata")
+    assert "It is true: use it" in client.get("/market-data").content.decode()
+    client.post(address, {"next": "/market-data"})
+    assert not Bar.objects.filter(series=series, opened_at=held.stamp).exists()
+
+    client.post(address, {"next": "/market-data", "reason": "their notice says so"})
+    held.refresh_from_db()
+    bar = Bar.objects.get(series=series, opened_at=held.stamp)
+    assert (held.state, bar.quality, str(bar.close.normalize())) == ("confirmed", "confirmed", held.given["close"])
+    assert held.decided_by == AuditEntry.objects.get(action="bar.confirm").actor
+    assert not Gap.objects.filter(cause="questionable", state="found").exists()
+    again = client.post(address, {"next": "/market-data", "reason": "twice"}, follow=True).content.decode()
+    assert "Nothing was changed" in again
+    assert BarRelease.objects.filter(series=series, opened_at=held.stamp).count() <= 1
+
+
+def test_what_cannot_be_true_is_never_used(series):
+    numbers = {**scaled(BARS[70], 1), "high": 0}
+    take_deliveries(
+        Source("sim-b", Origin.STREAM, 7_200), Timeframe.MINUTE, [BARS[70].delivery("S", **numbers)], now=NOW
+    )
+    held = QuestionableBar.objects.filter(source="sim-b").get()
+    client = login("reconciliation.operate_marketdata")
+    assert "cannot be true" in client.get("/market-data").content.decode()
+    page = client.post(f"/market-data/bars/{held.pk}/confirm", {"reason": "x", "next": "/market-data"}, follow=True)
+    assert "nobody can confirm it" in page.content.decode()
+
+
+def test_a_feed_that_is_down_is_told_by_itself_and_no_order_stream_hides_it(series):
+    Feed.objects.update(state="down", state_since=NOW - timedelta(seconds=11), last_error="refused")
+    later = datetime.fromtimestamp(BARS[104].stamp + 66, UTC)
+    look_at_series(later)
+
+    assert Alert.objects.get(condition="feed.silent").message == "The feed sim-a is down: refused"
+    assert CONDITIONS["data.stale"].inhibited_by == CONDITIONS["data.gap"].inhibited_by == ()
