@@ -80,6 +80,17 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _traces(text: str) -> str:
+    return text if text == "console" else _web_address(text)
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share <= 1:
+        raise ValueError("use a number above 0 and at most 1")
+    return share
+
+
 def _secret(text: str) -> str:
     if len(text) < 32:
         raise ValueError("must be at least 32 characters")
@@ -182,6 +193,13 @@ VARIABLES = (
         "",
         "asked every minute while alerts are evaluated and messages go out; whoever watches it notices when they do not",
     ),
+    Variable(
+        "STANCHION_TRACES_URL",
+        _traces,
+        "",
+        "OTLP/HTTP address that traces are sent to, without /v1/traces; console prints them; blank: nothing is traced",
+    ),
+    Variable("STANCHION_TRACES_RATIO", _share, "1", "share of the traces beginning here that are kept, above 0 to 1"),
     Variable(
         "STANCHION_EXPORT_DIR",
         str,

@@ -21,6 +21,15 @@ def post_worker_init(worker: Any) -> None:
     """Open this process's pulse and follow what people decide, once it serves."""
     from reliability.services.pulse import start_process_pulse
     from reliability.services.records import follow_records
+    from reliability.services.tracing.provider import start_tracing
 
     start_process_pulse("web", f"web-{worker.age}")
     follow_records()
+    start_tracing("web")
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Send what was traced before this process is gone."""
+    from reliability.services.tracing.provider import stop_tracing
+
+    stop_tracing()

@@ -7,6 +7,7 @@ import structlog
 from reliability.core.correlation import current_correlation_id
 from reliability.core.scrubbing import scrubbed
 from reliability.core.work_context import current_work
+from reliability.services.tracing import current_trace_id
 
 
 def add_context(logger: Any, name: str, line: dict[str, Any]) -> dict[str, Any]:
@@ -14,6 +15,9 @@ def add_context(logger: Any, name: str, line: dict[str, Any]) -> dict[str, Any]:
     correlation_id = current_correlation_id()
     if correlation_id:
         line.setdefault("correlation_id", correlation_id)
+    trace_id = current_trace_id()
+    if trace_id:
+        line.setdefault("trace_id", trace_id)
     for key, value in current_work().items():
         if value is not None:
             line.setdefault(key, value)

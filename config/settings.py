@@ -39,6 +39,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "reliability.tracing_middleware.TracingMiddleware",
     "reliability.middleware.MeasuringMiddleware",
     "reliability.middleware.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -197,6 +198,8 @@ RELIABILITY: dict[str, Any] = {
     "flower_url": ENV["STANCHION_FLOWER_URL"],
     "flower_login": ENV["STANCHION_FLOWER_LOGIN"],
     "redis_url": ENV["REDIS_URL"],
+    "traces_url": ENV["STANCHION_TRACES_URL"],
+    "traces_ratio": ENV["STANCHION_TRACES_RATIO"],
     "export_directory": ENV["STANCHION_EXPORT_DIR"],
     "public_url": ENV["STANCHION_PUBLIC_URL"],
     "private_channels": ENV["STANCHION_PRIVATE_CHANNELS"],

@@ -14,6 +14,8 @@ class ReliabilityConf:
     ``redis_url`` is where processes share the state of circuits; blank: each decides alone.
     ``flower_url`` is asked under ``flower_login`` (user:password) and shown to those who are logged in here.
     ``export_directory`` is where rows are written to before they are dropped; blank: what must be exported stays.
+    ``traces_url`` is where spans are sent to, or ``console``; blank: nothing is traced. ``traces_ratio`` of the traces
+    that begin here are kept.
     ``calling_processes`` is among how many processes a rate limit is divided while Redis is away.
     """
 
@@ -27,6 +29,8 @@ class ReliabilityConf:
     silence_limit: timedelta = timedelta(seconds=1)
     max_crashes: int = 3
     export_directory: str = ""
+    traces_url: str = ""
+    traces_ratio: float = 1.0
     public_url: str = ""
     private_channels: bool = False
     heartbeat_url: str = ""

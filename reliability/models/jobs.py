@@ -1,8 +1,8 @@
 """The durable unit of work, its failed attempts, and the lanes it runs in."""
 
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import Func, Q, Value
+from django.db.models.functions import Coalesce, Now
 
 from reliability.core.jobs import AttemptOutcome, JobState
 
@@ -50,6 +50,12 @@ class Job(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     correlation_id = models.CharField(max_length=64, blank=True, default="")
+    trace_context = models.CharField(
+        max_length=55,
+        blank=True,
+        db_default=Coalesce(Func(Value("stanchion.trace"), Value(True), function="current_setting"), Value("")),
+        help_text="The span of whoever enqueued it, as W3C writes a traceparent; blank while traces are off.",
+    )
     waits_for = models.CharField(
         max_length=200, blank=True, default="", db_default="", help_text="The circuit it waits for."
     )

@@ -13,6 +13,7 @@ from reliability.services.jobs.deadletters import record_dead_message
 from reliability.services.jobs.runner import JobRunner
 from reliability.services.pulse import Pulse, start_process_pulse
 from reliability.services.records import follow_records
+from reliability.services.tracing.provider import start_tracing, stop_tracing
 
 _SWITCH_INTERVAL_SECONDS = 0.001
 _STOP_SECONDS = 7.0
@@ -54,6 +55,7 @@ def prefer_indexes(connection: Any, **_: Any) -> None:
 @signals.worker_process_init.connect
 def start_runner(**_: Any) -> None:
     global _runner, _pulse
+    start_tracing("worker")
     if not runs_jobs():
         return
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
@@ -74,6 +76,7 @@ def stop_runner(**_: Any) -> None:
         _runner.stop(_STOP_SECONDS)
     if _pulse is not None:
         _pulse.stop()
+    stop_tracing()
 
 
 @signals.worker_ready.connect

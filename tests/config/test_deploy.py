@@ -74,6 +74,17 @@ def test_the_image_is_built_from_what_there_is():
             assert (ROOT / words[1]).exists(), line
 
 
+def test_the_collector_uses_what_it_defines_and_listens_where_processes_send():
+    collector = yaml.safe_load((DEPLOY / "collector" / "collector.yml").read_text())
+    for pipeline in collector["service"]["pipelines"].values():
+        for part in ("receivers", "processors", "exporters"):
+            assert set(pipeline[part]) <= set(collector[part]), part
+    assert set(collector["service"]["extensions"]) == set(collector["extensions"])
+    assert collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"].endswith(":4318")
+    named = set(re.findall(r"\$\{env:(\w+)\}", json.dumps(collector)))
+    assert named == set(SERVICES["collector"]["environment"])
+
+
 def names_in(expression: str) -> set[str]:
     return set(re.findall(r"stanchion[a-z0-9_:]+", expression))
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import sys
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -16,6 +17,7 @@ from brokers.core.streams import Endpoint
 from brokers.services.accounts import AccountProfile, get_profile
 from brokers.services.streams.database import in_database
 from reliability.core.retry import RetryPolicy, backoff_delay
+from reliability.services import tracing
 
 RECONNECT = RetryPolicy(delay_initial=timedelta(milliseconds=100), delay_max=timedelta(seconds=5))
 SILENT_CODE = "NETWORK_STREAM_SILENT"
@@ -114,13 +116,16 @@ class Link:
 
     async def _follow(self, profile: AccountProfile, settings: AccountSettings) -> None:
         session: BrokerSession = profile.adapter.open_session(settings)
+        connecting = tracing.begin_step("order stream connects", {"stanchion.account": self._account_id})
         try:
             async with aclosing(session.stream_orders()) as stream:
                 subscribed = False
                 async for event in stream:
                     if not subscribed:
                         subscribed = True
+                        connecting.end()
                         self._tell(Connected(self._endpoint, time.monotonic()))
                     self._tell(Heard(self._endpoint, time.monotonic(), event))
         finally:
+            connecting.end(sys.exception())
             await session.close()

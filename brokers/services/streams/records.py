@@ -15,12 +15,14 @@ from brokers.models import Account, StreamSession
 from brokers.services.reachability import call_back, freeze_unreachable
 from brokers.services.streams.generations import note_change
 from brokers.services.synchronization import record_evidence, want_sync
+from reliability.services import tracing
 
 _REASON_LIMIT = 500
 
 
 def record_events(account_id: int, events: Sequence[StreamEvent]) -> None:
-    with transaction.atomic():
+    about = {"stanchion.account": account_id, "stanchion.events": len(events)}
+    with tracing.span("order stream events", about), transaction.atomic():
         fills = [event.fill for event in events if event.fill is not None]
         record_evidence(account_id, [event.order for event in events], fills, "stream")
         _session(account_id).update(last_event_at=timezone.now())

@@ -12,7 +12,9 @@ import uvloop
 from reliability.core.correlation import set_correlation_id
 from reliability.core.jobs import JobTimeoutError, NotStartedError, Performed
 from reliability.core.work_context import set_work
+from reliability.services import tracing
 from reliability.services.jobs.kinds import Call
+from reliability.services.jobs.traced import perform_traced
 
 _LEASE_SHARE = 0.8
 
@@ -61,7 +63,7 @@ class CallLoop:
             task.add_done_callback(self._tasks.discard)
 
     async def _perform(self, call: Call) -> None:
-        self.outcomes.put(await self._outcome(call))
+        self.outcomes.put(await (perform_traced(call, self._outcome) if tracing.is_on() else self._outcome(call)))
 
     async def _outcome(self, call: Call) -> Performed:
         job = call.job

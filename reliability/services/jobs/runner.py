@@ -16,11 +16,13 @@ from django.db import close_old_connections, connection
 from reliability.conf import get_conf
 from reliability.core.jobs import Performed
 from reliability.models import Lane
+from reliability.services import tracing
 from reliability.services.jobs.bell import Bell
 from reliability.services.jobs.event_loop import CallLoop
 from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare, is_outage
 from reliability.services.jobs.kinds import Call, lane_room
 from reliability.services.jobs.table import find_due, has_suspects, renew_leases
+from reliability.services.jobs.traced import apply_traced, note_origins
 from reliability.services.pulse import Pulse
 
 logger = logging.getLogger(__name__)
@@ -108,7 +110,10 @@ class JobRunner:
     def _turn(self, outcomes: list[Performed]) -> list[Performed]:
         """Write what came back, claim what is due, and wait for whichever comes first."""
         if outcomes:
-            apply_outcomes(outcomes)
+            if tracing.is_on():
+                apply_traced(outcomes)
+            else:
+                apply_outcomes(outcomes)
             self._forget(outcomes)
             outcomes.clear()
         if not self._stop.is_set():
@@ -161,6 +166,8 @@ class JobRunner:
             lane.wanted = True
         lane.calls.update({call.job.claim: call for call in calls})
         if calls:
+            if tracing.is_on():
+                note_origins(calls)
             self._calls.start_calls(calls)
         return claimed
 
