@@ -12,6 +12,7 @@ class ReconciliationConfig(AppConfig):
         from reconciliation.services.freeze_watch import watch_freezes
         from reconciliation.services.gap_checks import register_gap_check
         from reconciliation.services.job_kinds import register_job_kinds
+        from reconciliation.services.market_data.feed_levels import declare_feeds
         from reconciliation.services.market_data.feed_supervisor import keep_feeds
         from reconciliation.services.market_data.retention import register_bars
         from reconciliation.services.market_data.watching import check_account_gaps, watch_market_data
@@ -32,3 +33,4 @@ class ReconciliationConfig(AppConfig):
         register_gap_check(check_account_gaps)
         add_companion(keep_feeds)
         register_bars()
+        declare_feeds()

@@ -21,7 +21,8 @@ from reliability.services.metering import meter
 SERVED = Metric(
     "stanchion_service_calls_total",
     MetricKind.COUNTER,
-    "Calls as service levels count them: bad when the dependency failed, good when it answered, also with a refusal.",
+    "Calls as service levels count them: bad when the dependency failed, good when it answered, also with a refusal; "
+    "of feeds, looks within trading hours.",
     ("dependency", "service", "verdict"),
 )
 
@@ -88,6 +89,17 @@ def watch(watcher: Watcher, service: str, target_percent: str, description: str)
     """Have connections looked at with every sample; those outside their trading hours are left out by the watcher."""
     _watchers.append(watcher)
     _defaults.append((service, target_percent, description))
+
+
+def declare_level(service: str, target_percent: str, description: str) -> None:
+    """Have an objective for a service whose slices are counted with ``note_slice``."""
+    if all(name != service for name, _, _ in _defaults):
+        _defaults.append((service, target_percent, description))
+
+
+def note_slice(service: str, subject: str, *, is_good: bool) -> None:
+    """Count one look at something that should stand, where the process that looks is one for all."""
+    meter.count(SERVED, subject, service, "good" if is_good else "bad")
 
 
 def note_service_call(outcome: CallOutcome) -> None:

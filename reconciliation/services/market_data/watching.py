@@ -9,14 +9,15 @@ import redis
 from django.utils import timezone
 
 from brokers.services.accounts import get_profile
-from reconciliation.core.gaps import GapCause, GapPolicy, GapState
-from reconciliation.core.timeframes import Timeframe
+from reconciliation.core.gaps import GapCause, GapState
 from reconciliation.models import BarSeries, Feed, FeedSubscription, Gap
 from reconciliation.services.gap_checks import GapCheck
 from reconciliation.services.market_data.announcing import announce_released
 from reconciliation.services.market_data.backfill_job import enqueue_backfills
-from reconciliation.services.market_data.calendars import grid_around, last_due_stamp, prepare_calendar
-from reconciliation.services.market_data.gap_watch import GRACE, watch_gaps
+from reconciliation.services.market_data.calendars import prepare_calendar
+from reconciliation.services.market_data.feed_levels import count_slices
+from reconciliation.services.market_data.gap_watch import watch_gaps
+from reconciliation.services.market_data.lateness import lateness
 from reconciliation.services.market_data.quality import tell_quality
 from reconciliation.services.market_data.releases import release_waiting
 from reliability.services.alerting import Raising, follow_condition
@@ -24,8 +25,6 @@ from reliability.services.alerting import Raising, follow_condition
 _EVERY_SECONDS = 2.0
 _PATIENCE = timedelta(seconds=60)  # a gap may take this long to be filled before people are told
 _FEED_PATIENCE = timedelta(seconds=10)
-_STALE_SLOTS = 2
-_QUIET_SLOTS = 15  # a symbol that trades rarely may be silent for this many bars
 
 logger = logging.getLogger(__name__)
 _looked_at = 0.0
@@ -60,6 +59,7 @@ def look_at_series(now: datetime) -> None:
         release_waiting(ids)
     _tell_gaps(ids, now)
     _tell_stale(series, now)
+    count_slices(series, now)
     _tell_feeds(now)
     if now.minute != _quality_minute[0]:
         _quality_minute[0] = now.minute
@@ -96,15 +96,9 @@ def _tell_gaps(series_ids: Sequence[int], now: datetime) -> None:
 def _tell_stale(series: Sequence[BarSeries], now: datetime) -> None:
     present = []
     for one in series:
-        timeframe = Timeframe(one.timeframe)
-        assert one.checked_until is not None
-        last = int(one.checked_until.timestamp())
-        due = last_due_stamp(one.calendar, timeframe, one.stamping, now - GRACE)
-        grid = grid_around(one.calendar, timeframe, one.stamping, last, max(last, due))
-        lacking = grid.count_between(last, due + 1)
-        allowed = _QUIET_SLOTS if one.gap_policy == GapPolicy.WHEN_TRADED else _STALE_SLOTS
-        if lacking > allowed:
-            message = f"{one}: the last bar is of {one.checked_until:%Y-%m-%d %H:%M} UTC, {lacking} more were due."
+        late = lateness(one, now)
+        if late.is_stale:
+            message = f"{one}: the last bar is of {one.checked_until:%Y-%m-%d %H:%M} UTC, {late.lacking} more were due."
             present.append(Raising("data.stale", _scope(one), message=message))
     follow_condition("data.stale", present, reason="bars come again", prefix="series:")
 

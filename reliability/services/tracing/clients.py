@@ -6,7 +6,6 @@ statement, command or address is recorded, and no header is added to what goes t
 
 from collections.abc import Callable
 from functools import wraps
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -64,7 +63,7 @@ def _pipeline(pipeline: Any, *_: Any) -> tuple[str, dict[str, Any]]:
 
 def _follow_http() -> None:
     """Give every session made from now on the hooks that aiohttp has for this."""
-    hooks = aiohttp.TraceConfig(trace_config_ctx_factory=lambda **_: SimpleNamespace(span=None))
+    hooks = aiohttp.TraceConfig()
     hooks.on_request_start.append(_request_began)
     hooks.on_request_end.append(_request_answered)
     hooks.on_request_exception.append(_request_failed)
@@ -83,7 +82,7 @@ async def _request_began(session: Any, context: Any, parameters: aiohttp.TraceRe
         return
     url, method = parameters.url, parameters.method
     is_socket = parameters.headers.get("Upgrade", "").lower() == "websocket"
-    attributes = {
+    attributes: dict[str, str | int] = {
         "http.request.method": method,
         "server.address": url.host or "",
         "server.port": url.port or 0,
@@ -94,7 +93,7 @@ async def _request_began(session: Any, context: Any, parameters: aiohttp.TraceRe
 
 
 async def _request_answered(session: Any, context: Any, parameters: aiohttp.TraceRequestEndParams) -> None:
-    span: Span | None = context.span
+    span: Span | None = getattr(context, "span", None)
     if span is None:
         return
     span.set_attribute("http.response.status_code", parameters.response.status)
@@ -104,7 +103,7 @@ async def _request_answered(session: Any, context: Any, parameters: aiohttp.Trac
 
 
 async def _request_failed(session: Any, context: Any, parameters: aiohttp.TraceRequestExceptionParams) -> None:
-    span: Span | None = context.span
+    span: Span | None = getattr(context, "span", None)
     if span is not None:
         span.record_exception(parameters.exception)
         span.set_status(Status(StatusCode.ERROR, type(parameters.exception).__name__))

@@ -73,7 +73,7 @@ async def perform_traced(call: Call, perform: Callable[[Call], Awaitable[Perform
     job = call.job
     origin = context_of(_origins.pop(job.id, ""))
     asked = trace.get_current_span(origin).get_span_context()
-    attributes = {
+    attributes: dict[str, str | int] = {
         "stanchion.job.id": job.id,
         "stanchion.job.kind": job.kind,
         "stanchion.job.attempt": job.attempt,
