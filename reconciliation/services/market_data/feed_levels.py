@@ -1,7 +1,7 @@
 """The service level of feeds: slices of time within trading hours, good while everything that is due comes.
 
-A slice is one look, every ten seconds. A feed is looked at while a bar of one of its series was due a moment ago; when its
-market is closed it is not, so that a quiet night neither earns nor costs budget. Daily bars say nothing about a feed.
+A slice is one look, every ten seconds. A feed is looked at while a bar of one of its series was due a moment ago; while
+its market is closed it is not, so that a quiet night neither earns nor costs budget. Daily bars say nothing about it.
 """
 
 import time
