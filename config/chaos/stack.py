@@ -26,7 +26,7 @@ from config.stack.running import ROOT, RunningInstance, running_instance
 Broker = Literal["a", "b"]
 BROKERS: tuple[Broker, Broker] = ("a", "b")
 ORDER_WORKERS = ("worker-orders", "worker-orders-2")
-OWN_SERVERS = {"DATABASE_URL": "", "REDIS_URL": ""}
+OWN_SERVERS = {"DATABASE_URL": "", "REDIS_URL": "", "STANCHION_SIM_FEEDS": "0"}
 READY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 

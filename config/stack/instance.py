@@ -104,6 +104,7 @@ class Instance:
             "STANCHION_EXPORT_DIR": os.environ.get("STANCHION_EXPORT_DIR") or str(self.directory / "exports"),
             "STANCHION_PRIVATE_BROKERS": os.environ.get("STANCHION_PRIVATE_BROKERS", "127.0.0.0/8,::1/128"),
             # On one machine, on loopback and with generated passwords; set it to 1 to have it here, too.
+            "STANCHION_SIM_FEEDS": os.environ.get("STANCHION_SIM_FEEDS", "1"),
             "STANCHION_SECOND_FACTOR": os.environ.get("STANCHION_SECOND_FACTOR", "0"),
         }
 

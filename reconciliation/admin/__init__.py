@@ -1,3 +1,3 @@
-from reconciliation.admin import drills, reconciliations, recovery
+from reconciliation.admin import drills, market_data, reconciliations, recovery
 
-__all__ = ["drills", "reconciliations", "recovery"]
+__all__ = ["drills", "market_data", "reconciliations", "recovery"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -15,13 +16,18 @@ from knox.models import AuthToken
 from knox.settings import CONSTANTS, knox_settings
 
 from brokers.models import Account, Broker
+from brokers.services.accounts import forget_accounts
 from brokers.services.checkpoint_job import CHECKPOINT_KIND
 from brokers.services.credentials import set_credentials
 from brokers.services.history.seal_job import SEAL_KIND
 from brokers.services.instruments import REFRESH_KIND
 from brokers.services.synchronization import SYNC_ALL_KIND
 from config.access import ROLES, may
+from reconciliation.core.gaps import GapPolicy
+from reconciliation.core.timeframes import Timeframe
+from reconciliation.models import Feed
 from reconciliation.services.drills import SCHEDULED_DRILL_KIND
+from reconciliation.services.market_data.feed_settings import add_feed, subscribe_symbol
 from reconciliation.services.run_job import SCHEDULE_KIND
 from reliability.services.fold_job import FOLD_KIND
 from reliability.services.heartbeat_job import HEARTBEAT_KIND
@@ -44,6 +50,8 @@ _SCHEDULES = (
 )
 # Name of the schedule, how far back its runs read, seconds between them.
 _RECONCILIATIONS = (("reconciliation.incremental", "incremental", 60), ("reconciliation.full", "full", 86_400))
+_SIMULATED_SYMBOLS = ("AAPL", "MSFT", "NVDA")
+_SIMULATED_HISTORY = timedelta(hours=1)  # so that there is something to see at once
 _RETIRED = ("errors.partitions",)  # schedules of kinds of jobs that are no more
 
 
@@ -51,7 +59,8 @@ class Command(BaseCommand):
     help = (
         "Create roles and schedules; and, from the environment, a login (STANCHION_ADMIN_USER, "
         "STANCHION_ADMIN_PASSWORD), an API token (STANCHION_API_TOKEN) and accounts at simulated brokers "
-        "(STANCHION_SIM_A_URL, STANCHION_SIM_B_URL, and their second addresses, STANCHION_SIM_A_BACKUP_URL and so on)."
+        "(STANCHION_SIM_A_URL, STANCHION_SIM_B_URL, and their second addresses, STANCHION_SIM_A_BACKUP_URL and so on), "
+        "and with STANCHION_SIM_FEEDS=1 feeds of their market data."
     )
 
     @transaction.atomic
@@ -63,6 +72,8 @@ class Command(BaseCommand):
         ensure_policies()
         self._create_login()
         self._create_simulated_accounts()
+        if os.environ.get("STANCHION_SIM_FEEDS") == "1":
+            self._create_simulated_feeds()
         enqueue_job(REFRESH_KIND, NewJob(unique_key="instruments"))
 
     def _create_roles(self) -> None:
@@ -126,6 +137,28 @@ class Command(BaseCommand):
                 name=f"sim-{suffix}", defaults={"broker": broker, "is_default": suffix == "a"}
             )
             set_credentials(account, credentials)
+
+    def _create_simulated_feeds(self) -> None:
+        """Have both brokers deliver minutes of some symbols; the second steps in for the first. What is there stays."""
+        forget_accounts()
+        since = timezone.now() - _SIMULATED_HISTORY
+        for number, suffix in enumerate(("a", "b")):
+            name, url = f"sim-{suffix}", os.environ.get(f"STANCHION_SIM_{suffix.upper()}_URL", "")
+            if not url:
+                continue
+            stream_url = url.replace("http", "ws", 1) + "/v2/iex"
+            if not Feed.objects.filter(name=name).update(stream_url=stream_url):
+                add_feed(name, account=name, data_url="", stream_url=stream_url, priority=10 * number, by="prepare")
+                for symbol in _SIMULATED_SYMBOLS:
+                    subscribe_symbol(
+                        name,
+                        symbol=symbol,
+                        timeframe=Timeframe.MINUTE,
+                        calendar="24/7",
+                        policy=GapPolicy.EVERY_SLOT,
+                        by="prepare",
+                        since=since,
+                    )
 
 
 def _stream_of(url: str) -> str:

@@ -1,6 +1,7 @@
 """``manage.py feeds``: where market data comes from, and what each source is asked for."""
 
 from argparse import ArgumentParser
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -11,6 +12,11 @@ from reconciliation.models import Feed, FeedSubscription
 from reconciliation.services.market_data.feed_settings import add_feed, subscribe_symbol
 from reliability.core.errors import ReliabilityError
 from reliability.management.actor import command_line_actor
+
+
+def _instant(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Command(BaseCommand):
@@ -31,6 +37,10 @@ class Command(BaseCommand):
         subscribe.add_argument("--timeframe", required=True, choices=[one.value for one in Timeframe])
         subscribe.add_argument("--calendar", required=True, help="FX, 24/7, or a code such as XNAS")
         subscribe.add_argument("--policy", choices=[one.value for one in GapPolicy], default=GapPolicy.EVERY_SLOT.value)
+
+        subscribe.add_argument(
+            "--since", type=_instant, help="have the bars of a new series fetched from then on (UTC)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -56,6 +66,7 @@ class Command(BaseCommand):
             timeframe=Timeframe(options["timeframe"]),
             calendar=options["calendar"],
             policy=GapPolicy(options["policy"]),
+            since=options["since"],
             by=command_line_actor(),
         )
         self.stdout.write(f"{options['name']}: delivers {series} from now on.")

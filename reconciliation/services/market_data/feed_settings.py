@@ -1,5 +1,7 @@
 """Set up feeds and what they deliver; each change is audited."""
 
+from datetime import datetime
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -39,9 +41,16 @@ def add_feed(name: str, *, account: str, data_url: str, stream_url: str, priorit
 
 
 def subscribe_symbol(
-    name: str, *, symbol: str, timeframe: Timeframe, calendar: str, policy: GapPolicy, by: str
+    name: str,
+    *,
+    symbol: str,
+    timeframe: Timeframe,
+    calendar: str,
+    policy: GapPolicy,
+    by: str,
+    since: datetime | None = None,
 ) -> BarSeries:
-    """Have a feed deliver the bars of a symbol from now on.
+    """Have a feed deliver the bars of a symbol from now on; of a new series, those from ``since`` on are fetched.
 
     Raises:
         ReliabilityError: there is no such feed or calendar, or the series is known under another calendar.
@@ -52,7 +61,7 @@ def subscribe_symbol(
     prepare_calendar(calendar, timeframe, timezone.now())
     with transaction.atomic():
         series = open_series(symbol, timeframe, calendar, policy, Stamping())
-        subscribe(feed, series)
+        subscribe(feed, series, since=since)
         after = {"symbol": symbol, "timeframe": timeframe.value, "calendar": calendar, "policy": policy.value}
         record_audit(by, "feed.subscribe", f"feed:{name}", after=after)
     return series

@@ -1,6 +1,7 @@
 """The feeds as plain values: who delivers which series, and in which order they are asked."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
@@ -51,14 +52,15 @@ def feeds_of(series_id: int) -> list[FeedProfile]:
     return [feed for feed in list_feeds() if any(one[0] == series_id for one in feed.series)]
 
 
-def subscribe(feed: Feed, series: BarSeries) -> FeedSubscription:
-    """Have a feed deliver a series from now on; its bars are expected from the next one."""
+def subscribe(feed: Feed, series: BarSeries, *, since: datetime | None = None) -> FeedSubscription:
+    """Have a feed deliver a series from now on; its bars are expected from the next one, or from ``since`` on."""
     now = timezone.now()
-    prepare_calendar(series.calendar, series.timeframe, now)
+    for moment in {now, since or now}:
+        prepare_calendar(series.calendar, series.timeframe, moment)
     with transaction.atomic():
         locked = BarSeries.objects.select_for_update().get(pk=series.pk)
         if locked.checked_until is None:
-            due = last_due_stamp(locked.calendar, Timeframe(locked.timeframe), locked.stamping, now)
+            due = last_due_stamp(locked.calendar, Timeframe(locked.timeframe), locked.stamping, since or now)
             locked.checked_until = instant(due)
             locked.save(update_fields=["checked_until"])
         subscription, _ = FeedSubscription.objects.get_or_create(feed=feed, series=locked)

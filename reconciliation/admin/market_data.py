@@ -1,0 +1,140 @@
+"""Market data in admin: feeds, which may be set up and changed; series, gaps and doubtful bars, which are records."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from brokers.admin.accounts import AuditedAdmin, require_safe_address
+from reconciliation.models import BackfillAttempt, BarConflict, BarSeries, Feed, Gap, QuestionableBar
+from reconciliation.services.market_data.feed_settings import add_feed
+from reliability.admin.records import RecordAdmin
+from reliability.core.errors import ReliabilityError
+
+_OPERATE = "reconciliation.operate_marketdata"
+_SETTINGS = ("account", "data_url", "stream_url", "enabled", "priority", "silence_ms", "late_seconds")
+_SEEN = ("state", "state_since", "last_bar_at", "last_error", "delivers")
+
+
+class FeedForm(forms.ModelForm):
+    def clean_data_url(self) -> str:
+        return self._checked("data_url", "http")
+
+    def clean_stream_url(self) -> str:
+        return self._checked("stream_url", "ws")
+
+    def _checked(self, name: str, scheme: str) -> str:
+        url = str(self.cleaned_data[name])
+        if url:
+            require_safe_address(url, scheme)
+        return url
+
+    def clean_silence_ms(self) -> int:
+        if self.cleaned_data["silence_ms"] < 100:
+            raise ValidationError("Below 100 ms the network itself would be taken for silence.")
+        return int(self.cleaned_data["silence_ms"])
+
+
+@admin.register(Feed)
+class FeedAdmin(AuditedAdmin):
+    """Where bars come from. What a feed delivers is set up by ``manage.py feeds subscribe``."""
+
+    form = FeedForm
+    list_display = ("name", "state", "enabled", "account", "priority", "delivers", "last_bar_at", "last_error")
+    list_filter = ("state", "enabled")
+    ordering = ("priority", "name")
+    fields = ("name", *_SETTINGS, *_SEEN)
+    readonly_fields = _SEEN
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(_OPERATE)
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return request.user.has_perm(_OPERATE)
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Feed]:
+        return super().get_queryset(request).prefetch_related("subscriptions__series")
+
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        return super().get_fields(request, obj) if obj else ["name", "account", "data_url", "stream_url", "priority"]
+
+    def fixed_fields(self, request: HttpRequest, obj: models.Model | None = None) -> tuple[str, ...]:
+        return ("name", *_SEEN) if obj else ()
+
+    @admin.display(description="delivers")
+    def delivers(self, feed: Feed) -> str:
+        return ", ".join(sorted(str(one.series) for one in feed.subscriptions.all())) or "nothing yet"
+
+    def save_model(self, request: HttpRequest, obj: Feed, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        named = {name: form.cleaned_data[name] for name in ("account", "data_url", "stream_url", "priority")}
+        obj.pk = add_feed(form.cleaned_data["name"], by=request.user.get_username(), **named).pk
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except ReliabilityError as error:
+            self.message_user(request, f"Nothing was changed: {error.message}", messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+
+@admin.register(BarSeries)
+class BarSeriesAdmin(RecordAdmin):
+    list_display = ("symbol", "timeframe", "calendar", "gap_policy", "checked_until", "released_until")
+    list_filter = ("timeframe", "calendar", "gap_policy")
+    search_fields = ("^symbol",)
+    ordering = ("symbol", "timeframe")
+
+
+@admin.register(Gap)
+class GapAdmin(RecordAdmin):
+    list_display = ("id", "series", "state", "cause", "started_at", "ended_at", "missing", "reason", "found_at")
+    list_filter = ("state", "cause")
+    list_select_related = ("series",)
+    search_fields = ("^series__symbol",)
+    ordering = ("-id",)
+
+
+@admin.register(QuestionableBar)
+class QuestionableBarAdmin(RecordAdmin):
+    list_display = ("symbol", "timeframe", "stamp", "state", "why", "source", "received_at", "decided_by")
+    list_filter = ("state", "source")
+    search_fields = ("^symbol",)
+    ordering = ("-id",)
+
+    @admin.display(description="why")
+    def why(self, row: QuestionableBar) -> str:
+        return ", ".join(row.faults).replace("_", " ")
+
+
+@admin.register(BarConflict)
+class BarConflictAdmin(RecordAdmin):
+    list_display = ("series", "opened_at", "recorded_source", "recorded_close", "given_source", "given", "found_at")
+    list_filter = ("recorded_source", "given_source")
+    list_select_related = ("series",)
+    ordering = ("-id",)
+
+
+@admin.register(BackfillAttempt)
+class BackfillAttemptAdmin(RecordAdmin):
+    list_display = (
+        "gap",
+        "source",
+        "started_at",
+        "ended_at",
+        "given",
+        "usable",
+        "questionable",
+        "error_code",
+        "asked_at",
+    )
+    list_filter = ("source", "error_code")
+    list_select_related = ("gap__series",)
+    ordering = ("-id",)
