@@ -195,16 +195,23 @@ async def _settle(stack: Stack, client: ApiClient, breaker: Breaker, limit: floa
         settled.still = await asyncio.to_thread(collect.not_recovered, stack)
         well = not settled.still and breaker.all_back()
         settled.recovered = (settled.recovered or time.monotonic()) if well else None
-        settled.orders = await client.list_orders()
-        settled.positions = (await client.get("/api/v1/positions"))["results"]
-        ledgers = await asyncio.to_thread(stack.ledgers)
-        judgement = judge(stack.accepted.values(), settled.orders, ledgers, settled.positions)
-        agrees = {what_it_is_about(line) for line in judgement.problems()} <= stack.known_problems
-        settled.agreed = (settled.agreed or time.monotonic()) if agrees and not under_way else None
-        done = well and agrees and not under_way and not await asyncio.to_thread(unfinished_jobs, stack)
-        if done or time.monotonic() > deadline:
+        over = time.monotonic() > deadline
+        agrees = not under_way and await _agrees(stack, client, settled)
+        settled.agreed = (settled.agreed or time.monotonic()) if agrees else None
+        if over or (well and agrees and not await asyncio.to_thread(unfinished_jobs, stack)):
+            if not settled.orders or under_way:
+                await _agrees(stack, client, settled)
             return settled
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _agrees(stack: Stack, client: ApiClient, settled: _Settled) -> bool:
+    """Read all orders and positions, and tell whether the ledgers say the same."""
+    settled.orders = await client.list_orders()
+    settled.positions = (await client.get("/api/v1/positions"))["results"]
+    ledgers = await asyncio.to_thread(stack.ledgers)
+    judgement = judge(stack.accepted.values(), settled.orders, ledgers, settled.positions)
+    return {what_it_is_about(line) for line in judgement.problems()} <= stack.known_problems
 
 
 def _collect(

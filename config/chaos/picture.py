@@ -38,6 +38,7 @@ def timeline(episode: Episode) -> str:
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg">',
         f"<title>Timeline of {escape(episode.scenario.name)}, seed {episode.seed}</title>",
         *_axis(length, height),
+        *_recovered(episode, length, height),
         *(part for number, row in enumerate(rows) for part in _row(row, 10 + number * _ROW, length)),
         *_rates(episode, 16 + len(rows) * _ROW, length),
         "</svg>",
@@ -117,9 +118,23 @@ def _axis(length: float, height: float) -> list[str]:
     return parts
 
 
+def _recovered(episode: Episode, length: float, height: float) -> list[str]:
+    """A line at the moment from which everything was well again."""
+    records = episode.records
+    if records.recovered_seconds is None or not records.faults:
+        return []
+    x = _x(max(fault.over for fault in records.faults) - episode.began + records.recovered_seconds, length)
+    title = f"<title>recovered {records.recovered_seconds:.1f} s after the last fault</title>"
+    return [f'<line class="well" x1="{x:.1f}" y1="6" x2="{x:.1f}" y2="{height - 22}">{title}</line>']
+
+
 def _moments(episode: Episode) -> list[float]:
     ends = [order["acknowledged_at"] or order["accepted_at"] for order in episode.records.orders]
-    return [_since(episode, datetime.fromisoformat(end)) for end in ends]
+    moments = [_since(episode, datetime.fromisoformat(end)) for end in ends]
+    if episode.records.recovered_seconds is not None and episode.records.faults:
+        over = max(fault.over for fault in episode.records.faults) - episode.began
+        moments.append(over + episode.records.recovered_seconds)
+    return moments
 
 
 def _since(episode: Episode, at: datetime) -> float:

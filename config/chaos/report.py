@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from math import inf
 from pathlib import Path
 from typing import Any
 
 from config.chaos.episode import Episode
 from config.chaos.picture import timeline
 from config.chaos.statistics import shown
-from config.chaos.summary import SEED_TEXTS, as_json, time_lines, totals
+from config.chaos.summary import SEED_TEXTS, as_json, row_of, time_lines, totals
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2733; --soft: #5b6b7b; --line: #d5dce3; --page: #fff; --bad: #b3261e;
@@ -27,6 +26,7 @@ td.n, th.n { text-align: right; } .soft { color: var(--soft); }
 section { border-top: 1px solid var(--line); margin-top: 2rem; } .scroll { overflow-x: auto; }
 svg { width: 100%; min-width: 640px; height: auto; } svg text { font-size: 12px; fill: var(--ink); }
 svg .label { text-anchor: end; } svg .tick { text-anchor: middle; fill: var(--soft); }
+svg .well { stroke: var(--good); stroke-width: 2; stroke-dasharray: 4 3; }
 svg .grid { stroke: var(--line); }
 svg .fault { fill: var(--fault); } svg .seen { fill: var(--seen); } svg .circuit { fill: var(--circuit); }
 svg .unready { fill: var(--unready); } svg .rate { fill: none; stroke: var(--rate); stroke-width: 1.5; }
@@ -36,7 +36,7 @@ svg .unready { fill: var(--unready); } svg .rate { fill: none; stroke: var(--rat
 def write_report(folder: Path, episodes: Sequence[Episode], facts: Mapping[str, Any]) -> None:
     """Write both files; a run that is interrupted leaves what it had."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = _finite(as_json(episodes, dict(facts)))
+    content = as_json([row_of(one) for one in episodes], dict(facts))
     (folder / "report.json").write_text(json.dumps(content, indent=1, default=str) + "\n")
     (folder / "report.html").write_text(html_page(episodes, facts))
 
@@ -44,7 +44,7 @@ def write_report(folder: Path, episodes: Sequence[Episode], facts: Mapping[str, 
 def html_page(episodes: Sequence[Episode], facts: Mapping[str, Any]) -> str:
     """Return the report as one page without links to anything outside."""
     machine = facts["machine"]
-    sums = totals(episodes)
+    sums = totals([row_of(one) for one in episodes])
     counts = (
         f"{sums.orders} orders and {sums.faults} faults in {sums.episodes} episodes: {sums.lost} lost, "
         f"{sums.doubled} doubled, {sums.unknown} unknown, {sums.differing} differing from the brokers' ledgers. "
@@ -93,7 +93,7 @@ def _times(episodes: Sequence[Episode]) -> str:
             str(line.invalid),
             f"{line.bound:.1%}",
         )
-        for line in time_lines(episodes)
+        for line in time_lines([row_of(one) for one in episodes])
     )
     titles = ("asked for", "n", "p50 s", "p95 s", "max s", "over", "machine late", "true miss rate at most (95 %)")
     return _table(titles, rows)
@@ -115,6 +115,7 @@ def _section(episode: Episode) -> str:
         parts.append(f'<ul class="failed">{items}</ul>')
     if episode.began_at is not None:
         parts.append(f'<div class="scroll">{timeline(episode)}</div>')
+        parts.append('<p class="soft">Triangles: noticed. Dashed line: all is well again.</p>')
         names = (f"{name} {_seconds(values)}" for name, values in episode.measures.times.items())
         parts.append(f"<p>{', '.join(names)}</p>")
         noticed = "".join(f"<li>{one.seconds:.2f} s: {escape(one.what)}</li>" for one in episode.records.seen)
@@ -134,12 +135,3 @@ def _anchor(episode: Episode) -> str:
 
 def _seconds(values: Sequence[float]) -> str:
     return f"{shown(max(values))} s" if values else ""
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: a time that never came is null."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if value == inf else value

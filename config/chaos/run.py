@@ -1,7 +1,7 @@
 """A run: a stack of its own, the scenarios one after the other on it, and what they showed."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,14 +42,16 @@ def breakable_stack() -> Iterator[Stack]:
             yield stack
 
 
-def run_all(scenarios: Sequence[Scenario], seeds: Iterable[int], say: Say) -> Iterator[Episode]:
+def run_all(
+    pairs: Sequence[tuple[Scenario, int]], say: Say, go_on: Callable[[], bool] = lambda: True
+) -> Iterator[Episode]:
     """Yield an episode per scenario and seed, on one stack; a stack that a fault could not be healed on is replaced."""
-    pairs = [(scenario, seed) for seed in seeds for scenario in scenarios]
-    while pairs:
+    left = list(pairs)
+    while left and go_on():
         with chaos_stack() as stack, noise_probe(stack.instance.directory / "noise") as noise:
             say(f"a stack of its own in {stack.instance.directory}: {settings_in_force(stack)}")
-            while pairs:
-                scenario, seed = pairs.pop(0)
+            while left and go_on():
+                scenario, seed = left.pop(0)
                 episode = run_one(stack, scenario, seed, noise, say)
                 yield episode
                 if episode.outcome is Outcome.VOID:

@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from config.chaos.episode import Episode, Outcome
 from config.chaos.statistics import shown
-from config.chaos.summary import SEED_TEXTS, time_lines, totals
+from config.chaos.summary import SEED_TEXTS, EpisodeRow, time_lines, totals
 
-_COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.VOID: "yellow", Outcome.NOT_RUN: "dim"}
+_COLOURS = {"passed": "green", "failed": "bold red", "void": "yellow", "not run": "dim"}
 
 
-def print_tables(console: Console, episodes: Sequence[Episode]) -> None:
-    console.print(_episodes(episodes))
-    console.print(_times(episodes))
-    sums = totals(episodes)
+def print_tables(console: Console, rows: Sequence[EpisodeRow]) -> None:
+    console.print(_episodes(rows))
+    console.print(_times(rows))
+    sums = totals(rows)
     console.print(
         f"{sums.orders} orders, {sums.faults} faults in {sums.episodes} episodes: {sums.lost} lost, "
         f"{sums.doubled} doubled, {sums.unknown} unknown, {sums.differing} differing; "
@@ -25,33 +24,31 @@ def print_tables(console: Console, episodes: Sequence[Episode]) -> None:
     )
 
 
-def _episodes(episodes: Sequence[Episode]) -> Table:
+def _episodes(rows: Sequence[EpisodeRow]) -> Table:
     table = Table(title="Scenarios", title_justify="left")
     for column in ("#", "scenario", "seed", "outcome", "orders", "faults", "noticed s", "recovered s", "noise ms"):
         table.add_column(column, justify="left" if column in ("scenario", "outcome") else "right")
-    for one in episodes:
-        records = one.records
-        detected = one.measures.times.get("detection", [])
-        recovered = one.measures.times.get("recovery", [])
+    for one in rows:
+        detected, recovered = one.times.get("detection", []), one.times.get("recovery", [])
         table.add_row(
-            str(one.scenario.number),
-            one.scenario.name + (" (sabotaged)" if one.sabotaged else ""),
+            str(one.number),
+            one.scenario,
             str(one.seed),
             f"[{_COLOURS[one.outcome]}]{one.outcome}[/]",
-            str(len(records.orders)),
-            str(len(records.faults)),
+            str(one.orders),
+            str(len(one.faults)),
             shown(max(detected)) if detected else "",
             shown(max(recovered)) if recovered else "",
-            f"{one.measures.noise_ms:.0f}",
+            f"{one.noise_ms:.0f}",
         )
     return table
 
 
-def _times(episodes: Sequence[Episode]) -> Table:
+def _times(rows: Sequence[EpisodeRow]) -> Table:
     table = Table(title="Against the numbers asked for, seconds", title_justify="left")
     for column in ("asked for", "n", "p50", "p95", "max", "over", "invalid", "met", "misses at most, 95 %"):
         table.add_column(column, justify="left" if column == "asked for" else "right")
-    for line in time_lines(episodes):
+    for line in time_lines(rows):
         table.add_row(
             SEED_TEXTS[line.name],
             str(line.n),

@@ -26,7 +26,7 @@ class ApiClient:
     """Talks to one installation. Every submission is repeated under its key until it is accepted or refused.
 
     ``history`` records what the client itself saw: (monotonic time, key, outcome), where the
-    outcome is ``accepted``, ``refused`` or ``unknown``.
+    outcome is ``invoked``, ``accepted``, ``refused`` or ``unknown``.
     """
 
     base_url: str
@@ -50,6 +50,7 @@ class ApiClient:
 
     async def submit(self, key: str, order: dict[str, Any]) -> str:
         """Submit one order and return its id; raises ``RefusedError``, or the last failure after a minute."""
+        self._note(key, "invoked")
         body = await self._insist("POST", "/api/v1/orders", json=order, headers={"Idempotency-Key": key}, key=key)
         self._note(key, "accepted")
         self.accepted[key] = body["id"]

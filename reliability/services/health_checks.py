@@ -23,6 +23,7 @@ TICK_DEGRADED_SECONDS, TICK_DOWN_SECONDS = 10.0, 30.0
 LAG_DEGRADED_SECONDS, LAG_DOWN_SECONDS = 5.0, 60.0
 DISK_DEGRADED_USED, DISK_DOWN_USED = 0.9, 0.97
 _REDIS_SECONDS = 0.5
+_REDIS_KEY, _REDIS_KEY_SECONDS = "stanchion:health", 60
 
 
 def register_checks() -> None:
@@ -68,9 +69,10 @@ def look_at_migrations() -> Finding:
 
 
 def look_at_redis() -> Finding:
+    """Ask by writing: a server that is full, or only reads, answers a ping and is of no use to us."""
     began = time.monotonic()
     with connect(get_conf().redis_url, _REDIS_SECONDS) as client:
-        client.ping()
+        client.set(_REDIS_KEY, "1", ex=_REDIS_KEY_SECONDS)
     return Finding(Health.NORMAL, "answers", {"latency_ms": round(1000 * (time.monotonic() - began), 1)})
 
 

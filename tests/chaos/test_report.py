@@ -15,7 +15,7 @@ from config.chaos.episode import Episode, Outcome
 from config.chaos.measures import Measures
 from config.chaos.report import write_report
 from config.chaos.statistics import percentile, upper_bound
-from config.chaos.summary import time_lines, totals
+from config.chaos.summary import EpisodeRow, as_plain, from_plain, row_of, time_lines, totals
 from tests.chaos.test_checker import HALF_OPEN, NOON, OPENED, SCENARIO, clean
 
 FACTS = {
@@ -32,9 +32,17 @@ def episode(outcome: Outcome = Outcome.PASSED, **times: list[float]) -> Episode:
     return made
 
 
+def rows(*episodes: Episode) -> list[EpisodeRow]:
+    return [row_of(one) for one in episodes]
+
+
 def test_a_time_is_judged_by_all_its_tries_and_never_counts() -> None:
-    episodes = [episode(recovery=[2.0]), episode(recovery=[inf]), episode(recovery=[3.0], detection=[0.5])]
-    lines = {line.name: line for line in time_lines(episodes)}
+    lines = {
+        line.name: line
+        for line in time_lines(
+            rows(episode(recovery=[2.0]), episode(recovery=[inf]), episode(recovery=[3.0], detection=[0.5]))
+        )
+    }
     assert (lines["recovery"].n, lines["recovery"].over, lines["recovery"].most) == (3, 1, inf)
     assert not lines["recovery"].is_met
     assert lines["detection"].is_met
@@ -42,9 +50,14 @@ def test_a_time_is_judged_by_all_its_tries_and_never_counts() -> None:
 
 def test_void_and_sabotaged_episodes_count_for_nothing() -> None:
     sabotaged = replace(episode(recovery=[inf]), sabotaged=True)
-    sums = totals([episode(Outcome.VOID), episode(Outcome.NOT_RUN), sabotaged, episode()])
+    sums = totals(rows(episode(Outcome.VOID), episode(Outcome.NOT_RUN), sabotaged, episode()))
     assert (sums.episodes, sums.void, sums.not_run) == (1, 1, 1)
-    assert time_lines([episode(Outcome.VOID, recovery=[1.0]), sabotaged]) == []
+    assert time_lines(rows(episode(Outcome.VOID, recovery=[1.0]), sabotaged)) == []
+
+
+def test_a_row_comes_back_from_a_file_as_it_was() -> None:
+    (row,) = rows(episode(recovery=[inf, 1.0]))
+    assert from_plain(json.loads(json.dumps(as_plain(row)))) == row
 
 
 def test_the_report_is_one_page_that_asks_for_nothing_outside(tmp_path: Path) -> None:

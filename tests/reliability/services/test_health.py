@@ -7,9 +7,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
+from reliability.conf import get_conf
 from reliability.core.degradation import Health
 from reliability.core.health import Finding
 from reliability.services import health, health_checks
+from reliability.services.circuits.store import connect
 from reliability.services.health import check_health, register_check
 from reliability.services.lanes import pause_lane
 from reliability.services.pulse import Pulse
@@ -143,3 +145,14 @@ def test_the_command_prints_each_part_and_fails_when_down(own_checks, capsys):
         call_command("health")
     with pytest.raises(CommandError, match="no part called engine"):
         call_command("health", "engine")
+
+
+@pytest.mark.django_db
+def test_a_redis_that_answers_but_takes_no_writes_is_down():
+    with connect(get_conf().redis_url, 5) as client:
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            assert found("redis").health is Health.DOWN
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+    assert found("redis").health is Health.NORMAL
