@@ -1,7 +1,7 @@
 """A campaign: many seeds of many scenarios, stopped and resumed as wanted, and one summary of all that was run.
 
-Every finished episode is one line of a file, appended in one write and flushed before the next one begins. What is there
-is not run again; a line that a kill tore is. A failing seed stays in the file: nothing is repeated until it is green.
+Every finished episode is one line of a file, appended in one write and flushed before the next one begins. What is
+there is not run again; a line that a kill tore is. A failing seed stays: nothing is repeated until it is green.
 """
 
 import json
