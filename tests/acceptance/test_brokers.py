@@ -1,15 +1,12 @@
-"""Brokers that lose replies, lose requests, refuse, limit, and go away."""
+"""Brokers that lose requests, refuse, limit, and go away."""
 
 import json
-from collections import Counter, defaultdict
-
-import pytest
+from collections import defaultdict
 
 from brokers.simulator.ledger import LEDGER_NAME
-from config.chaos.load import routed_buy
 from config.chaos.stack import BROKERS, Stack
 from config.chaos.strikes import down, fault, kill, moments
-from config.chaos.trial import Strike, draws, longest_wait, run_trial
+from config.chaos.trial import Strike, draws, run_trial
 
 _AWAY_SECONDS = 10.0
 _WAIT_NAMED_SECONDS = 1
@@ -21,8 +18,8 @@ def hits(stack: Stack, outcome: str) -> int:
     return sum(ledger.replies[outcome] for ledger in stack.ledgers().values())
 
 
-@pytest.mark.parametrize("kind", ["drop_reply", "drop_request"])
-def test_connections_break_around_the_effect(stack: Stack, kind: str) -> None:
+def test_connections_break_before_the_effect(stack: Stack) -> None:
+    kind = "drop_request"
     before = hits(stack, kind)
     shares = (("submit", 0.25), ("cancel", 0.25), ("query", 0.2))
     strikes = [
@@ -42,29 +39,16 @@ def test_a_broker_is_down_for_ten_seconds(stack: Stack) -> None:
     run_trial(stack, "broker down 10 s", [strike]).require_clean()
 
 
-def test_orders_with_a_route_do_not_wait_for_a_broker_that_is_down(stack: Stack) -> None:
-    """All that A does not take is done at B while A is away; what A may have stays with A."""
-    strike = Strike(0.3, "broker A is down for 20 s", down(stack, "simbroker-a", 2 * _AWAY_SECONDS))
-    trial = run_trial(stack, "route around a broker that is down", [strike], draw=routed_buy("sim-a", "sim-b"))
-    trial.require_clean()
-    by_account = Counter(order["account"] for order in trial.orders)
-    assert by_account["sim-a"] > 0, "the first account is preferred while it can"
-    assert by_account["sim-b"] > len(trial.orders) / 3
-    moved = [order for order in trial.orders if order["account"] == "sim-b"]
-    assert longest_wait(moved) < _AWAY_SECONDS
-
-
 def test_a_broker_is_killed_and_comes_back(stack: Stack) -> None:
     name = "broker killed"
     strikes = [Strike(share, "kill -9 broker B", kill(stack, "simbroker-b")) for share in moments(draws(name), 2)]
     run_trial(stack, name, strikes).require_clean()
 
 
-@pytest.mark.parametrize("form", ["seconds", "date"])
-def test_a_named_wait_is_kept(stack: Stack, form: str) -> None:
-    parameters = {"retry_after": form, "seconds_to_wait": _WAIT_NAMED_SECONDS + (form == "date")}
+def test_a_wait_named_as_a_date_is_kept(stack: Stack) -> None:
+    parameters = {"retry_after": "date", "seconds_to_wait": _WAIT_NAMED_SECONDS + 1}
     act = fault(stack, "a", "rate_limit", operation="submit", probability=0.5, seconds=3, **parameters)
-    run_trial(stack, f"429, Retry-After in {form}", [Strike(0.1, "broker A limits the rate", act)]).require_clean()
+    run_trial(stack, "429, Retry-After in a date", [Strike(0.1, "broker A limits the rate", act)]).require_clean()
     waits = waits_after(stack, "rate_limit")
     assert waits
     assert min(waits) >= _WAIT_KEPT_SECONDS

@@ -1,39 +1,10 @@
-"""Processes killed with -9 at random moments, with broker calls in the air."""
+"""Processes killed with -9 at random moments. Workers with calls in the air: the chaos scenario worker-killed."""
 
 import pytest
 
-from config.chaos.stack import BROKERS, ORDER_WORKERS, Stack
+from config.chaos.stack import ORDER_WORKERS, Stack
 from config.chaos.strikes import kill, kill_child, moments
 from config.chaos.trial import Strike, draws, run_trial
-
-
-@pytest.fixture
-def calls_take_time(stack: Stack) -> None:
-    """One broker acts late, the other answers late: a kill finds calls on both sides of their effect."""
-    for broker in BROKERS:
-        stack.fault(broker, "latency", operation="submit", ms=150, jitter_ms=150, applied=broker == "b")
-
-
-@pytest.mark.usefixtures("calls_take_time")
-def test_pool_processes_of_a_worker_die(stack: Stack) -> None:
-    name = "pool processes killed"
-    chance = draws(name)
-    strikes = [
-        Strike(share, "kill -9 a pool process", kill_child(stack, chance.choice(ORDER_WORKERS), chance))
-        for share in moments(chance, 4)
-    ]
-    run_trial(stack, name, strikes).require_clean()
-
-
-@pytest.mark.usefixtures("calls_take_time")
-def test_a_whole_worker_dies(stack: Stack) -> None:
-    name = "whole workers killed"
-    chance = draws(name)
-    workers = (*ORDER_WORKERS, "worker-general")
-    strikes = [
-        Strike(share, f"kill -9 {worker}", kill(stack, worker)) for worker in workers for share in moments(chance, 1)
-    ]
-    run_trial(stack, name, strikes).require_clean()
 
 
 @pytest.mark.parametrize("victim", ["sentinel", "beat", "streams"])
