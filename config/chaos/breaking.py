@@ -59,6 +59,9 @@ class Breaker:
             raise
         finally:
             entry.victims = list(fault.victims)
+        if fault.is_span:
+            entry.lasting = True
+            self.log.end(entry)
         if planned.seconds is not None:
             await asyncio.sleep(max(0.0, entry.on + planned.seconds - time.monotonic()))
             self._open.remove((fault, entry))

@@ -18,7 +18,7 @@ MOST_POSTS_PER_ORDER = 6
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One broken promise. ``is_timing``: only its time is wrong, which says little where the machine was late."""
+    """One broken promise. ``is_timing``: it hangs on times, and says little where the machine itself was late."""
 
     invariant: str
     text: str
@@ -99,7 +99,8 @@ def _closed_doors(records: Records) -> Iterator[Finding]:
         ]
         if passed:
             late = (max(call.at for call in passed) - opened).total_seconds()
-            yield Finding("I6", f"{len(passed)} orders went through {circuit} up to {late:.1f} s after it opened")
+            text = f"{len(passed)} orders went through {circuit} up to {late:.1f} s after it opened"
+            yield Finding("I6", text, is_timing=True)
 
 
 def open_spans(records: Records) -> list[tuple[str, datetime, datetime | None]]:
@@ -139,7 +140,8 @@ def _noticed(records: Records) -> Iterator[Finding]:
     seen = {sighting.fault for sighting in records.seen}
     for fault in records.faults:
         if fault.detect and fault.number not in seen:
-            yield Finding("I9", f"fault {fault.number} ({fault.kind} {fault.target}) left no record of ours")
+            text = f"fault {fault.number} ({fault.kind} {fault.target}) left no record of ours"
+            yield Finding("I9", text, is_timing=fault.lasting)  # it may have met nothing while it lasted
 
 
 def _progress(records: Records) -> Iterator[Finding]:

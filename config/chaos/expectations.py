@@ -33,27 +33,27 @@ def unmet(scenario: Scenario, records: Records) -> list[Finding]:
 
 def _circuit_opens(records: Records, values: list[str]) -> Iterator[Finding]:
     if not any(one.to_state == "open" and one.circuit.startswith(values[0]) for one in records.circuits):
-        yield Finding("I6", f"no circuit of {values[0]} opened")
+        yield Finding("I6", f"no circuit of {values[0]} opened", is_timing=True)
 
 
 def _no_circuit_opens(records: Records, values: list[str]) -> Iterator[Finding]:
     of = values[0] if values else ""
     for change in records.circuits:
         if change.to_state == "open" and change.circuit.startswith(of):
-            yield Finding("I6", f"circuit {change.circuit} opened without need")
+            yield Finding("I6", f"circuit {change.circuit} opened without need", is_timing=True)
 
 
 def _no_alerts(records: Records, values: list[str]) -> Iterator[Finding]:
     for condition, scope, _ in records.alerts:
         if not condition.startswith(tuple(values) or ("never",)):
-            yield Finding("I12", f"alert {condition} of {scope} was raised without a cause")
+            yield Finding("I12", f"alert {condition} of {scope} was raised without a cause", is_timing=True)
 
 
 def _orders_at(records: Records, values: list[str]) -> Iterator[Finding]:
     account, least = values[0], int(values[1])
     count = sum(order["account"] == account for order in records.orders)
     if count < least:
-        yield Finding("I6", f"{count} orders went to {account}, at least {least} were to")
+        yield Finding("I6", f"{count} orders went to {account}, at least {least} were to", is_timing=True)
 
 
 def _waits_kept(records: Records, values: list[str]) -> Iterator[Finding]:
@@ -84,7 +84,7 @@ def _replies(records: Records, values: list[str]) -> Iterator[Finding]:
     outcome, least = values[0], int(values[1])
     count = sum(call.kind == "reply" and call.outcome == outcome for call in records.calls)
     if count < least:
-        yield Finding("I9", f"{outcome} struck {count} times, at least {least} were to show anything")
+        yield Finding("I9", f"{outcome} struck {count} times, at least {least} were to show anything", is_timing=True)
 
 
 def _spared(records: Records, values: list[str]) -> Iterator[Finding]:
@@ -99,7 +99,11 @@ def _spared(records: Records, values: list[str]) -> Iterator[Finding]:
         and any(on is not None and on <= datetime.fromisoformat(order["acknowledged_at"]) <= off for on, off in spans)
     )
     if count < least:
-        yield Finding("I6", f"{count} orders of {account} were acknowledged during the fault, at least {least} were to")
+        yield Finding(
+            "I6",
+            f"{count} orders of {account} were acknowledged during the fault, at least {least} were to",
+            is_timing=True,
+        )
 
 
 def _one_call_each(records: Records, values: list[str]) -> Iterator[Finding]:
@@ -108,7 +112,7 @@ def _one_call_each(records: Records, values: list[str]) -> Iterator[Finding]:
     )
     for client_order_id, count in posts.items():
         if count > 1:
-            yield Finding("I8", f"order {client_order_id} was sent {count} times without need")
+            yield Finding("I8", f"order {client_order_id} was sent {count} times without need", is_timing=True)
 
 
 def _at_most_in_second(records: Records, values: list[str]) -> Iterator[Finding]:

@@ -15,6 +15,8 @@ class Fault:
     """One fault on one stack. Subclasses say how it begins and how it heals; healing twice does no harm."""
 
     kind: ClassVar[str] = ""
+    is_span: ClassVar[bool] = False
+    """``begin`` returns when the fault is over: what takes its time by design, and heals by being finished."""
     needs: ClassVar[str] = ""
     """What it asks of the machine beyond the stack; shown in the reference."""
 

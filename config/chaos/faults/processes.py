@@ -95,6 +95,7 @@ class Restart(Fault):
     """Restart processes one after the other, as a deployment does: SIGTERM, and SIGKILL when that takes too long."""
 
     kind = "restart"
+    is_span = True
 
     def begin(self) -> None:
         for name in self.target.replace(" ", "").split(","):
