@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 
 from config.environment import VARIABLES
 
-COMMANDS = frozenset({"chaos", "errors"})
+COMMANDS = frozenset({"chaos", "errors", "simulate"})
 """Management commands that need no installation: they read the program itself, or start a stack of their own."""
 
 
