@@ -27,6 +27,7 @@ LOGIN_NAMES = ("STANCHION_ADMIN_USER", "STANCHION_ADMIN_PASSWORD", "STANCHION_AP
 FLOWER_LOGIN = "STANCHION_FLOWER_LOGIN"  # for the web process, which shows Flower's pages, and Flower itself
 _PORT_BASE = "STANCHION_PORT_BASE"
 _DATABASE_PASSWORD, _REDIS_PASSWORD = "STANCHION_DATABASE_PASSWORD", "STANCHION_REDIS_PASSWORD"
+_REDIS_APP_PASSWORD = "STANCHION_REDIS_APP_PASSWORD"  # noqa: S105  a name
 _GENERATED: dict[str, Callable[[], str]] = {
     "STANCHION_SECRET_KEY": lambda: secrets.token_urlsafe(48),
     "STANCHION_ENCRYPTION_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
@@ -38,6 +39,7 @@ _GENERATED: dict[str, Callable[[], str]] = {
     FLOWER_LOGIN: lambda: f"stanchion:{secrets.token_urlsafe(24)}",
     _DATABASE_PASSWORD: lambda: secrets.token_urlsafe(24),
     _REDIS_PASSWORD: lambda: secrets.token_urlsafe(24),
+    _REDIS_APP_PASSWORD: lambda: secrets.token_urlsafe(24),
 }
 
 
@@ -73,7 +75,8 @@ class Instance:
         """The embedded server, unless REDIS_URL names another one."""
         if os.environ.get("REDIS_URL"):
             return None
-        return Valkey(self.directory / "valkey", self.ports["valkey"], self.values[_REDIS_PASSWORD])
+        passwords = (self.values[_REDIS_PASSWORD], self.values[_REDIS_APP_PASSWORD])
+        return Valkey(self.directory / "valkey", self.ports["valkey"], *passwords)
 
     @property
     def urls(self) -> dict[str, str]:
@@ -88,7 +91,7 @@ class Instance:
     def environment(self) -> dict[str, str]:
         """What every Python process of the instance gets, besides the environment we were started with."""
         urls = self.urls
-        login = (*LOGIN_NAMES, FLOWER_LOGIN, _DATABASE_PASSWORD, _REDIS_PASSWORD)
+        login = (*LOGIN_NAMES, FLOWER_LOGIN, _DATABASE_PASSWORD, _REDIS_PASSWORD, _REDIS_APP_PASSWORD)
         return {
             **{name: value for name, value in self.values.items() if name not in login},
             "DATABASE_URL": self.postgres.url if self.postgres else os.environ["DATABASE_URL"],
@@ -152,7 +155,7 @@ def open_instance(directory: Path) -> Instance:
         raise InstanceInUseError(f"{directory} is in use by a running instance") from None
     kept = read_environment_file(directory / ENV_FILE)
     values = {name: os.environ.get(name) or kept.get(name) or make() for name, make in _GENERATED.items()}
-    for name in (_DATABASE_PASSWORD, _REDIS_PASSWORD):
+    for name in (_DATABASE_PASSWORD, _REDIS_PASSWORD, _REDIS_APP_PASSWORD):
         values[name] = kept.get(name) or values[name]
     block = take_block(int(kept[_PORT_BASE]) if _PORT_BASE in kept else None)
     ports = {name: block.base + offset for offset, name in enumerate(PORT_NAMES)}
@@ -196,7 +199,9 @@ def process_environment(instance: Instance, extra: Mapping[str, str] | None = No
         "OMP_NUM_THREADS": "1",
     }
     inherited.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    return {**inherited, **fixed, **instance.environment, **(extra or {})}
+    # What reads the instance's own file runs the servers; our processes get a user that may only do their work.
+    redis = {"REDIS_URL": instance.valkey.app_url} if instance.valkey else {}
+    return {**inherited, **fixed, **instance.environment, **redis, **(extra or {})}
 
 
 def remove(directory: Path) -> None:
