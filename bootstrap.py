@@ -127,6 +127,7 @@ def check(rest: list[str]) -> int:
         "types": [*beside_servers, tool("mypy")],
         "imports": [tool("lint-imports"), "--no-cache"],
         "migrations": [*manage, "makemigrations", "--check", "--dry-run"],
+        "upgrades": [*manage, "check_migrations"],
         "django": [*manage, "check"],
     }
     failed = [name for name, argv in checks.items() if not passes(name, argv)]

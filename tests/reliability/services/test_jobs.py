@@ -76,6 +76,23 @@ def test_a_kind_nobody_knows_is_refused_where_it_is_asked_for() -> None:
         enqueue_job("tests.no_such_kind", NewJob())
 
 
+def test_a_job_of_another_release_is_left_to_its_processes_and_holds_nobody_up(deed: Deed) -> None:
+    enqueue(1)
+    enqueue(2)
+    first = Job.objects.order_by("id").first()
+    assert first is not None
+    Job.objects.filter(pk=first.pk).update(kind="tests.of_the_next_release")
+    run_due("default")
+    first.refresh_from_db()
+    assert (first.state, first.attempt, deed.applied) == ("ready", 0, [2])
+
+    Job.objects.filter(pk=first.pk).update(snoozes=360)
+    make_due()
+    run_due("default")
+    first.refresh_from_db()
+    assert first.state == "dead"
+
+
 def test_a_unique_key_admits_one_unfinished_job() -> None:
     assert enqueue_job(KIND, NewJob(unique_key="once")) == 1
     assert enqueue_job(KIND, NewJob(unique_key="once")) == 0
