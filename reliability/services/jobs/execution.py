@@ -28,13 +28,12 @@ from reliability.core.retry import backoff_delay
 from reliability.models import JobAttempt
 from reliability.services.jobs.dead_alerts import tell_dead
 from reliability.services.jobs.failed_attempts import record_failed_attempts
-from reliability.services.jobs.kinds import Call, JobKind, Prepared, find_kind, get_kind, kinds_of
+from reliability.services.jobs.kinds import Call, JobKind, Prepared, get_kind, kinds_of
 from reliability.services.jobs.table import Finish, claim_jobs, finish_jobs, lock_current
 
 logger = logging.getLogger(__name__)
 
 DatabaseUnavailable: tuple[type[OperationalError], type[InterfaceError]] = (OperationalError, InterfaceError)
-_UNKNOWN_DELAY, _UNKNOWN_LOOKS = timedelta(seconds=5), 360
 _DISPOSITIONS = (Done, Retry, Snooze, Wait, Dead)
 _DEADLINE_PASSED = Dead(JobError("SYSTEM_DEADLINE_PASSED", "The job could not be done before its deadline."))
 
@@ -103,10 +102,7 @@ def _claim_and_prepare(lane: str, worker: int, limit: int, suspects: bool, prepa
         calls: list[Call] = []
         settled: dict[int, Disposition] = {}
         for kind_name, group in _by_kind(jobs).items():
-            kind = find_kind(kind_name)
-            if kind is None:
-                settled.update({job.id: _not_known_here(job) for job in group})
-                continue
+            kind = get_kind(kind_name)
             alive = [job for job in group if not job.is_overdue]
             settled.update({job.id: _DEADLINE_PASSED for job in group if job.is_overdue})
             prepared = prepare(kind, alive)
@@ -118,12 +114,6 @@ def _claim_and_prepare(lane: str, worker: int, limit: int, suspects: bool, prepa
                     calls.append(Call(job, kind, request))
         _settle([job for job in jobs if job.id in settled], settled)
     return calls, len(jobs)
-
-
-def _not_known_here(job: ClaimedJob) -> Disposition:
-    """Leave a job to processes of another release; if there are none for half an hour, a person decides."""
-    error = JobError("SYSTEM_UNKNOWN_TASK", f"This process knows no job of the kind {job.kind}.")
-    return Dead(error) if job.snoozes >= _UNKNOWN_LOOKS else Snooze(_UNKNOWN_DELAY, error)
 
 
 def _prepare_together(kind: JobKind, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:

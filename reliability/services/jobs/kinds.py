@@ -99,11 +99,6 @@ def get_kind(name: str) -> JobKind:
         raise UnknownKindError(f"no job kind called {name!r}") from None
 
 
-def find_kind(name: str) -> JobKind | None:
-    """Return a kind, or None in a process that does not know it: of another release, for example."""
-    return _KINDS.get(name)
-
-
 def list_kinds() -> list[JobKind]:
     return list(_KINDS.values())
 
@@ -131,7 +126,6 @@ __all__ = [
     "Snooze",
     "UnknownKindError",
     "Wait",
-    "find_kind",
     "get_kind",
     "kinds_of",
     "lane_room",

@@ -86,12 +86,6 @@ def test_a_job_of_another_release_is_left_to_its_processes_and_holds_nobody_up(d
     first.refresh_from_db()
     assert (first.state, first.attempt, deed.applied) == ("ready", 0, [2])
 
-    Job.objects.filter(pk=first.pk).update(snoozes=360)
-    make_due()
-    run_due("default")
-    first.refresh_from_db()
-    assert first.state == "dead"
-
 
 def test_a_unique_key_admits_one_unfinished_job() -> None:
     assert enqueue_job(KIND, NewJob(unique_key="once")) == 1
