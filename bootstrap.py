@@ -8,7 +8,7 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
   services     start PostgreSQL and Valkey only, for development
   status       show what runs in an instance
   backup-drill  back up a temporary instance in the middle of work, wipe, restore, compare with the brokers' ledgers
-  test         run the tests (arguments go to pytest)
+  test         run the tests (arguments go to pytest); without arguments in several processes where they may
   check        formatting, lint, types, imports, migrations, lock files
   fmt          format the code and apply safe fixes
   lock         resolve the lock files again from pyproject.toml
@@ -38,6 +38,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
+STACK_TESTS = ("tests/acceptance", "tests/chaos")
+TEST_PROCESSES = 3  # most tests wait for a server or a timer, so more than two cores are busy
 STACK_COMMANDS = ("demo", "up", "observe", "services", "status", "backup-drill")
 LOCKS = {"tool.lock": ["requirements/tool.in"], "run.lock": ["pyproject.toml"]}
 DEVELOPMENT_GROUPS = ("dev", "bench", "mutation")
@@ -104,8 +106,13 @@ def replace_process(argv: list[str]) -> None:
 
 
 def test(rest: list[str]) -> int:
-    replace_process([str(PYTHON), "-m", "pytest", *rest])
-    return 0
+    """Run the tests named, or all: first those that may run side by side, then the real stacks, which need the machine."""
+    pytest = [str(PYTHON), "-m", "pytest"]
+    if rest:
+        replace_process([*pytest, *rest])
+    beside = [f"--ignore={folder}" for folder in STACK_TESTS]
+    first = call(*pytest, "-n", str(TEST_PROCESSES), "--dist", "loadfile", *beside)
+    return max(first, call(*pytest, *(folder for folder in STACK_TESTS if (ROOT / folder).is_dir())))
 
 
 def setup(rest: list[str]) -> int:

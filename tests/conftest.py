@@ -37,8 +37,9 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+def django_db_setup(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any) -> None:
     """Tests with transactions of their own empty every table afterwards, also those that refuse it."""
+    request.config.stash[_BLOCKER] = django_db_blocker
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT t.tgrelid::regclass::text, t.tgname FROM pg_trigger t WHERE t.tgname LIKE '%\\_no\\_truncate'"
@@ -47,6 +48,17 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """A test with transactions of its own leaves every table empty; the next one finds the lanes as after a migration."""
+    result = yield
+    if nextitem is not None and "transactional_db" in getattr(item, "fixturenames", ()):
+        with item.session.config.stash[_BLOCKER].unblock():
+            make_lanes()
+    return result
+
+
+_BLOCKER = pytest.StashKey[Any]()
 _numbers = count(1)
 
 

@@ -1,7 +1,7 @@
 """Pytest plugin: PostgreSQL and Valkey for the tests, started before Django reads its settings.
 
 Loaded by ``-p tests.services``. With DATABASE_URL or REDIS_URL set, that server is used instead.
-The servers die with this process, however it ends.
+The servers die with this process, however it ends. Where tests run in several processes (``-n``), each has its own.
 """
 
 import base64
@@ -26,12 +26,18 @@ from config.stack.postgres import Postgres, home_for
 from config.stack.valkey import Valkey
 
 
+_STARTED = "STANCHION_TEST_SERVERS"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
     """Start the servers first: a wrapper runs before pytest-django loads the settings."""
     services = contextlib.ExitStack()
     early_config.add_cleanup(services.close)
     _set_secrets()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        for name in os.environ.pop(_STARTED, "").split():
+            del os.environ[name]  # the servers of the process that distributes the tests
     if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
         services.enter_context(_servers())
     return (yield)
@@ -45,6 +51,7 @@ def _servers() -> Iterator[None]:
     data = home_for(account, folder / "postgres")
     try:
         with contextlib.ExitStack() as running:
+            os.environ[_STARTED] = " ".join({"DATABASE_URL", "REDIS_URL"} - set(os.environ))
             if "DATABASE_URL" not in os.environ:
                 os.environ["DATABASE_URL"] = running.enter_context(_postgres(data, ports.base, account))
             if "REDIS_URL" not in os.environ:
