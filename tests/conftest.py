@@ -52,10 +52,15 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_setup: None, djang
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """A test with transactions of its own leaves every table empty; the next one finds the lanes as after a migration."""
     result = yield
-    if nextitem is not None and "transactional_db" in getattr(item, "fixturenames", ()):
+    if nextitem is not None and _has_own_transactions(item):
         with item.session.config.stash[_BLOCKER].unblock():
             make_lanes()
     return result
+
+
+def _has_own_transactions(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("django_db")
+    return "transactional_db" in getattr(item, "fixturenames", ()) or bool(mark and mark.kwargs.get("transaction"))
 
 
 _BLOCKER = pytest.StashKey[Any]()
