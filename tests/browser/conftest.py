@@ -82,7 +82,7 @@ def watch() -> Watch:
 def page(chromium: "playwright.Browser", watch: Watch) -> Iterator["playwright.Page"]:
     context = chromium.new_context(viewport={"width": 1366, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(60_000)
     watch.follow(page)
     yield page
     context.close()
