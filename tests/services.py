@@ -25,7 +25,6 @@ from config.stack.ports import take_block
 from config.stack.postgres import Postgres, home_for
 from config.stack.valkey import Valkey
 
-
 _STARTED = "STANCHION_TEST_SERVERS"
 
 
