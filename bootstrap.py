@@ -106,7 +106,7 @@ def replace_process(argv: list[str]) -> None:
 
 
 def test(rest: list[str]) -> int:
-    """Run the tests named, or all: first those that may run side by side, then the real stacks, which need the machine."""
+    """Run the tests named, or all: first those that may run side by side, then those of whole stacks."""
     pytest = [str(PYTHON), "-m", "pytest"]
     if rest:
         replace_process([*pytest, *rest])

@@ -50,7 +50,7 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_setup: None, djang
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """A test with transactions of its own leaves every table empty; the next one finds the lanes as after a migration."""
+    """A test with transactions of its own empties every table; the next one finds the lanes as after a migration."""
     result = yield
     if nextitem is not None and _has_own_transactions(item):
         with item.session.config.stash[_BLOCKER].unblock():
