@@ -1,11 +1,13 @@
 """The command line of the chaos runs: ``manage.py chaos``, ``make chaos``, ``python -m config.chaos``."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -79,7 +81,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     seeds = list(range(options.seed, options.seed + options.seeds))
     say = _say(console)
     if options.sabotage:
-        return _sabotaged(scenarios, seeds[0], console, say)
+        return _sabotaged(scenarios, options, console)
     episodes: list[Episode] = []
     facts = describe("chaos run " + " ".join(options.names), seeds)
     for episode in run_all([(one, seed) for seed in seeds for one in scenarios], say):
@@ -124,21 +126,39 @@ def _say(console: Console) -> Say:
     return lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _sabotaged(scenarios: Sequence[Scenario], seed: int, console: Console, say: Say) -> int:
+def _sabotaged(scenarios: Sequence[Scenario], options: argparse.Namespace, console: Console) -> int:
     """Run each scenario without its protection; status 1 when one stays green."""
-    green = []
-    for episode in run_sabotaged(scenarios, seed, say):
-        if episode.outcome is Outcome.NOT_RUN:
-            verdict = f"not run: {episode.reason}"
-        elif is_red(episode):
-            verdict = f"red, as it must be: {episode.findings[0]}"
-        else:
-            verdict = f"NOT SHOWN RED: {episode.outcome} {episode.reason} {'; '.join(map(str, episode.findings[:3]))}"
-            green.append(episode.scenario.name)
-        console.print(
-            f"{episode.scenario.number:>3}  {episode.scenario.name:<28} {verdict}", highlight=False, markup=False
-        )
+    facts = describe("chaos run " + " ".join(options.names) + " --sabotage", [options.seed])
+    shown: list[dict[str, Any]] = []
+    for episode in run_sabotaged(scenarios, options.seed, _say(console)):
+        shown.append(_sabotage_row(episode))
+        console.print(_sabotage_line(shown[-1]), highlight=False, markup=False, soft_wrap=True)
+        options.report.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({**facts, "sabotaged": shown}, indent=1)
+        (options.report / "sabotage.json").write_text(text + "\n")
+    green = [row["scenario"] for row in shown if row["verdict"] == "green"]
+    console.print(f"{len(shown) - len(green)} of {len(shown)} red or not run; not shown red: {green or 'none'}")
     return 1 if green else 0
+
+
+def _sabotage_row(episode: Episode) -> dict[str, Any]:
+    """Return what became of one scenario without its protection: ``red``, ``green`` or ``not run``."""
+    sabotage = episode.scenario.sabotage
+    harm = [str(one) for one in episode.findings if sabotage and one.invariant in sabotage.harm]
+    verdict = "not run" if episode.outcome is Outcome.NOT_RUN else "red" if is_red(episode) else "green"
+    return {
+        "number": episode.scenario.number,
+        "scenario": episode.scenario.name,
+        "taken_away": [*(sabotage.protections if sabotage else ())],
+        "verdict": verdict,
+        "harm": harm[0] if harm else episode.reason,
+        "findings": len(harm),
+    }
+
+
+def _sabotage_line(row: dict[str, Any]) -> str:
+    what = {"red": "red, as it must be", "green": "NOT SHOWN RED", "not run": "not run"}[row["verdict"]]
+    return f"{row['number']:>3}  {row['scenario']:<28} {what}: {row['harm']}"
 
 
 def main(arguments: list[str]) -> int:

@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from config.chaos.episode import Episode, run_episode
 from config.chaos.noise import noise_probe
@@ -44,7 +44,7 @@ _ROTATION: tuple[tuple[str, str, float | None, str, dict[str, object]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class LoadFigures:
-    """What the load went through. Rates are per second; ``drain_seconds`` count from the end of the last fault."""
+    """What the load went through. Rates are per second; ``drain_seconds`` is the longest after any fault."""
 
     minutes: float
     asked_rate: float
@@ -118,7 +118,7 @@ def figures(records: Records, rate: float, minutes: float) -> LoadFigures:
         acknowledged_p95=percentile(waits, 0.95),
         acknowledged_max=max(waits),
         largest_backlog=max((size for _, size in backlog(records)), default=0),
-        drain_seconds=_drain(records, rate),
+        drain_seconds=drain_seconds(records, rate),
     )
 
 
@@ -157,15 +157,20 @@ def backlog(records: Records) -> list[tuple[datetime, int]]:
     return sizes
 
 
-def _drain(records: Records, rate: float) -> float | None:
-    """Return the seconds from the end of the last fault until no more orders wait than arrive in a second."""
-    ends = [fault.off_at if fault.lasting else fault.on_at for fault in records.faults]
-    last = max((end for end in ends if end is not None), default=None)
-    if last is None:
-        return None
+def drain_seconds(records: Records, rate: float) -> float | None:
+    """Return the longest time that it took, after any fault, until no more orders waited than arrive in a second.
+
+    It counts from the end of the fault to the last moment before the next one at which more were waiting. None: at the
+    end of the run more were waiting still.
+    """
     sizes = backlog(records)
-    before = [size for at, size in sizes if at <= last][-1:]
-    after = [(at, size) for at, size in sizes if at > last]
-    if before and before[0] <= rate:
-        return 0.0
-    return next(((at - last).total_seconds() for at, size in after if size <= rate), None)
+    faults = sorted(records.faults, key=lambda fault: fault.on)
+    if sizes and sizes[-1][1] > rate:
+        return None
+    longest = 0.0
+    for fault, following in zip(faults, [*faults[1:], None], strict=True):
+        over = fault.off_at if fault.lasting and fault.off_at else fault.began_at
+        until = following.began_at if following else datetime.max.replace(tzinfo=UTC)
+        late = [at for at, size in sizes if over < at <= until and size > rate]
+        longest = max([longest, *((at - over).total_seconds() for at in late)])
+    return longest

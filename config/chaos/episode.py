@@ -14,7 +14,6 @@ from config.chaos import collect, sweep
 from config.chaos.breaking import Breaker, Say
 from config.chaos.checker import Finding, check
 from config.chaos.expectations import unmet
-from config.chaos.faults.fault import CannotHealError
 from config.chaos.load import DRAWS, Order, cancel_resting, send_orders
 from config.chaos.measures import Measures, measure
 from config.chaos.noise import read_noise
@@ -71,14 +70,17 @@ def run_episode(
     if dirt := _made_ready(stack):
         reason = f"the stack was not well before: {'; '.join(dirt)}"
         return Episode(scenario, seed, Outcome.VOID, sabotaged, reason)
-    with _sabotage(stack, scenario, sabotaged), health_watch(stack) as unready:
-        try:
-            episode = asyncio.run(_run(stack, scenario, seed, noise, unready, say, sabotaged))
-        except (CannotHealError, ExceptionGroup) as error:
-            reason = "; ".join(str(one) for one in getattr(error, "exceptions", (error,)))
-            episode = Episode(scenario, seed, Outcome.VOID, sabotaged, reason)
-        finally:
-            sweep.clean(stack)
+    unready: list[tuple[float, str]] = []
+    try:
+        with _sabotage(stack, scenario, sabotaged), health_watch(stack) as unready:
+            try:
+                episode = asyncio.run(_run(stack, scenario, seed, noise, unready, say, sabotaged))
+            finally:
+                sweep.clean(stack)
+    except Exception as error:  # whatever it is: a run that could not be led to its end is void, and says why
+        causes = getattr(error, "exceptions", (error,))
+        reason = "; ".join(f"{type(one).__name__}: {one}" for one in causes)
+        episode = Episode(scenario, seed, Outcome.VOID, sabotaged, reason)
     episode.unready = unready
     episode.seconds = time.monotonic() - began
     stack.known_problems |= {what_it_is_about(finding.text) for finding in episode.findings}
@@ -109,6 +111,9 @@ def _sabotage(stack: Stack, scenario: Scenario, sabotaged: bool) -> Iterator[Non
         for protection in plan.protections:
             stack.take_away(protection)
             undo.callback(stack.restore, protection)
+        for circuit in plan.disabled:
+            stack.post(f"/api/v1/circuits/{circuit}/pin", {"state": "disabled", "reason": "sabotage"})
+            undo.callback(stack.post, f"/api/v1/circuits/{circuit}/unpin", {"reason": "sabotage is over"})
         if plan.statement:
             stack.execute(plan.statement)
             undo.callback(stack.execute, plan.undo)

@@ -33,6 +33,7 @@ def _sabotage(one: Scenario) -> str:
         return ""
     taken = [f"`{name}`" for name in one.sabotage.protections]
     taken += [f"`{one.sabotage.statement.split(',')[0]}`"] if one.sabotage.statement else []
+    taken += [f"circuit `{name}` disabled" for name in one.sabotage.disabled]
     taken += [f"with {plan.kind} {_what(plan)}".strip() for plan in one.sabotage.faults]
     return f"{', '.join(taken)}: {' or '.join(one.sabotage.harm)}"
 

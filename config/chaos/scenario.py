@@ -52,9 +52,10 @@ class PlannedFault:
 
 @dataclass(frozen=True, slots=True)
 class Sabotage:
-    """What is taken away to show that the scenario can fail, and the invariant that must then be broken.
+    """What is taken away to show that the scenario can fail, and the invariants of which one must then be broken.
 
-    ``options`` replace those of the scenario's faults of that number, counted from 1.
+    ``protections`` are switched off, circuits in ``disabled`` let everything through, ``statement`` changes rows until
+    ``undo``; ``faults`` come on top of the scenario's own, ``load`` takes the place of its own.
     """
 
     protections: tuple[str, ...]
@@ -62,6 +63,7 @@ class Sabotage:
     faults: tuple[FaultPlan, ...] = ()
     settle_seconds: float = 25.0
     load: Load | None = None
+    disabled: tuple[str, ...] = ()
     statement: str = ""
     undo: str = ""
 
@@ -175,6 +177,7 @@ def _sabotage(entry: Mapping[str, Any]) -> Sabotage:
             **entry,
             "protections": tuple(entry.get("protections", ())),
             "harm": tuple(entry["harm"]),
+            "disabled": tuple(entry.get("disabled", ())),
             "faults": _plans(entry.get("faults", ())),
             "load": Load(**entry["load"]) if "load" in entry else None,
         }

@@ -87,5 +87,5 @@ def test_the_figures_of_a_load() -> None:
     assert found.accepted_rate == pytest.approx(20 / 19)
     assert (found.acknowledged_max, found.acknowledged_p50) == (8.0, 1.0)
     assert found.largest_backlog == 6
-    assert found.drain_seconds == 0.0
+    assert found.drain_seconds == 11.0  # from then on one order waits at a time
     assert slowest_window([]) == 0.0

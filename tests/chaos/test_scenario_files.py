@@ -36,7 +36,8 @@ def test_a_scenario_asks_for_nothing_that_is_not_there(scenario: Scenario) -> No
 def test_a_scenario_that_runs_can_be_made_to_fail(scenario: Scenario) -> None:
     assert bool(scenario.not_run) != bool(scenario.sabotage)
     if scenario.sabotage and not scenario.sabotage.protections:
-        assert scenario.sabotage.faults or (scenario.sabotage.statement and scenario.sabotage.undo)
+        other = scenario.sabotage.disabled or (scenario.sabotage.statement and scenario.sabotage.undo)
+        assert scenario.sabotage.faults or other
 
 
 def test_all_numbers_of_the_list_are_there_and_twelve_run_in_ci() -> None:
