@@ -16,6 +16,7 @@ class ReconciliationConfig(AppConfig):
         from reconciliation.services.market_data.feed_supervisor import keep_feeds
         from reconciliation.services.market_data.retention import register_bars
         from reconciliation.services.market_data.watching import check_account_gaps, watch_market_data
+        from reconciliation.services.measures import connect_measures
         from reconciliation.services.recovery_steps import RecoverySaga
         from reconciliation.services.runbook_actions import register_reconciliation_actions
         from reliability.services.jobs.kinds import register
@@ -33,4 +34,5 @@ class ReconciliationConfig(AppConfig):
         register_gap_check(check_account_gaps)
         add_companion(keep_feeds)
         register_bars()
+        connect_measures()
         declare_feeds()

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from brokers.core.freezes import Exposure, FreezeCause, FreezeInForce, FreezeMode, release_rule
 from brokers.models import Account, Freeze, FreezeEvent
@@ -81,6 +81,12 @@ def list_freezes(*, in_force: bool | None = None, limit: int = 50) -> list[Freez
     if in_force is not None:
         rows = rows.filter(released_at__isnull=in_force)
     return list(rows[:limit])
+
+
+def count_freezes() -> dict[str, int]:
+    """Return how many freezes are in force, by cause; causes without any are left out."""
+    rows = Freeze.objects.filter(released_at=None).order_by()
+    return dict(rows.values_list("cause").annotate(number=Count("pk")))
 
 
 def find_freeze_row(freeze_id: int) -> Freeze | None:

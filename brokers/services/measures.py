@@ -8,9 +8,11 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from brokers.core.freezes import FreezeCause
 from brokers.core.identifiers import seconds_of
 from brokers.core.orders import OPEN_STATES
 from brokers.selectors.accounts import list_accounts, list_stream_sessions
+from brokers.selectors.freezes import count_freezes
 from brokers.selectors.kill_switch import list_halts
 from brokers.selectors.orders import count_open_by_state, oldest_unknown
 from reliability.core.metrics import LATENCIES, Metric, MetricKind, Sample
@@ -52,6 +54,8 @@ SYNC_AGE = Metric(
 )
 KILL_SWITCHES = Metric("stanchion_kill_switches", MetricKind.GAUGE, "Kill switches in force.", ("scope",))
 
+FREEZES = Metric("stanchion_freezes", MetricKind.GAUGE, "Freezes of trading in force, by cause.", ("cause",))
+
 _SCOPES = ("global", "broker", "account")
 
 Values = Mapping[Metric, Iterable[Sample]]
@@ -63,7 +67,7 @@ def connect_measures() -> None:
     register_source("orders", (OPEN_ORDERS, UNKNOWN_AGE), read_orders)
     register_source("accounts", (STREAM_UP, STREAM_SILENCE, STREAM_CONNECTS, SYNC_AGE), read_accounts)
     watch(watch_streams, "order_streams", "99.5", "order streams that stand, looked at every ten seconds")
-    register_source("kill switches", (KILL_SWITCHES,), read_kill_switches)
+    register_source("kill switches", (KILL_SWITCHES, FREEZES), read_stops)
 
 
 def watch_streams() -> list[Slice]:
@@ -109,9 +113,13 @@ def read_accounts() -> Values:
     }
 
 
-def read_kill_switches() -> Values:
-    counts = Counter(halt.scope.kind.value for halt in list_halts())
-    return {KILL_SWITCHES: [Sample((scope,), counts[scope]) for scope in _SCOPES]}
+def read_stops() -> Values:
+    switches = Counter(halt.scope.kind.value for halt in list_halts())
+    freezes = count_freezes()
+    return {
+        KILL_SWITCHES: [Sample((scope,), switches[scope]) for scope in _SCOPES],
+        FREEZES: [Sample((cause.value,), freezes.get(cause.value, 0)) for cause in FreezeCause],
+    }
 
 
 def _age(moment: datetime | None, now: datetime) -> float:

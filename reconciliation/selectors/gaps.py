@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import Count
+
+from reconciliation.core.gaps import OPEN_STATES
 from reconciliation.models import Gap
 
 
@@ -18,6 +21,13 @@ def list_gaps(
     if before is not None:
         query = query.filter(id__lt=before)
     return [gap_facts(gap) for gap in query[:limit]]
+
+
+def count_open_gaps() -> dict[str, int]:
+    """Return how many gaps are not settled, by state."""
+    states = sorted(state.value for state in OPEN_STATES)
+    rows = Gap.objects.filter(state__in=states).order_by().values_list("state").annotate(number=Count("pk"))
+    return {**dict.fromkeys(states, 0), **dict(rows)}
 
 
 def gap_facts(gap: Gap) -> dict[str, Any]:

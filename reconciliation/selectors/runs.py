@@ -1,9 +1,13 @@
 """Reading runs and what they found."""
 
+from datetime import datetime
 from typing import Any
 
+from django.db import connection
+from django.db.models import Count
+
 from reconciliation.core.discrepancy import DiscrepancyState
-from reconciliation.core.runs import FINISHED
+from reconciliation.core.runs import FINISHED, RunState
 from reconciliation.models import Discrepancy, ReconciliationRun
 
 _COUNTS = (
@@ -12,6 +16,15 @@ _COUNTS = (
 )  # fmt: skip
 
 _IN_SHORT = ("side", "quantity", "filled_quantity", "price", "limit_price", "state", "cash")
+
+
+# One step into the index per account, however many runs there were.
+_LAST_ENDED = """
+SELECT account.name, latest.finished_at FROM brokers_account account
+CROSS JOIN LATERAL (
+    SELECT finished_at FROM reconciliation_reconciliationrun run
+    WHERE run.account_id = account.id AND run.state = ANY(%s) ORDER BY run.id DESC LIMIT 1) latest
+"""
 
 
 def find_run(run_id: int) -> ReconciliationRun | None:
@@ -84,6 +97,20 @@ def count_open(account_id: int | None = None) -> int:
     """Return how many differences wait for somebody, on one account or on all."""
     rows = Discrepancy.objects.filter(state=DiscrepancyState.OPEN)
     return rows.count() if account_id is None else rows.filter(account_id=account_id).count()
+
+
+def count_open_by_kind() -> dict[str, int]:
+    """Return how many differences are open, by kind; kinds without any are left out."""
+    rows = Discrepancy.objects.filter(state=DiscrepancyState.OPEN).order_by()
+    return dict(rows.values_list("kind").annotate(number=Count("pk")))
+
+
+def last_ended_by_account() -> dict[str, datetime]:
+    """Return when a reconciliation of each account last ended with a verdict."""
+    verdicts = [RunState.CLEAN.value, RunState.DIFFERENCES.value]
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST_ENDED, [verdicts])
+        return dict(cursor.fetchall())
 
 
 def discrepancy_facts(row: Discrepancy) -> dict[str, Any]:

@@ -6,10 +6,14 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from reliability import dispatch
 from reliability.core.breaker import BreakerState, PinnedState
 from reliability.core.metrics import LATENCIES, Metric, MetricKind, Sample, with_all_labels
+from reliability.core.taxonomy import ErrorSeverity
+from reliability.selectors.alerts import count_unresolved
 from reliability.selectors.jobs import list_dead_letter_groups, list_lanes
 from reliability.selectors.processes import list_processes
+from reliability.selectors.retention import list_policies
 from reliability.services.circuit_board import Unseen, read_board
 from reliability.services.circuits import Transition
 from reliability.services.guarding.outcomes import CallOutcome
@@ -99,6 +103,20 @@ BURN_RATE = Metric(
     ("subject", "service", "window"),
 )
 
+ALERTS = Metric("stanchion_open_alerts", MetricKind.GAUGE, "Alerts that are not over, by severity.", ("severity",))
+MESSAGES = Metric(
+    "stanchion_queue_messages",
+    MetricKind.GAUGE,
+    "Messages that wait in the queue of a lane at the message broker: nudges, so that few wait even while work does.",
+    ("queue",),
+)
+UPKEEP_AGE = Metric(
+    "stanchion_upkeep_age_seconds",
+    MetricKind.GAUGE,
+    "Time since upkeep of a kind of rows last ran to its end; since its policy began while it never did.",
+    ("kind",),
+)
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STATES = [*BreakerState, *PinnedState, *Unseen]
 
@@ -112,6 +130,9 @@ def connect_measures() -> None:
     register_source("circuits", (CIRCUIT_STATE, CIRCUIT_CALLS), read_circuits)
     lanes = (JOBS_READY, JOBS_RUNNING, LANE_LAG, LANE_PAUSED, DEAD_LETTERS)
     register_source("jobs", lanes, read_jobs)
+    register_source("alerts", (ALERTS,), read_alerts)
+    register_source("message broker", (MESSAGES,), read_messages)
+    register_source("upkeep", (UPKEEP_AGE,), read_upkeep)
     register_source("processes", (PROCESSES, HEARTBEAT_AGE, LEADERS), read_processes)
 
 
@@ -169,6 +190,21 @@ def read_processes() -> Values:
             LEADERS, {(one.kind,): float(leaders[one.kind,]) for one in living if "leader" in one.detail}
         ),
     }
+
+
+def read_alerts() -> Values:
+    counts = count_unresolved()
+    return {ALERTS: [Sample((severity.value,), counts.get(severity.value, 0)) for severity in ErrorSeverity]}
+
+
+def read_messages() -> Values:
+    depths = dispatch.queue_depths([lane.name for lane in list_lanes()])
+    return {MESSAGES: [Sample((lane,), depth) for lane, depth in depths.items()]}
+
+
+def read_upkeep() -> Values:
+    now = timezone.now()
+    return {UPKEEP_AGE: [Sample((one.kind,), _age(one.last_run_at or one.created_at, now)) for one in list_policies()]}
 
 
 def read_service_levels() -> Values:
