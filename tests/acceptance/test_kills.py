@@ -5,6 +5,7 @@ import pytest
 from config.chaos.stack import ORDER_WORKERS, Stack
 from config.chaos.strikes import kill, kill_child, moments
 from config.chaos.trial import Strike, draws, run_trial
+from tests.acceptance.agreement import require_agreement
 
 
 @pytest.mark.parametrize("victim", ["sentinel", "beat", "streams"])
@@ -41,3 +42,4 @@ def test_everything_dies_in_one_run(stack: Stack) -> None:
     ]
     strikes = [Strike(chance.random(), f"kill -9 {victim}", kill(stack, victim)) for victim in victims]
     run_trial(stack, name, strikes, orders=300).require_clean()
+    require_agreement(stack)

@@ -14,6 +14,7 @@ import yaml
 from config.environment import VARIABLES
 from config.roles import ROLES, SETUP
 from reliability.core.metrics import MetricKind
+from reliability.services.health import _checks
 from reliability.services.metrics import list_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +55,18 @@ def test_our_containers_have_no_more_rights_than_they_need():
     for name, service in OURS.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
-    assert "USER stanchion" in (DEPLOY / "Dockerfile").read_text()
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+    assert "\nUSER stanchion\n" in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_every_container_that_stays_says_whether_it_is_well():
+    without = {name for name, service in SERVICES.items() if "healthcheck" not in service}
+    assert without == {"migrate", "prepare", "collector"}  # these end; and that image has no program to ask with
+    looked_at = set(_checks)
+    for name, service in OURS.items():
+        words = service.get("healthcheck", {}).get("test", [])
+        if "manage.py" in words:
+            assert set(words[words.index("health") + 1 :]) <= looked_at, name
 
 
 def test_every_image_is_pinned_by_version_and_every_mounted_file_exists():
@@ -68,7 +80,11 @@ def test_every_image_is_pinned_by_version_and_every_mounted_file_exists():
 
 
 def test_the_image_is_built_from_what_there_is():
-    for line in (DEPLOY / "Dockerfile").read_text().splitlines():
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    wanted = {"!" + line.split()[1] for line in lines if line.startswith("COPY ") and "--from" not in line}
+    assert wanted <= set((ROOT / ".dockerignore").read_text().split())
+    assert all(re.search(r":\d+\.\d+\.\d+-", line) for line in lines if line.startswith("FROM "))
+    for line in lines:
         words = line.split()
         if words[:1] == ["COPY"] and not words[1].startswith("--from"):
             assert (ROOT / words[1]).exists(), line
