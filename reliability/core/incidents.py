@@ -1,7 +1,5 @@
 """What an incident is: its states, how it is numbered and timed, and how the regulator wants instants written."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -32,21 +30,3 @@ class IncidentKind(StrEnum):
 def rts24(value: datetime) -> str:
     """Return an aware instant as RTS 24 (EU 2017/580) writes it: ``YYYY-MM-DDThh:mm:ss.ddddddZ``."""
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """How long something took: the middle one, and the longest of the quickest nine tenths. Seconds."""
-
-    number: int
-    median: float | None
-    p90: float | None
-
-
-def spread(durations: Iterable[timedelta]) -> Spread:
-    """Return the spread of durations; without any, numbers are missing rather than 0."""
-    seconds = sorted(duration.total_seconds() for duration in durations)
-    if not seconds:
-        return Spread(0, None, None)
-    last = len(seconds) - 1
-    return Spread(len(seconds), seconds[last // 2], seconds[min(last, -(-9 * last // 10))])

@@ -1,14 +1,14 @@
 """Reading incidents: lists, one with all that belongs to it, how quick people were, and the regulatory record."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count
 from django.utils import timezone
 
-from reliability.core.incidents import UNRESOLVED, IncidentKind, rts24, spread
+from reliability.core.incidents import UNRESOLVED, IncidentKind, rts24
 from reliability.core.taxonomy import ErrorSeverity
 from reliability.models import Alert, Incident, TimelineEntry
 
@@ -72,26 +72,42 @@ def list_incident_alerts(incident_id: int, limit: int = 200) -> list[Alert]:
     return list(Alert.objects.filter(incident_id=incident_id).order_by("severity", "-id")[:limit])
 
 
+_TIMES = """
+WITH measured AS (
+    SELECT severity, extract(epoch FROM acknowledged_at - detected_at)::float8 AS seen,
+           extract(epoch FROM resolved_at - detected_at)::float8 AS over
+    FROM reliability_incident WHERE kind = %(kind)s AND detected_at >= %(since)s
+    ORDER BY detected_at DESC LIMIT %(most)s
+)
+SELECT severity,
+       count(seen), percentile_disc(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY seen),
+       count(over), percentile_disc(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY over)
+FROM measured GROUP BY GROUPING SETS ((severity), ()) ORDER BY severity
+"""
+
+
 def response_times(days: int = 30, most: int = _MOST_MEASURED) -> dict[str, dict[str, Any]]:
     """Return how long acknowledging (MTTA) and resolving (MTTR) took, of the incidents of the last days.
 
-    Per severity and for ``all``: number, median and 90th percentile in seconds. At most the newest ``most`` count.
+    Per severity and for ``all``: number, median and 90th percentile in seconds, None where there is nothing to measure.
+    At most the newest ``most`` count.
     """
-    since = timezone.now() - timedelta(days=days)
-    rows = Incident.objects.filter(kind=IncidentKind.REAL, detected_at__gte=since).order_by("-detected_at")
-    found = list(rows.values_list("severity", "detected_at", "acknowledged_at", "resolved_at")[:most])
-    ranks = sorted({row[0] for row in found})
-    answer = {"all": _times(found)}
-    for rank in ranks:
-        answer[ErrorSeverity.of_rank(rank).value] = _times([row for row in found if row[0] == rank])
-    return answer
-
-
-def _times(rows: list[tuple[int, datetime, datetime | None, datetime | None]]) -> dict[str, Any]:
+    values = {"kind": IncidentKind.REAL.value, "since": timezone.now() - timedelta(days=days), "most": most}
+    with connection.cursor() as cursor:
+        cursor.execute(_TIMES, values)
+        rows = cursor.fetchall()
     return {
-        "mtta": asdict(spread(seen - began for _, began, seen, _ in rows if seen is not None)),
-        "mttr": asdict(spread(over - began for _, began, _, over in rows if over is not None)),
+        "all" if rank is None else ErrorSeverity.of_rank(rank).value: {
+            "mtta": _spread(seen_number, seen),
+            "mttr": _spread(over_number, over),
+        }
+        for rank, seen_number, seen, over_number, over in rows
     }
+
+
+def _spread(number: int, shares: list[float | None] | None) -> dict[str, Any]:
+    median, p90 = shares or (None, None)
+    return {"number": number, "median": median, "p90": p90}
 
 
 def incident_facts(incident: Incident) -> dict[str, Any]:
