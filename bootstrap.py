@@ -18,6 +18,7 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
   basket-crashes  kill workers 200 times under baskets; fails when one is left half
   order-races   1,000 changes racing with fills, 10,000 fill events shuffled, 300 replies lost, judged by the ledgers
   chaos        break a stack of its own by the scenarios and judge it; ARGS="run worker-killed --seed 7", ARGS=list
+  pictures     run a stack, use it, and take the pictures of every page that the docs show (needs Chromium)
   mutate       change the core in small places and show which changes its tests do not notice
 """
 
@@ -81,9 +82,9 @@ def run(command: str, rest: list[str]) -> int:
     if command == "chaos":
         ensure_environment("run.lock")
         replace_process([str(PYTHON), "manage.py", "chaos", *(rest or ["run", "all"])])
-    if command == "mutate":
+    if command in ("mutate", "pictures"):
         ensure_environment("dev.lock")
-        replace_process([str(PYTHON), "-m", "benchmarks.mutate", *rest])
+        replace_process([str(PYTHON), "-m", f"benchmarks.{command}", *rest])
     if command in STACK_COMMANDS:
         ensure_environment("run.lock")
         replace_process([str(PYTHON), "-m", "config.stack", command, *rest])

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from brokers.simulator.binance import account, orders
+from brokers.simulator.binance import account, market_data, orders
 from brokers.simulator.binance.dialect import PRIVATE, PUBLIC
 from brokers.simulator.binance.stream import serve_user_data
 from brokers.simulator.broker import Broker
@@ -13,6 +13,7 @@ BINANCE_ROUTES: tuple[tuple[str, str, Dialect, Route, Operation], ...] = (
     ("GET", "/api/v3/ping", PUBLIC, account.ping, Operation.DATA),
     ("GET", "/api/v3/time", PUBLIC, account.get_time, Operation.DATA),
     ("GET", "/api/v3/exchangeInfo", PUBLIC, account.get_exchange_info, Operation.DATA),
+    ("GET", "/api/v3/klines", PUBLIC, market_data.list_klines, Operation.DATA),
     ("POST", "/api/v3/order", PRIVATE, orders.submit_order, Operation.SUBMIT),
     ("GET", "/api/v3/order", PRIVATE, orders.get_order, Operation.QUERY),
     ("DELETE", "/api/v3/order", PRIVATE, orders.cancel_order, Operation.CANCEL),

@@ -29,9 +29,12 @@ from reconciliation.services.market_data.marks import SeriesMark, lock_marks, mo
 GRACE = timedelta(seconds=5)  # how long after its end a bar may take to arrive before it is missing
 
 _STEPS = """
-SELECT series_id, extract(epoch FROM opened_at)::bigint, extract(epoch FROM following)::bigint FROM (
+SELECT series_id, extract(epoch FROM opened_at)::bigint, extract(epoch FROM following)::bigint,
+       extract(epoch FROM first)::bigint
+FROM (
     SELECT mark.id AS series_id, mark.step, bar.opened_at,
-           lead(bar.opened_at) OVER (PARTITION BY mark.id ORDER BY bar.opened_at) AS following
+           lead(bar.opened_at) OVER (PARTITION BY mark.id ORDER BY bar.opened_at) AS following,
+           first_value(bar.opened_at) OVER (PARTITION BY mark.id ORDER BY bar.opened_at) AS first
     FROM unnest(%(ids)s::bigint[], %(since)s::bigint[], %(steps)s::interval[]) AS mark (id, since, step)
     CROSS JOIN LATERAL (
         SELECT opened_at FROM reconciliation_bar
@@ -58,14 +61,14 @@ def watch_gaps(series_ids: Sequence[int], now: datetime, grace: timedelta = GRAC
         series = [one for one in lock_marks(ids=series_ids) if one.checked_until is not None]
         if not series:
             return RecordedChanges()
-        steps = _steps_after_marks(series)
+        steps, firsts = _steps_after_marks(series)
         since = instant(min(one.checked_until for one in series if one.checked_until is not None))
         held = held_stamps([one.id for one in series], since)
         gaping = series_with_gaps(since)
         due = _due_stamps(series, now - grace)
         findings = []
         for one in series:
-            pairs = steps.get(one.id, [])
+            pairs = _from_mark(one, firsts.get(one.id), steps.get(one.id, []))
             found = _finding(one, pairs, due[one.calendar, one.timeframe, one.stamping], held.get(one.id, ()))
             if found is not None and (found.runs or one.id in gaping):
                 findings.append(found)
@@ -79,8 +82,21 @@ def _due_stamps(series: Sequence[SeriesMark], moment: datetime) -> dict[tuple[st
     return {kind: last_due_stamp(*kind, moment) for kind in kinds}
 
 
-def _steps_after_marks(series: Sequence[SeriesMark]) -> dict[int, list[tuple[int, int | None]]]:
-    """Return, per series, the pairs of neighbours that are not one timeframe apart; the last bar has no neighbour."""
+def _from_mark(
+    series: SeriesMark, first: int | None, pairs: list[tuple[int, int | None]]
+) -> list[tuple[int, int | None]]:
+    """Return pairs that begin at the watermark, also where there is no bar: a new series begins between two bars."""
+    mark = series.checked_until
+    return [(mark, first), *pairs] if mark is not None and first is not None and first > mark else pairs
+
+
+def _steps_after_marks(
+    series: Sequence[SeriesMark],
+) -> tuple[dict[int, list[tuple[int, int | None]]], dict[int, int]]:
+    """Return, per series, the pairs of neighbours that are not one timeframe apart, and the first bar.
+
+    The last bar has no neighbour.
+    """
     marks = [one.checked_until for one in series if one.checked_until is not None]
     parameters: dict[str, Any] = {
         "ids": [one.id for one in series],
@@ -89,11 +105,13 @@ def _steps_after_marks(series: Sequence[SeriesMark]) -> dict[int, list[tuple[int
         "earliest": instant(min(marks)),
     }
     steps: dict[int, list[tuple[int, int | None]]] = defaultdict(list)
+    firsts: dict[int, int] = {}
     with connection.cursor() as cursor:
         cursor.execute(_STEPS, parameters)
-        for series_id, stamp, following in cursor.fetchall():
+        for series_id, stamp, following, first in cursor.fetchall():
             steps[series_id].append((stamp, following))
-    return steps
+            firsts[series_id] = first
+    return steps, firsts
 
 
 def _finding(

@@ -1,11 +1,13 @@
 """ccxt as it is published, driving a simulator process through Binance's wire."""
 
+import time
 from decimal import Decimal
 from uuid import uuid4
 
 import ccxt
 import pytest
 
+from reconciliation.core.bars import stamp_text
 from tests.brokers.simulator.process import KEYS
 
 
@@ -137,3 +139,18 @@ def test_throttling_names_the_wait(exchange, simulator):
         exchange.fetch_balance()
 
     assert exchange.last_response_headers["Retry-After"] == "7"
+
+
+def test_its_bars_are_those_that_alpacas_clients_read(exchange, simulator):
+    since = (int(time.time()) // 60 - 10) * 60
+    rows = exchange.fetch_ohlcv("BTC/USD", "1m", since * 1000, 5)
+    query = f"symbols=BTC/USD&timeframe=1Min&start={stamp_text(since)}&end={stamp_text(since + 240)}"
+    theirs = simulator.call("GET", f"/v2/stocks/bars?{query}").json()["bars"]["BTC/USD"]
+
+    assert [row[0] for row in rows] == [1000 * (since + 60 * place) for place in range(5)]
+    assert [row[1:] for row in rows] == [[bar[name] for name in "ohlcv"] for bar in theirs]
+    assert exchange.fetch_ohlcv("BTC/USD", "1m", limit=3)[-1][0] >= since * 1000 + 540_000, "the newest, over or not"
+    with pytest.raises(ccxt.BadSymbol):
+        exchange.public_get_klines({"symbol": "NOBODY", "interval": "1m"})
+    with pytest.raises(ccxt.BadRequest):
+        exchange.public_get_klines({"symbol": "BTCUSD", "interval": "1x"})

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from brokers.adapters.ccxt import market_data as ccxt_market_data
 from brokers.models import Account, Broker
 from brokers.services import market_data
 from brokers.services.accounts import forget_accounts
 from brokers.services.credentials import set_credentials
 from brokers.services.streams.database import in_database
 from reconciliation.core.bars import instant
-from reconciliation.models import Bar, BarRelease, BarSeries, Feed, Gap
+from reconciliation.models import Bar, BarRelease, BarSeries, Feed, Gap, QuestionableBar
 from reconciliation.services.market_data.feed_supervisor import FeedSupervisor
 from reconciliation.services.market_data.watching import look_at_series
 from reliability.models import AuditEntry
@@ -108,6 +109,50 @@ def test_the_other_source_steps_in_and_what_nobody_sent_is_fetched(brokers):
     assert stamps == sorted(set(stamps))
     assert instant(stamps[0]) == first
     assert [after - before for before, after in itertools.pairwise(stamps)] == [60] * (len(stamps) - 1)
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, committed: None) -> Iterator[Simulator]:
+    """A simulated exchange behind ccxt, with an account and a feed of the minutes of the last quarter of an hour."""
+    forget_accounts()
+    simulator = Simulator(tmp_path / "exchange").start()
+    broker = Broker.objects.create(name="pairs", adapter="ccxt:binance", base_url=f"{simulator.url}?currency=USD")
+    account = Account.objects.create(name="pairs", broker=broker, is_default=True)
+    set_credentials(account, {"api_key": "test-key", "api_secret": "test-secret"})
+    forget_accounts()
+    call_command("feeds", "add", "pairs", account="pairs")
+    options = {"symbol": "BTC/USD", "timeframe": "1Min", "calendar": "24/7", "since": minute(15)}
+    call_command("feeds", "subscribe", "pairs", **options)
+    yield simulator
+    forget_accounts()
+    asyncio.run(close_sources())
+    simulator.stop()
+
+
+def test_the_bars_of_an_exchange_are_asked_for_page_by_page_and_its_past_is_filled(exchange, monkeypatch):
+    monkeypatch.setattr(ccxt_market_data, "PAGE_SIZE", 4)
+
+    async def scenario() -> None:
+        reading = asyncio.create_task(FeedSupervisor().run())
+        try:
+            await until(lambda: Bar.objects.exists())
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    asyncio.run(scenario())
+    look_at_series(datetime.now(UTC))
+    while Gap.objects.exclude(state="filled").exists():
+        assert run_due("market_data")
+        make_due()
+    bars = dict(Bar.objects.values_list("opened_at", "close"))
+    assert min(bars) == minute(14) or min(bars) == minute(15)
+    stamps = sorted(int(one.timestamp()) for one in bars)
+    assert [after - before for before, after in itertools.pairwise(stamps)] == [60] * (len(stamps) - 1)
+    query = f"symbols=BTC/USD&timeframe=1Min&start={min(bars):%Y-%m-%dT%H:%M:00Z}&end={max(bars):%Y-%m-%dT%H:%M:00Z}"
+    theirs = exchange.call("GET", f"/v2/stocks/bars?{query}").json()["bars"]["BTC/USD"]
+    assert [float(bars[one]) for one in sorted(bars)] == [bar["c"] for bar in theirs]
+    assert not QuestionableBar.objects.exists()
 
 
 @pytest.mark.django_db

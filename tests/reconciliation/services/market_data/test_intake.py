@@ -201,3 +201,14 @@ def test_bars_that_never_came_are_missing_once_they_are_due():
     assert Gap.objects.get().missing == 3
     watch_gaps([series.pk], moment + timedelta(minutes=1))
     assert Gap.objects.get().missing == 4
+
+
+def test_what_is_missing_before_the_first_bar_of_a_subscribed_series_is_a_gap():
+    series = series_called("S")
+    bars = walk(random.Random(3), 10)
+    series.checked_until = datetime.fromtimestamp(bars[1].stamp, UTC)
+    series.save(update_fields=["checked_until"])
+    take([bars[5].delivery("S")])
+
+    gap = Gap.objects.get()
+    assert (gap.started_at.timestamp(), gap.ended_at.timestamp(), gap.missing) == (bars[2].stamp, bars[4].stamp, 3)
