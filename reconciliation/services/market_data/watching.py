@@ -94,8 +94,15 @@ def _tell_gaps(series_ids: Sequence[int], now: datetime) -> None:
 
 
 def _tell_stale(series: Sequence[BarSeries], now: datetime) -> None:
+    """What is just being fetched is not stale yet: a series that begins in the past has its history fetched first."""
+    fetching = Gap.objects.filter(
+        series__in=series, state__in=[GapState.FOUND.value, GapState.FILLING.value], found_at__gt=now - _PATIENCE
+    )
+    busy = set(fetching.values_list("series_id", flat=True))
     present = []
     for one in series:
+        if one.pk in busy:
+            continue
         late = lateness(one, now)
         if late.is_stale:
             message = f"{one}: the last bar is of {one.checked_until:%Y-%m-%d %H:%M} UTC, {late.lacking} more were due."
@@ -104,8 +111,9 @@ def _tell_stale(series: Sequence[BarSeries], now: datetime) -> None:
 
 
 def _tell_feeds(now: datetime) -> None:
-    """A feed that somebody wants bars of is told while it is down; its first seconds after a start do not count."""
+    """A feed that somebody wants bars of is told while it is down; one that nobody has tried yet, after a minute."""
     down = Feed.objects.filter(enabled=True, state=Feed.State.DOWN, state_since__lte=now - _FEED_PATIENCE)
+    down = down.exclude(last_error="", state_since__gt=now - _PATIENCE)
     present = [
         Raising("feed.silent", f"feed:{one.name}", message=f"The feed {one.name} is down: {one.last_error or 'silent'}")
         for one in down.filter(subscriptions__isnull=False).distinct()
