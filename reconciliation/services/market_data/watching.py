@@ -96,7 +96,10 @@ def _tell_gaps(series_ids: Sequence[int], now: datetime) -> None:
 def _tell_stale(series: Sequence[BarSeries], now: datetime) -> None:
     """What is just being fetched is not stale yet: a series that begins in the past has its history fetched first."""
     fetching = Gap.objects.filter(
-        series__in=series, state__in=[GapState.FOUND.value, GapState.FILLING.value], found_at__gt=now - _PATIENCE
+        series__in=series,
+        state__in=[GapState.FOUND.value, GapState.FILLING.value],
+        found_at__gt=now - _PATIENCE,
+        found_at__lte=now,
     )
     busy = set(fetching.values_list("series_id", flat=True))
     present = []
