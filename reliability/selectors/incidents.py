@@ -92,7 +92,11 @@ def response_times(days: int = 30, most: int = _MOST_MEASURED) -> dict[str, dict
     Per severity and for ``all``: number, median and 90th percentile in seconds, None where there is nothing to measure.
     At most the newest ``most`` count.
     """
-    values = {"kind": IncidentKind.REAL.value, "since": timezone.now() - timedelta(days=days), "most": most}
+    values: dict[str, Any] = {
+        "kind": IncidentKind.REAL.value,
+        "since": timezone.now() - timedelta(days=days),
+        "most": most,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_TIMES, values)
         rows = cursor.fetchall()

@@ -25,7 +25,7 @@ def list_klines(call: Call) -> Answer:
     start = timeframe.floor(end) - (limit - 1) * timeframe.length
     if first is not None:
         start = timeframe.ceil(EPOCH + first * _MILLISECOND)
-    rows = []
+    rows: list[list[Any]] = []
     while start <= end and len(rows) < limit:
         rows.append(_row(bar_at(instrument, call.broker.settings.data_seed, timeframe, start), start, timeframe))
         start += timeframe.length
