@@ -38,7 +38,7 @@ class Broker(models.Model):
     call_timeout_ms = models.PositiveIntegerField(default=5000)
     connect_timeout_ms = models.PositiveIntegerField(default=2000)
     max_concurrent_calls = models.PositiveIntegerField(
-        default=60,
+        default=100,
         validators=[MinValueValidator(1)],
         help_text="Calls under way at once in one process; what is left of a process stays free for other brokers.",
     )

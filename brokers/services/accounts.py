@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 class Limits:
     """How much a broker is asked at most: calls under way in one process, and calls per minute of one account."""
 
-    max_concurrent_calls: int = 60
+    max_concurrent_calls: int = 100
     calls_per_minute: int | None = None
 
 

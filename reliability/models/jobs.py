@@ -12,7 +12,7 @@ class Lane(models.Model):
 
     name = models.CharField(max_length=32, primary_key=True)
     concurrency = models.PositiveSmallIntegerField(
-        default=100, help_text="Calls under way at once in one pool process."
+        default=200, help_text="Calls under way at once in one pool process."
     )
     paused_at = models.DateTimeField(null=True, blank=True)
     paused_by = models.CharField(max_length=150, blank=True, default="")

@@ -42,7 +42,7 @@ class LaneState:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.concurrency = 100
+        self.concurrency = 200
         self.calls: dict[tuple[int, int], Call] = {}
         self.wanted = False  # set by any thread, cleared by the runner's before it claims
 
