@@ -47,17 +47,18 @@ def test_waiting_jobs_come_back_in_turn(waiting: None) -> None:
     assert recall_jobs(CIRCUIT, per_second=50) == 100
 
     found = waits()
-    assert found[60] < 0.1, "the most urgent one comes first"
-    assert max(found[number] for number in range(100)) == pytest.approx(99 / 50, abs=0.5)
-    assert all(found[number] > 25 for number in range(100, 110)), "others wait for something else"
-    assert len({round(found[number], 2) for number in range(100)}) > 80
+    called = sorted(found[number] for number in range(100))
+    assert found[60] == called[0], "the most urgent one comes first"
+    assert called[-1] - called[0] == pytest.approx(99 / 50, abs=0.5)
+    assert all(found[number] > called[-1] + 20 for number in range(100, 110)), "others wait for something else"
+    assert len({round(wait, 2) for wait in called}) > 80
 
 
 def test_nothing_comes_later_than_it_would_have(waiting: None) -> None:
-    soon = timezone.now() + timedelta(milliseconds=500)
+    soon = timezone.now() + timedelta(seconds=20)
     Job.objects.filter(waits_for=CIRCUIT).update(run_at=soon)
     recall_jobs(CIRCUIT, per_second=1)
-    assert max(waits()[number] for number in range(100)) <= 0.5
+    assert max(Job.objects.filter(waits_for__in=["", CIRCUIT]).values_list("run_at", flat=True)) <= soon
 
 
 @pytest.mark.parametrize("state", [BreakerState.CLOSED, PinnedState.DISABLED, PinnedState.METRICS_ONLY])
