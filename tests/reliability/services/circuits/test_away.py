@@ -1,6 +1,5 @@
 """The store is dead, frozen, empty or back: calls go on, and so does protection."""
 
-import time
 from collections.abc import Callable
 
 import pytest
