@@ -179,6 +179,12 @@ VARIABLES = (
         "4",
         "processes that call brokers: they share rate limits and the pace of a recovery, also while Redis is away",
     ),
+    Variable(
+        "STANCHION_REQUESTS_PER_SECOND",
+        _count,
+        "1000",
+        "requests of one user that one web process answers in a second; reads leave a third of them to orders",
+    ),
     Variable("STANCHION_PUBLIC_URL", _web_address, "", "address of the operator screen, written into messages"),
     Variable("STANCHION_PRIVATE_CHANNELS", _flag, "0", "1 lets messages go to hosts on private networks"),
     Variable(

@@ -102,7 +102,11 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": ENV["REDIS_URL"],
         "KEY_PREFIX": "stanchion",
-        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+        "OPTIONS": {
+            "serializer": "config.json_cache.JsonSerializer",
+            "socket_timeout": 0.5,
+            "socket_connect_timeout": 0.5,
+        },
     }
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
@@ -153,6 +157,7 @@ REST_FRAMEWORK = {
         "reliability.api.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["reliability.api.throttling.UserThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["reliability.api.parsers.DecimalJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -206,6 +211,7 @@ RELIABILITY: dict[str, Any] = {
     "heartbeat_url": ENV["STANCHION_HEARTBEAT_URL"],
     "encryption_keys": tuple(ENV["STANCHION_ENCRYPTION_KEY"]),
     "calling_processes": ENV["STANCHION_CALLING_PROCESSES"],
+    "requests_per_second": ENV["STANCHION_REQUESTS_PER_SECOND"],
 }
 BROKERS: dict[str, Any] = {
     "encryption_keys": tuple(ENV["STANCHION_ENCRYPTION_KEY"]),

@@ -16,6 +16,7 @@ class ReliabilityConf:
     ``export_directory`` is where rows are written to before they are dropped; blank: what must be exported stays.
     ``traces_url`` is where spans are sent to, or ``console``; blank: nothing is traced. ``traces_ratio`` of the traces
     that begin here are kept.
+    ``requests_per_second`` of one user are answered by one web process; 0: as many as come.
     ``calling_processes`` is among how many processes a rate limit is divided while Redis is away.
     """
 
@@ -35,6 +36,7 @@ class ReliabilityConf:
     private_channels: bool = False
     heartbeat_url: str = ""
     encryption_keys: tuple[str, ...] = ()
+    requests_per_second: int = 0
 
 
 @cache

@@ -26,6 +26,7 @@ _MADE_BY_RULES = {"stanchion:call_failures:ratio_rate5m", "stanchion:calls:incre
 _READ_BY_OTHERS = {
     "STANCHION_ADMIN_USER",
     "STANCHION_ADMIN_PASSWORD",
+    "STANCHION_APP_DATABASE_PASSWORD",
     "FLOWER_BASIC_AUTH",
     "FLOWER_ADDRESS",
     "FLOWER_PORT",
@@ -34,13 +35,14 @@ _READ_BY_OTHERS = {
 
 def test_compose_runs_the_processes_that_make_up_runs():
     setup = dict(zip(("migrate", "prepare"), SETUP, strict=True))
+    setup["rights"] = ("manage.py", "database_rights", "stanchion_app", "--create")  # on one machine there is one role
     wanted = {**{role.name: role.arguments for role in ROLES}, **setup}
 
     assert {name: tuple(service["command"]) for name, service in OURS.items()} == {
         name: ("python", *arguments) for name, arguments in wanted.items()
     }
     copies = {name: service.get("deploy", {}).get("replicas", 1) for name, service in OURS.items()}
-    assert copies == {**{role.name: role.copies for role in ROLES}, "migrate": 1, "prepare": 1}
+    assert copies == {**{role.name: role.copies for role in ROLES}, "migrate": 1, "rights": 1, "prepare": 1}
 
 
 def test_every_variable_compose_sets_is_one_that_is_read():
