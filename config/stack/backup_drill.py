@@ -8,11 +8,14 @@ sent before the hold was released. The exit status is 0 only if all of that hold
 
 import asyncio
 import json
+import os
+import platform
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -77,7 +80,15 @@ def show(instance: RunningInstance, *, orders: int, file: Path | None) -> int:
     console.print_json(json.dumps(asdict(result)))
     console.print("[bold red]NOT CLEAN[/]" if result.problems else "[bold green]restored, equal to the ledgers[/]")
     if file is not None:
-        file.write_text(json.dumps({"benchmark": "backup_drill", "results": [asdict(result)]}, indent=1) + "\n")
+        machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "python": platform.python_version()}
+        content = {
+            "benchmark": "backup-drill",
+            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": {**machine, "system": f"{platform.system()} {platform.release()}"},
+            "parameters": {"orders": orders},
+            "results": [asdict(result)],
+        }
+        file.write_text(json.dumps(content, indent=1) + "\n")
     return 1 if result.problems else 0
 
 

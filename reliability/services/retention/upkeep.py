@@ -126,7 +126,7 @@ def _let_go(keeper: Keeper, policy: RetentionPolicy, piece: Piece, actor: str) -
             rows=rows,
             exported_to=str(export.path) if export else "",
             sha256=export.sha256 if export else "",
-            seconds=time.monotonic() - began,
+            seconds=round(time.monotonic() - began, 4),
             actor=actor,
         )
         facts = {"rows": rows, "exported_to": str(export.path) if export else ""}
