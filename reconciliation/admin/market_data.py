@@ -87,7 +87,7 @@ class FeedAdmin(AuditedAdmin):
 
 @admin.register(BarSeries)
 class BarSeriesAdmin(RecordAdmin):
-    list_display = ("symbol", "timeframe", "calendar", "gap_policy", "checked_until", "released_until")
+    list_display = ("symbol", "timeframe", "calendar", "gap_policy", "quiet_slots", "checked_until", "released_until")
     list_filter = ("timeframe", "calendar", "gap_policy")
     search_fields = ("^symbol",)
     ordering = ("symbol", "timeframe")

@@ -29,6 +29,11 @@ class BarSeries(models.Model):
         max_length=16, choices=[(one.value, one.value) for one in DailyStamp], default=DailyStamp.UTC_MIDNIGHT
     )
     checked_until = models.DateTimeField(null=True, blank=True, help_text="No gap before it is unknown.")
+    quiet_slots = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="Expected bars in a row that a symbol which trades rarely usually lacks; learned.",
+    )
     released_until = models.DateTimeField(null=True, blank=True, help_text="Consumers have every usable bar up to it.")
     created_at = models.DateTimeField(db_default=Now())
 

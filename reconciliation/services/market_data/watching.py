@@ -17,9 +17,10 @@ from reconciliation.services.market_data.backfill_job import enqueue_backfills
 from reconciliation.services.market_data.calendars import prepare_calendar
 from reconciliation.services.market_data.feed_levels import count_slices
 from reconciliation.services.market_data.gap_watch import watch_gaps
-from reconciliation.services.market_data.lateness import lateness
+from reconciliation.services.market_data.lateness import lateness, trades_rarely
 from reconciliation.services.market_data.quality import tell_quality
 from reconciliation.services.market_data.releases import release_waiting
+from reconciliation.services.market_data.usual_silence import learn_silence
 from reliability.services.alerting import Raising, follow_condition
 
 _EVERY_SECONDS = 2.0
@@ -29,6 +30,7 @@ _FEED_PATIENCE = timedelta(seconds=10)
 logger = logging.getLogger(__name__)
 _looked_at = 0.0
 _quality_minute = [-1]  # days are added up once a minute
+_learned_hour = [-1]  # what is usual is learned once an hour
 
 
 def watch_market_data() -> None:
@@ -64,6 +66,9 @@ def look_at_series(now: datetime) -> None:
     if now.minute != _quality_minute[0]:
         _quality_minute[0] = now.minute
         tell_quality(series, now)
+    if now.hour != _learned_hour[0]:
+        _learned_hour[0] = now.hour
+        learn_silence(series, now)
 
 
 def _unfilled(series_ids: Sequence[int]) -> list[int]:
@@ -109,6 +114,8 @@ def _tell_stale(series: Sequence[BarSeries], now: datetime) -> None:
         late = lateness(one, now)
         if late.is_stale:
             message = f"{one}: the last bar is of {one.checked_until:%Y-%m-%d %H:%M} UTC, {late.lacking} more were due."
+            if trades_rarely(one):
+                message += f" Usually at most {late.allowed} are missing."
             present.append(Raising("data.stale", _scope(one), message=message))
     follow_condition("data.stale", present, reason="bars come again", prefix="series:")
 

@@ -8,12 +8,14 @@ from django.template.loader import get_template
 from django.test import Client
 from django.urls import reverse
 
+from reconciliation.core.gaps import GapPolicy
 from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import Bar, BarRelease, BarSeries, Feed, FeedSubscription, Gap, QuestionableBar
 from reconciliation.services.market_data.calendars import calendar_between
 from reconciliation.services.market_data.intake import Origin, Source, take_deliveries
 from reconciliation.services.market_data.partitions import forget_partitions
 from reconciliation.services.market_data.quality import read_quality
+from reconciliation.services.market_data.usual_silence import learn_silence
 from reconciliation.services.market_data.watching import check_account_gaps, look_at_series
 from reliability.core.conditions import CONDITIONS
 from reliability.models import Alert, AuditEntry, Job
@@ -157,3 +159,24 @@ def test_a_feed_that_is_down_is_told_by_itself_and_no_order_stream_hides_it(seri
 
     assert Alert.objects.get(condition="feed.silent").message == "The feed sim-a is down: refused"
     assert CONDITIONS["data.stale"].inhibited_by == CONDITIONS["data.gap"].inhibited_by == ()
+
+
+def test_a_rarely_traded_symbol_is_stale_by_its_own_habit(series):
+    BarSeries.objects.update(gap_policy="when_traded")
+    quiet = series_called("Q", policy=GapPolicy.WHEN_TRADED)
+    FeedSubscription.objects.create(feed=Feed.objects.get(), series=quiet)
+    rare = walk(random.Random(2), 380)
+    source = Source("sim-a", Origin.STREAM, late_seconds=86_400)
+    end = datetime.fromtimestamp(rare[300].stamp + 66, UTC)
+    shown = [bar.delivery("Q") for bar in rare[:301] if bar.stamp % 240 == 0 or bar is rare[300]]
+    take_deliveries(source, Timeframe.MINUTE, shown, now=end)
+    learn_silence([quiet], end)
+    assert BarSeries.objects.get(pk=quiet.pk).quiet_slots is None, "too few bars to know"
+
+    take_deliveries(source, Timeframe.MINUTE, [bar.delivery("Q") for bar in rare[:301]], now=end)
+    learn_silence([quiet], end)
+    assert BarSeries.objects.get(pk=quiet.pk).quiet_slots == 2
+    quiet.refresh_from_db()
+    look_at_series(datetime.fromtimestamp(rare[304].stamp + 66, UTC))
+    alert = Alert.objects.get(condition="data.stale", scope="series:Q/1Min")
+    assert "Usually at most 2 are missing" in alert.message
