@@ -92,7 +92,10 @@ def _keep_up(keeper: Keeper, policy: RetentionPolicy, at: datetime, until: float
         with transaction.atomic():
             _limit()
             made = keeper.make_ahead(at)
-        judged = judge_pieces(keeper.kind, keeper.list_pieces(at), policy.keep_days, list_holds_in_force(), at)
+        with transaction.atomic():
+            _limit()
+            pieces = keeper.list_pieces(at)
+        judged = judge_pieces(keeper.kind, pieces, policy.keep_days, list_holds_in_force(), at)
         for one in judged:
             if one.fate is Fate.DUE and time.monotonic() < until:
                 rows = _let_go(keeper, policy, one.piece, actor)
@@ -147,7 +150,7 @@ def _limit() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SET LOCAL statement_timeout = '{_STATEMENT_LIMIT}'; SET LOCAL lock_timeout = '{_LOCK_LIMIT}';"
-            "SET LOCAL idle_in_transaction_session_timeout = '60s'"
+            "SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL enable_seqscan = on"
         )
 
 

@@ -4,8 +4,9 @@ The row takes it from its session (``stanchion.trace``), by the column's default
 to carry it, and while traces are off the default is blank.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from django.db import DatabaseError, connection
@@ -23,6 +24,8 @@ _READ = "SELECT id, trace_context FROM reliability_job WHERE id = ANY(%s) AND tr
 _MOST_LINKS = 50
 _KEPT = 10_000
 
+logger = logging.getLogger(__name__)
+
 _propagator = TraceContextTextMapPropagator()
 _origins: dict[int, str] = {}
 _spans: dict[tuple[int, int], trace.SpanContext] = {}
@@ -35,8 +38,12 @@ def carried_by_rows() -> Iterator[None]:
     if not traceparent:
         yield
         return
-    with connection.cursor() as cursor:
-        cursor.execute(_SET, [traceparent])
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_SET, [traceparent])
+    except DatabaseError:  # whoever works in the block is told of it; jobs begin traces of their own
+        yield
+        return
     try:
         yield
     finally:
@@ -60,12 +67,24 @@ def context_of(traceparent: str) -> contexts.Context:
 
 
 def note_claimed(jobs: Sequence[ClaimedJob]) -> None:
-    """Read where claimed jobs come from; one query for a batch."""
-    with connection.cursor() as cursor:
-        cursor.execute(_READ, [[job.id for job in jobs]])
-        _origins.update(cursor.fetchall())
-    while len(_origins) > _KEPT:
-        _origins.pop(next(iter(_origins)))
+    """Read where claimed jobs come from; one query for a batch.
+
+    They are claimed already, and are carried out whatever becomes of this: a database that is away costs their traces.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_READ, [[job.id for job in jobs]])
+            _origins.update(cursor.fetchall())
+    except DatabaseError as error:
+        logger.warning("claimed jobs begin traces of their own", extra={"error": str(error).strip()})
+    _forget_oldest(_origins)
+
+
+def _forget_oldest(kept: dict[Any, Any]) -> None:
+    """Keep what two threads share from growing by what never comes back."""
+    while len(kept) > _KEPT:
+        with suppress(KeyError, RuntimeError, StopIteration):  # the other thread was faster
+            kept.pop(next(iter(kept)))
 
 
 async def perform_traced(call: Call, perform: Callable[[Call], Awaitable[Performed]]) -> Performed:
@@ -88,8 +107,7 @@ async def perform_traced(call: Call, perform: Callable[[Call], Awaitable[Perform
     )
     with trace.use_span(span, end_on_exit=True):
         _spans[job.claim] = span.get_span_context()
-        while len(_spans) > _KEPT:
-            _spans.pop(next(iter(_spans)))
+        _forget_oldest(_spans)
         outcome = await perform(call)
         if outcome.error is not None:
             span.record_exception(outcome.error)

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import redis
 from aiohttp import web
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 
 from brokers.models import Account
@@ -143,6 +143,22 @@ def test_calls_and_websockets_and_redis_are_below_what_asked_for_them(traces: Re
     assert traces.below(traces.only("connecting")) == ["websocket 127.0.0.1"]
     assert traces.below(traces.only("counting")) == ["GET redis"]
     assert len(traces.spans) == 6
+
+
+def test_jobs_are_carried_out_although_their_origins_cannot_be_read(
+    traces: Receiver, account: Account, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(client_of(make_user("brokers.submit_order", "brokers.view_order")), "k1")
+
+    class Away:
+        def cursor(self) -> None:
+            raise OperationalError("the database is away")
+
+    monkeypatch.setattr("reliability.services.tracing.work.connection", Away())
+    work()
+    stop_tracing()
+    assert broker.calls == ["submit"]
+    assert traces.only("job orders.submit").trace != TRACE
 
 
 def test_log_lines_name_the_trace(traces: Receiver) -> None:
