@@ -14,10 +14,10 @@ class ReconciliationConfig(AppConfig):
         from reconciliation.services.job_kinds import register_job_kinds
         from reconciliation.services.market_data.feed_levels import declare_feeds
         from reconciliation.services.market_data.feed_supervisor import keep_feeds
-        from reconciliation.services.market_data.retention import register_bars
         from reconciliation.services.market_data.watching import check_account_gaps, watch_market_data
         from reconciliation.services.measures import connect_measures
         from reconciliation.services.recovery_steps import RecoverySaga
+        from reconciliation.services.retention import register_keepers
         from reconciliation.services.runbook_actions import register_reconciliation_actions
         from reliability.services.jobs.kinds import register
         from reliability.services.sagas.step_job import register_saga_kind
@@ -33,6 +33,6 @@ class ReconciliationConfig(AppConfig):
         add_watch(watch_market_data)
         register_gap_check(check_account_gaps)
         add_companion(keep_feeds)
-        register_bars()
+        register_keepers()
         connect_measures()
         declare_feeds()

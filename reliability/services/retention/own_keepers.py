@@ -40,6 +40,14 @@ JOBS = RowKeeper(
     condition="one.state IN ('succeeded', 'discarded')"
     " AND NOT EXISTS (SELECT FROM reliability_jobattempt attempt WHERE attempt.job_id = one.id)",
 )
+PROCESSES = RowKeeper(
+    kind="processes",
+    description="processes that ended",
+    table="reliability_heartbeat",
+    keep_days=90,
+    is_exported=False,
+    time="ended_at",
+)
 SESSIONS = RowKeeper(
     kind="sessions",
     description="logins of the pages that expired",
@@ -59,5 +67,5 @@ TOKENS = RowKeeper(
 
 
 def register_own_keepers() -> None:
-    for keeper in (ERRORS, ERROR_COUNTS, JOBS, SESSIONS, TOKENS):
+    for keeper in (ERRORS, ERROR_COUNTS, JOBS, PROCESSES, SESSIONS, TOKENS):
         register_keeper(keeper)

@@ -14,9 +14,21 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
+from brokers.models import Account
+from reconciliation.models import Discrepancy, ReconciliationRun
 from reliability.conf import get_conf
 from reliability.core.errors import ReliabilityError
-from reliability.models import Alert, AuditEntry, ErrorEvent, Job, JobAttempt, LegalHold, RetentionDrop, RetentionPolicy
+from reliability.models import (
+    Alert,
+    AuditEntry,
+    ErrorEvent,
+    Heartbeat,
+    Job,
+    JobAttempt,
+    LegalHold,
+    RetentionDrop,
+    RetentionPolicy,
+)
 from reliability.services.alert_conditions import check_upkeep
 from reliability.services.error_partitions import ensure_partitions, list_partitions
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
@@ -164,6 +176,26 @@ def test_jobs_that_ended_long_ago_go_and_those_with_a_failed_attempt_stay(deed: 
 
     assert sum(rows for _, rows in report("jobs").dropped) == 2
     assert list(Job.objects.order_by("id").values_list("id", flat=True)) == [ids[1], ids[3]]
+
+
+def test_clean_reconciliations_that_no_difference_names_go_and_ended_processes(exports: Path, account: Account):
+    def run(state: str) -> ReconciliationRun:
+        return ReconciliationRun.objects.create(account=account, kind="full", state=state, finished_at=THEN)
+
+    clean, named, differing = run("clean"), run("clean"), run("differences")
+    Discrepancy.objects.create(
+        account=account, run=differing, last_run=named, kind="position", subject_type="position", subject="AAPL",
+        state="resolved",
+    )  # fmt: skip
+    Heartbeat.objects.create(pulse=7, kind="worker", name="w", host="h", pid=1, ended_at=THEN)
+    Heartbeat.objects.create(pulse=8, kind="worker", name="w", host="h", pid=2)
+
+    reports = {one.kind: one for one in run_upkeep(actor="ann", now=THEN + timedelta(days=500))}
+
+    assert (reports["reconciliations"].error, len(reports["reconciliations"].dropped)) == ("", 1)
+    assert set(ReconciliationRun.objects.values_list("pk", flat=True)) == {named.pk, differing.pk}
+    assert clean.pk not in {named.pk, differing.pk}
+    assert list(Heartbeat.objects.values_list("pulse", flat=True)) == [8]
 
 
 def test_the_plan_says_what_would_go_and_changes_nothing(old_errors: None):
