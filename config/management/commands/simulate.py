@@ -1,7 +1,6 @@
 """``manage.py simulate``: the pure cores under a virtual clock, with faults and with what only looks like one."""
 
 import json
-import platform
 import time
 from argparse import ArgumentParser
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from config.chaos.facts import describe
 from config.simulation.episodes import Judged, Sabotage
 from config.simulation.report import Report, table
 from config.simulation.runner import SCENARIOS, numbers, play
@@ -71,11 +71,9 @@ class Command(BaseCommand):
         self.stdout.write(f"{played} episodes in {seconds:.1f} s, {60 * played / seconds:,.0f} a minute.")
         if options["json"]:
             facts = {
-                "benchmark": "simulation",
-                "seed": options["seed"],
+                **describe(f"manage.py simulate --episodes {options['episodes']}", [options["seed"]]),
                 "sabotage": options["sabotage"].value,
                 "seconds": round(seconds, 1),
-                "python": platform.python_version(),
                 **report.to_dict(),
             }
             options["json"].write_text(json.dumps(facts, indent=1) + "\n")
