@@ -25,14 +25,15 @@ def test_faults_are_noticed_and_what_looks_like_one_is_not(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_the_protection_the_judge_says_no(name: str) -> None:
-    blind = [play(number, Sabotage.BLIND) for number in numbers(7, 20, [name])]
+    few = 20 if name == "stream.lost" else 6  # an event is in the backlog of some switches only
+    blind = [play(number, Sabotage.BLIND) for number in numbers(7, few, [name])]
 
     assert any(not one.is_right for one in blind if one.truth is Truth.FAULT)
 
 
 @pytest.mark.parametrize("name", [scenario.name for scenario in SCENARIOS if scenario.can_be_eager])
 def test_where_ghosts_are_seen_the_judge_says_no(name: str) -> None:
-    eager = [play(number, Sabotage.EAGER) for number in numbers(7, 12, [name])]
+    eager = [play(number, Sabotage.EAGER) for number in numbers(7, 6, [name])]
 
     assert any(not one.is_right for one in eager if one.truth is Truth.HEALTHY)
 
