@@ -1,7 +1,11 @@
 """What is cached is written as JSON: whoever writes into Redis makes no process run what they wrote."""
 
 import json
+import logging
 from typing import Any
+
+
+logger = logging.getLogger(__name__)
 
 
 class JsonSerializer:
@@ -11,5 +15,9 @@ class JsonSerializer:
         return value if type(value) is int else json.dumps(value)
 
     def loads(self, data: bytes) -> Any:
-        """Return what was cached; raises ``ValueError`` for anything but JSON."""
-        return json.loads(data)
+        """Return what was cached; anything but JSON is nothing, so that it stops nobody who asks for it."""
+        try:
+            return json.loads(data)
+        except ValueError:
+            logger.warning("a cached value is not JSON and was not read", extra={"bytes": len(data)})
+            return None

@@ -102,6 +102,7 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": ENV["REDIS_URL"],
         "KEY_PREFIX": "stanchion",
+        "VERSION": 2,  # what releases before cached was no JSON; they go on with their own while both run
         "OPTIONS": {
             "serializer": "config.json_cache.JsonSerializer",
             "socket_timeout": 0.5,
