@@ -4,7 +4,6 @@ import json
 import logging
 from typing import Any
 
-
 logger = logging.getLogger(__name__)
 
 
