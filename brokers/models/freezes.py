@@ -6,30 +6,22 @@ from django.db.models.functions import Now
 
 from brokers.core.freezes import MONEY_IN_DOUBT, FreezeCause, FreezeMode
 from brokers.core.halts import Scope, ScopeKind
-from brokers.models.accounts import Account, Broker
+from brokers.models.stops import Stop, StopEvent
 
 
-class Freeze(models.Model):
+class Freeze(Stop):
     """One freeze from its beginning to its release; in force while ``released_at`` is empty.
 
     It freezes one symbol of an account, an account, a broker, or everything when it names none.
     ``evidence`` is what was seen when it began.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, null=True, blank=True)
-    broker = models.ForeignKey(Broker, on_delete=models.PROTECT, null=True, blank=True)
     symbol = models.CharField(max_length=32, blank=True, default="")
     mode = models.CharField(max_length=16, choices=[(mode.value, mode.value) for mode in FreezeMode])
     cause = models.CharField(max_length=32, choices=[(cause.value, cause.value) for cause in FreezeCause])
-    reason = models.CharField(max_length=500)
     evidence = models.JSONField(default=dict)
     frozen_by = models.CharField(max_length=150)
     frozen_at = models.DateTimeField(db_default=Now())
-    release_wanted_by = models.CharField(max_length=150, blank=True, default="")
-    release_wanted_at = models.DateTimeField(null=True, blank=True)
-    release_reason = models.CharField(max_length=500, blank=True, default="")
-    released_by = models.CharField(max_length=150, blank=True, default="")
-    released_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
@@ -67,19 +59,7 @@ class Freeze(models.Model):
         return Scope(ScopeKind.BROKER, self.broker_id) if self.broker_id else Scope(ScopeKind.GLOBAL)
 
 
-class FreezeEvent(models.Model):
+class FreezeEvent(StopEvent):
     """One thing that happened to a freeze; append-only."""
 
     freeze = models.ForeignKey(Freeze, on_delete=models.PROTECT, related_name="events")
-    kind = models.CharField(max_length=32)
-    actor = models.CharField(max_length=150)
-    reason = models.CharField(max_length=500, blank=True, default="")
-    evidence = models.JSONField(default=dict)
-    recorded_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        ordering = ["-id"]
-        default_permissions = ("view",)
-
-    def __str__(self) -> str:
-        return f"{self.kind} by {self.actor}"

@@ -5,27 +5,19 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from brokers.core.halts import Scope, ScopeKind
-from brokers.models.accounts import Account, Broker
+from brokers.models.stops import Stop, StopEvent
 
 
-class KillSwitch(models.Model):
+class KillSwitch(Stop):
     """One stop of trading, from its engagement to its release; in force while ``released_at`` is empty.
 
     It stops an account, a broker, or everything when it names neither. ``orders_stopped``
     counts the orders that it canceled or had canceled, each once.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, null=True, blank=True)
-    broker = models.ForeignKey(Broker, on_delete=models.PROTECT, null=True, blank=True)
-    reason = models.CharField(max_length=500)
     engaged_by = models.CharField(max_length=150)
     engaged_at = models.DateTimeField(db_default=Now())
     orders_stopped = models.PositiveIntegerField(default=0)
-    release_wanted_by = models.CharField(max_length=150, blank=True, default="")
-    release_wanted_at = models.DateTimeField(null=True, blank=True)
-    release_reason = models.CharField(max_length=500, blank=True, default="")
-    released_by = models.CharField(max_length=150, blank=True, default="")
-    released_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
@@ -62,19 +54,7 @@ class KillSwitch(models.Model):
         return Scope(ScopeKind.BROKER, self.broker_id) if self.broker_id else Scope(ScopeKind.GLOBAL)
 
 
-class KillSwitchEvent(models.Model):
+class KillSwitchEvent(StopEvent):
     """One thing that happened to a kill switch; append-only."""
 
     kill_switch = models.ForeignKey(KillSwitch, on_delete=models.PROTECT, related_name="events")
-    kind = models.CharField(max_length=32)
-    actor = models.CharField(max_length=150)
-    reason = models.CharField(max_length=500, blank=True, default="")
-    evidence = models.JSONField(default=dict)
-    recorded_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        ordering = ["-id"]
-        default_permissions = ("view",)
-
-    def __str__(self) -> str:
-        return f"{self.kind} by {self.actor}"

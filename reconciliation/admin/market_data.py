@@ -3,16 +3,15 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest
 
 from brokers.admin.accounts import AuditedAdmin, require_safe_address
 from reconciliation.models import BackfillAttempt, BarConflict, BarSeries, Feed, Gap, QuestionableBar
 from reconciliation.services.market_data.feed_settings import add_feed
-from reliability.admin.records import RecordAdmin
-from reliability.core.errors import ReliabilityError
+from reliability.admin.records import RecordAdmin, RefusalsTold
 
 _OPERATE = "reconciliation.operate_marketdata"
 _SETTINGS = ("account", "data_url", "stream_url", "enabled", "priority", "silence_ms", "late_seconds")
@@ -39,7 +38,7 @@ class FeedForm(forms.ModelForm):
 
 
 @admin.register(Feed)
-class FeedAdmin(AuditedAdmin):
+class FeedAdmin(RefusalsTold, AuditedAdmin):
     """Where bars come from. What a feed delivers is set up by ``manage.py feeds subscribe``."""
 
     form = FeedForm
@@ -74,15 +73,6 @@ class FeedAdmin(AuditedAdmin):
             return
         named = {name: form.cleaned_data[name] for name in ("account", "data_url", "stream_url", "priority")}
         obj.pk = add_feed(form.cleaned_data["name"], by=request.user.get_username(), **named).pk
-
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
-        except ReliabilityError as error:
-            self.message_user(request, f"Nothing was changed: {error.message}", messages.ERROR)
-            return HttpResponseRedirect(request.get_full_path())
 
 
 @admin.register(BarSeries)

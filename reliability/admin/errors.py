@@ -3,17 +3,16 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from reliability.admin.deciding import ReasonForm, decide
-from reliability.admin.records import PlainAdmin, RecordAdmin
+from reliability.admin.records import PlainAdmin, RecordAdmin, RefusalsTold
 from reliability.core.catalog import CATALOG
 from reliability.core.classification import Operation, Proof
-from reliability.core.errors import ReliabilityError
 from reliability.models import ErrorGuess, ErrorRule
 from reliability.services.error_rules import (
     WARNING,
@@ -154,7 +153,7 @@ class RuleForm(forms.ModelForm):
 
 
 @admin.register(ErrorRule)
-class ErrorRuleAdmin(PlainAdmin):
+class ErrorRuleAdmin(RefusalsTold, PlainAdmin):
     """What failures mean, decided by people."""
 
     form = RuleForm
@@ -188,15 +187,6 @@ class ErrorRuleAdmin(PlainAdmin):
             change_rule(obj.pk, form.draft(), **decision)
         else:
             obj.pk = add_rule(form.draft(), **decision).pk
-
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
-        except ReliabilityError as error:
-            self.message_user(request, f"Nothing was changed: {error.message}", messages.ERROR)
-            return HttpResponseRedirect(request.get_full_path())
 
     @admin.action(description="Take chosen rules out of use", permissions=["change"])
     def take_out_of_use(self, request: HttpRequest, chosen: QuerySet[ErrorRule]) -> HttpResponse | None:

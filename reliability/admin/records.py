@@ -6,14 +6,15 @@ from datetime import datetime
 from functools import cache, cached_property
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.paginator import Paginator
 from django.db import models
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from reliability.core.errors import ReliabilityError
 from reliability.core.presentation import amount_text, instant_text
 from reliability.templatetags.stanchion import badge
 
@@ -76,6 +77,19 @@ def column(field: models.Field) -> Column:
     show.admin_order_field = field.name  # type: ignore[attr-defined]
     show.__name__ = field.name
     return show
+
+
+class RefusalsTold:
+    """For a form that is saved through a service: what the service refuses is told, and nothing was changed."""
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)  # type: ignore[misc]
+        except ReliabilityError as error:
+            messages.error(request, f"Nothing was changed: {error.message}")
+            return HttpResponseRedirect(request.get_full_path())
 
 
 class PlainAdmin(admin.ModelAdmin):

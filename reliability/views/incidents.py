@@ -23,7 +23,7 @@ from reliability.services.incident_decisions import (
     mitigate_incident,
 )
 from reliability.views.actions import LONGEST_REASON, act_and_return, posted_reason
-from reliability.views.fragments import fragment_response
+from reliability.views.pages import page_and_live
 
 VIEW = "reliability.view_incident"
 OPERATE = "reliability.operate_incident"
@@ -56,20 +56,7 @@ def incident_list(request: HttpRequest) -> HttpResponse:
     return render(request, "reliability/incidents.html", context)
 
 
-@require_GET
-@never_cache
-@login_required
-@permission_required(VIEW, raise_exception=True)
-def incident_page(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(request, "reliability/incident.html", _context(request, pk))
-
-
-@require_GET
-@never_cache
-@login_required
-@permission_required(VIEW, raise_exception=True)
-def incident_live(request: HttpRequest, pk: int) -> HttpResponse:
-    return fragment_response(request, "reliability/incident_live.html", _context(request, pk))
+incident_page, incident_live = page_and_live(VIEW, "reliability/incident", lambda request, pk: _context(request, pk))
 
 
 Act = Callable[[HttpRequest, int, str], str]

@@ -7,10 +7,8 @@ from typing import Any
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST
 
 from reliability.core.errors import ReliabilityError
 from reliability.core.interventions import UNDECIDED, InterventionState
@@ -26,26 +24,15 @@ from reliability.services.interventions import (
     reject_intervention,
 )
 from reliability.views.actions import act_and_return, posted_reason
-from reliability.views.fragments import fragment_response
+from reliability.views.pages import page_and_live
 
 HANDLE = "reliability.handle_intervention"
 APPROVE = "reliability.approve_intervention"
 
 
-@require_GET
-@never_cache
-@login_required
-@permission_required("reliability.view_intervention", raise_exception=True)
-def intervention_page(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(request, "reliability/intervention.html", _context(request, pk))
-
-
-@require_GET
-@never_cache
-@login_required
-@permission_required("reliability.view_intervention", raise_exception=True)
-def intervention_live(request: HttpRequest, pk: int) -> HttpResponse:
-    return fragment_response(request, "reliability/intervention_live.html", _context(request, pk))
+intervention_page, intervention_live = page_and_live(
+    "reliability.view_intervention", "reliability/intervention", lambda request, pk: _context(request, pk)
+)
 
 
 Act = Callable[[HttpRequest, int, str], str]

@@ -23,7 +23,7 @@ from reliability.services.runbooks import (
     start_runbook,
 )
 from reliability.views.actions import act_and_return, posted_reason
-from reliability.views.fragments import fragment_response
+from reliability.views.pages import page_and_live
 
 VIEW = "reliability.view_runbookexecution"
 FOLLOW = "reliability.follow_runbook"
@@ -70,20 +70,9 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponseRedirect(reverse("runbook-execution", args=started)) if started else answer
 
 
-@require_GET
-@never_cache
-@login_required
-@permission_required(VIEW, raise_exception=True)
-def execution(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(request, "reliability/runbook_execution.html", _context(request, pk))
-
-
-@require_GET
-@never_cache
-@login_required
-@permission_required(VIEW, raise_exception=True)
-def execution_live(request: HttpRequest, pk: int) -> HttpResponse:
-    return fragment_response(request, "reliability/runbook_execution_live.html", _context(request, pk))
+execution, execution_live = page_and_live(
+    VIEW, "reliability/runbook_execution", lambda request, pk: _context(request, pk)
+)
 
 
 @require_POST

@@ -1,17 +1,15 @@
 """``manage.py freezes``: see what is frozen, freeze trading, and let it go on."""
 
-import json
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
-
-from django.core.management.base import BaseCommand, CommandError
 
 from brokers.core.freezes import SCOPE_HELP, FreezeMode
 from brokers.management.person import person_of_password
+from brokers.management.stops import StopCommand
 from brokers.models import Freeze
 from brokers.selectors.freezes import freeze_facts, list_freezes
 from brokers.services.freezes import confirm_freeze_release, freeze_by_person, release_freeze, request_freeze_release
-from reliability.core.errors import ReliabilityError
 from reliability.core.presentation import instant_text
 from reliability.management.actor import command_line_actor
 
@@ -22,43 +20,27 @@ _RELEASES = (
 )
 
 
-class Command(BaseCommand):
+class Command(StopCommand):
     help = "Freeze trading and let it go on. Exit status 1 and one line when nothing was done."
+    nothing_stopped = "Nothing is frozen."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        listing = actions.add_parser("list", help="freezes in force")
-        listing.add_argument("--all", action="store_true", help="released ones too")
-        listing.add_argument("--json", action="store_true")
+        self.add_listing(actions, "freezes in force")
         begin = actions.add_parser("freeze", help="freeze trading at once; orders wait, cancels pass")
         begin.add_argument("scope", help=SCOPE_HELP)
         begin.add_argument("--mode", choices=[mode.value for mode in FreezeMode], default=FreezeMode.HALT.value)
         begin.add_argument("--reason", required=True, help="kept with the freeze, told to every refused caller")
-        for name, purpose in _RELEASES:
-            release = actions.add_parser(
-                name, help=f"{purpose}; asks for the password, or reads it from standard input"
-            )
-            release.add_argument("freeze", type=int, help="its number, from list")
-            release.add_argument("--as", dest="person", required=True, help="username of the person who acts")
-            if name != "confirm-release":
-                release.add_argument("--reason", required=True, help="why trading can go on")
+        self.add_releases(actions, "freeze", _RELEASES)
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            getattr(self, f"_{options['action'].replace('-', '_')}")(options)
-        except ReliabilityError as error:
-            more = "; ".join(str(one) for values in error.details.values() for one in values) if error.details else ""
-            raise CommandError(f"{error.message} {more}".strip()) from error
+    def stops(self, *, in_force: bool | None) -> Sequence[Freeze]:
+        return list_freezes(in_force=in_force)
 
-    def _list(self, options: dict[str, Any]) -> None:
-        freezes = list_freezes(in_force=None if options["all"] else True)
-        if options["json"]:
-            self.stdout.write(json.dumps([freeze_facts(one) for one in freezes], indent=2, default=str))
-            return
-        if not freezes:
-            self.stdout.write("Nothing is frozen.")
-        for one in freezes:
-            self.stdout.write(_line(one))
+    def facts(self, stop: Freeze) -> dict[str, Any]:
+        return freeze_facts(stop)
+
+    def line(self, stop: Freeze) -> str:
+        return _line(stop)
 
     def _freeze(self, options: dict[str, Any]) -> None:
         mode = FreezeMode(options["mode"])

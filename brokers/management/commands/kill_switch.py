@@ -1,56 +1,40 @@
 """``manage.py kill_switch``: stop trading, see how far it got, and let it go on with two persons."""
 
-import json
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-
 from brokers.management.person import person_of_password
+from brokers.management.stops import StopCommand
 from brokers.models import KillSwitch
 from brokers.selectors.kill_switch import list_switches, read_progress, switch_facts
 from brokers.services.kill_switch import confirm_release, engage, request_release
-from reliability.core.errors import ReliabilityError
 from reliability.core.presentation import instant_text
 from reliability.management.actor import command_line_actor
 
+_RELEASES = (("request-release", "first person"), ("confirm-release", "second person"))
 
-class Command(BaseCommand):
+
+class Command(StopCommand):
     help = "Stop trading and let it go on. Exit status 1 and one line when nothing was done."
+    nothing_stopped = "No kill switch is in force."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        listing = actions.add_parser("list", help="switches in force and how far they got")
-        listing.add_argument("--all", action="store_true", help="released ones too")
-        listing.add_argument("--json", action="store_true")
+        self.add_listing(actions, "switches in force and how far they got")
         stop = actions.add_parser("engage", help="stop trading at once")
         stop.add_argument("scope", help="global, broker:NAME or account:NAME")
         stop.add_argument("--reason", required=True, help="kept with the switch, told to every refused caller")
-        for name, purpose in (("request-release", "first person"), ("confirm-release", "second person")):
-            release = actions.add_parser(
-                name, help=f"{purpose}; asks for the password, or reads it from standard input"
-            )
-            release.add_argument("switch", type=int, help="its number, from list")
-            release.add_argument("--as", dest="person", required=True, help="username of the person who acts")
-            if name == "request-release":
-                release.add_argument("--reason", required=True, help="why trading can go on")
+        self.add_releases(actions, "switch", _RELEASES)
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            getattr(self, f"_{options['action'].replace('-', '_')}")(options)
-        except ReliabilityError as error:
-            more = "; ".join(str(one) for values in error.details.values() for one in values) if error.details else ""
-            raise CommandError(f"{error.message} {more}".strip()) from error
+    def stops(self, *, in_force: bool | None) -> Sequence[KillSwitch]:
+        return list_switches(in_force=in_force)
 
-    def _list(self, options: dict[str, Any]) -> None:
-        switches = list_switches(in_force=None if options["all"] else True)
-        if options["json"]:
-            self.stdout.write(json.dumps([switch_facts(one) for one in switches], indent=2, default=str))
-            return
-        if not switches:
-            self.stdout.write("No kill switch is in force.")
-        for one in switches:
-            self.stdout.write(_line(one))
+    def facts(self, stop: KillSwitch) -> dict[str, Any]:
+        return switch_facts(stop)
+
+    def line(self, stop: KillSwitch) -> str:
+        return _line(stop)
 
     def _engage(self, options: dict[str, Any]) -> None:
         self.stdout.write(_line(engage(options["scope"], reason=options["reason"], actor=command_line_actor())))
