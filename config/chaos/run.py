@@ -1,5 +1,7 @@
 """A run: a stack of its own, the scenarios one after the other on it, and what they showed."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from config.chaos import sabotage
+from config.chaos.checker import Finding
 from config.chaos.collect import settings_in_force
 from config.chaos.episode import Episode, Outcome, run_episode
 from config.chaos.faults.registry import why_not
@@ -14,6 +17,7 @@ from config.chaos.noise import noise_probe
 from config.chaos.scenario import Scenario
 from config.chaos.stack import Stack, running_stack
 from config.stack.detours import VARIABLE
+from config.stack.running import ROOT
 
 Say = Callable[[str], object]
 PROXIED = {VARIABLE: "1", "STANCHION_LOG_LEVEL": "WARNING"}
@@ -53,9 +57,21 @@ def run_all(
             while left and go_on():
                 scenario, seed = left.pop(0)
                 episode = run_one(stack, scenario, seed, noise, say)
+                if not left or not go_on() or episode.outcome is Outcome.VOID:
+                    add_broken_history(stack, episode, say)
                 yield episode
                 if episode.outcome is Outcome.VOID:
                     break
+
+
+def add_broken_history(stack: Stack, episode: Episode, say: Say) -> None:
+    """Verify the seals of everything that was recorded on this stack; a broken one fails the last episode (I9)."""
+    argv = [sys.executable, "manage.py", "audit", "verify", "--quiet"]
+    done = subprocess.run(argv, cwd=ROOT, env=stack.instance.environment, capture_output=True, text=True)
+    say("the recorded history is as it was sealed" if not done.returncode else f"audit verify: {done.stderr.strip()}")
+    if done.returncode:
+        episode.findings.append(Finding("I9", f"the recorded history is broken: {done.stderr.strip()[-300:]}"))
+        episode.outcome = Outcome.FAILED if episode.outcome is Outcome.PASSED else episode.outcome
 
 
 def run_one(stack: Stack, scenario: Scenario, seed: int, noise: Path, say: Say, *, sabotaged: bool = False) -> Episode:
