@@ -61,6 +61,7 @@ def html_page(episodes: Sequence[Episode], facts: Mapping[str, Any]) -> str:
             f"{escape(machine['kernel'])}, Python {escape(machine['python'])}</p>",
             f"<p>{counts}</p>",
             _times(episodes),
+            _load(facts.get("load", {})),
             _table(
                 ("#", "scenario", "seed", "outcome", "recovered", "noise"),
                 (
@@ -97,6 +98,14 @@ def _times(episodes: Sequence[Episode]) -> str:
     )
     titles = ("asked for", "n", "p50 s", "p95 s", "max s", "over", "machine late", "true miss rate at most (95 %)")
     return _table(titles, rows)
+
+
+def _load(figures: Mapping[str, float | None]) -> str:
+    """Return what a steady load went through, where that was measured."""
+    if not figures:
+        return ""
+    rows = ((name.replace("_", " "), "never" if value is None else f"{value:g}") for name, value in figures.items())
+    return _table(("the load", "orders, orders a second, or seconds"), rows)
 
 
 def _section(episode: Episode) -> str:

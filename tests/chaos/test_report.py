@@ -64,11 +64,13 @@ def test_the_report_is_one_page_that_asks_for_nothing_outside(tmp_path: Path) ->
     bad = episode(Outcome.FAILED, recovery=[inf])
     bad.findings = [Finding("I2", "order <b> doubled: twice")]
     bad.unready = [(99.5, "503")]
-    write_report(tmp_path, [episode(recovery=[2.0]), bad], FACTS)
+    load = {"accepted_rate": 49.5, "drain_seconds": None}
+    write_report(tmp_path, [episode(recovery=[2.0]), bad], {**FACTS, "load": load})
 
     page = (tmp_path / "report.html").read_text()
     assert "order &lt;b&gt; doubled" in page
     assert "some &lt;processor&gt;" in page
+    assert "<td>accepted rate</td><td>49.5</td>" in page
     assert page.count("<svg") == 2
     assert not re.findall(r'(?:src|href)="(?!#)', page)
     content = json.loads((tmp_path / "report.json").read_text())
