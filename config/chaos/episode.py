@@ -145,7 +145,8 @@ async def _run(
         finally:
             await asyncio.to_thread(breaker.heal_all)
         over = breaker.log.last_over
-        await _send(client, f"{key}-after", Load(_AFTERMATH, 10.0, "market"), chance, lambda text: None)
+        if sabotage is None or sabotage.aftermath:
+            await _send(client, f"{key}-after", Load(_AFTERMATH, 10.0, "market"), chance, lambda text: None)
         stack.accepted.update(client.accepted)
         say("settling")
         limit = sabotage.settle_seconds if sabotage else scenario.settle_seconds
@@ -155,7 +156,7 @@ async def _run(
     records.late_by_ms = read_noise(noise, began, time.monotonic())
     records.recovered_seconds = None if settled.recovered is None else max(0.0, settled.recovered - over)
     records.agreed_seconds = None if settled.agreed is None else max(0.0, settled.agreed - over)
-    records.progress_seconds = _progress(records, breaker)
+    records.progress_seconds = _progress(records, breaker) if sabotage is None or sabotage.aftermath else 0.0
     found = [*check(scenario, records), *unmet(scenario, records)]
     findings = [one for one in found if what_it_is_about(one.text) not in stack.known_problems]
     measures = measure(scenario, records)

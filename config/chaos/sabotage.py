@@ -36,6 +36,7 @@ class Protection(StrEnum):
     POLL = "poll_beside_the_stream"
     NAMED_WAITS = "named_waits"
     ROUTES = "routes"
+    SILENCE = "silence_timer"
     DEAD_MESSAGES = "dead_letters_of_messages"
     HOLD_CALLS = "hold_calls"
 
@@ -164,7 +165,7 @@ def _sabotage_fills() -> None:
 
 
 def _sabotage_brokers() -> None:
-    from brokers.adapters.alpaca import errors
+    from brokers.adapters.alpaca import errors, stream
     from brokers.services import order_gate
     from reliability.services.guarding import judging
 
@@ -175,6 +176,10 @@ def _sabotage_brokers() -> None:
     @instead(judging, "pause_seconds", Protection.NAMED_WAITS)
     def pause_for_nothing(original: Any, error: Any) -> float:
         return 0.0
+
+    @instead(stream, "Listener", Protection.SILENCE)
+    def listen_patiently(original: Any, socket: Any, silence_timeout_seconds: float) -> Any:
+        return original(socket, 3600.0)
 
     @instead(order_gate, "choose_account", Protection.ROUTES)
     def take_the_first_or_none(original: Any, route: Sequence[int], *others: Any) -> Any:

@@ -55,7 +55,8 @@ class Sabotage:
     """What is taken away to show that the scenario can fail, and the invariants of which one must then be broken.
 
     ``protections`` are switched off, circuits in ``disabled`` let everything through, ``statement`` changes rows until
-    ``undo``; ``faults`` come on top of the scenario's own, ``load`` takes the place of its own.
+    ``undo``; ``faults`` come on top of the scenario's own, ``load`` takes the place of its own. Without ``aftermath``
+    no order is sent once all is healed, because it would carry along what the harm left behind.
     """
 
     protections: tuple[str, ...]
@@ -64,6 +65,7 @@ class Sabotage:
     settle_seconds: float = 25.0
     load: Load | None = None
     disabled: tuple[str, ...] = ()
+    aftermath: bool = True
     statement: str = ""
     undo: str = ""
 
