@@ -37,6 +37,7 @@ class Protection(StrEnum):
     NAMED_WAITS = "named_waits"
     ROUTES = "routes"
     SILENCE = "silence_timer"
+    DEATHS = "notice_of_dead_processes"
     DEAD_MESSAGES = "dead_letters_of_messages"
     HOLD_CALLS = "hold_calls"
 
@@ -122,6 +123,10 @@ def _sabotage_jobs() -> None:
 
     @instead(sentinel, "rescue_lost_jobs", Protection.RESCUE)
     def rescue_nothing(original: Any, **options: Any) -> list[Any]:
+        return []
+
+    @instead(sentinel, "end_dead_processes", Protection.DEATHS)
+    def bury_nobody(original: Any) -> list[Any]:
         return []
 
     @instead(sentinel, "find_due_lanes", Protection.SECOND_LOOK)

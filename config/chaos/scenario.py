@@ -55,8 +55,9 @@ class Sabotage:
     """What is taken away to show that the scenario can fail, and the invariants of which one must then be broken.
 
     ``protections`` are switched off, circuits in ``disabled`` let everything through, ``statement`` changes rows until
-    ``undo``; ``faults`` come on top of the scenario's own, ``load`` takes the place of its own. Without ``aftermath``
-    no order is sent once all is healed, because it would carry along what the harm left behind.
+    ``undo``; ``faults`` come on top of the scenario's own or, with ``replaces``, in their place; ``load`` takes the
+    place of its own. Without ``aftermath`` no order is sent once all is healed: it would carry along what the harm
+    left behind.
     """
 
     protections: tuple[str, ...]
@@ -66,6 +67,7 @@ class Sabotage:
     load: Load | None = None
     disabled: tuple[str, ...] = ()
     aftermath: bool = True
+    replaces: bool = False
     statement: str = ""
     undo: str = ""
 
@@ -96,10 +98,12 @@ class Scenario:
 
     def drawn(self, chance: random.Random, *, sabotaged: bool = False) -> list[PlannedFault]:
         """Return the faults in the order of their beginning, with times drawn from their ranges."""
-        extra = self.sabotage.faults if sabotaged and self.sabotage else ()
+        sabotage = self.sabotage if sabotaged else None
+        own = () if sabotage and sabotage.replaces else self.faults
+        extra = sabotage.faults if sabotage else ()
         planned = [
             PlannedFault(plan, chance.uniform(*plan.at), chance.uniform(*plan.seconds) if plan.seconds else None)
-            for plan in (*self.faults, *extra)
+            for plan in (*own, *extra)
         ]
         return sorted(planned, key=lambda fault: fault.at)
 
