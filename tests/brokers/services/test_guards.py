@@ -147,7 +147,7 @@ def test_cancels_and_snapshots_wait_for_their_circuits(broker: FakeBroker, profi
 
 def test_a_working_circuit_makes_nobody_wait(broker: FakeBroker, profile: AccountProfile) -> None:
     assert [waiting(profile, one) for one in CallClass] == [None] * len(CallClass)
-    assert get_guard(profile, CallClass.ORDERS).room() == 60
+    assert get_guard(profile, CallClass.ORDERS).room() == Limits().max_concurrent_calls
 
 
 def test_turns_after_a_cooldown_do_not_delay_those_who_only_lack_a_place(
@@ -173,7 +173,7 @@ def test_calls_beyond_the_accounts_rate_are_not_begun(broker: FakeBroker, accoun
     Broker.objects.filter(pk=account.broker_id).update(calls_per_minute=10)
     forget_accounts()
     profile = get_profile(account.pk)
-    assert profile.limits == Limits(60, 10)
+    assert profile.limits == Limits(calls_per_minute=10)
     while len(broker.calls) < 10:
         try:
             call(profile, "list_open_orders")

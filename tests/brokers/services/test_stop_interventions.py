@@ -29,6 +29,11 @@ def freeze(cause: FreezeCause) -> Freeze:
     return Freeze.objects.get(pk=pk)
 
 
+def _proposal(asked: Intervention) -> str:
+    """What whoever looks at the question now sees."""
+    return Intervention.objects.get(pk=asked.pk).proposal
+
+
 def test_two_persons_answer_whether_a_halted_desk_may_go_on() -> None:
     switch = engage("account:desk", reason="prices look wrong", actor="ann")
     check_stops()
@@ -43,8 +48,8 @@ def test_two_persons_answer_whether_a_halted_desk_may_go_on() -> None:
     decide_intervention(asked.pk, "release", actor="ann", reason="the feed is back")
     assert KillSwitch.objects.get().released_at is None
     with pytest.raises(ReliabilityError, match="Another person"):
-        confirm_intervention(asked.pk, actor="ann")
-    assert "account:desk" in confirm_intervention(asked.pk, actor="bob")
+        confirm_intervention(asked.pk, actor="ann", proposal=_proposal(asked))
+    assert "account:desk" in confirm_intervention(asked.pk, actor="bob", proposal=_proposal(asked))
 
     switch.refresh_from_db()
     assert (switch.release_wanted_by, switch.released_by, switch.release_reason) == ("ann", "bob", "the feed is back")
@@ -60,7 +65,7 @@ def test_whoever_may_not_release_decides_nothing() -> None:
     decide_intervention(asked.pk, "release", actor="ann", reason="the feed is back")
 
     with pytest.raises(ReliabilityError, match="eve is no active person"):
-        confirm_intervention(asked.pk, actor="eve")
+        confirm_intervention(asked.pk, actor="eve", proposal=_proposal(asked))
     assert (Intervention.objects.get().state, KillSwitch.objects.get().released_at) == ("proposed", None)
 
 
@@ -88,6 +93,6 @@ def test_a_freeze_asks_as_many_as_its_cause_wants(cause: FreezeCause, kind: str)
     assert (asked.kind, asked.choices[0]["needs_second"]) == (kind, kind == DOUBT_KIND)
     decide_intervention(asked.pk, "release", actor="ann", reason="the broker confirmed it")
     if kind == DOUBT_KIND:
-        confirm_intervention(asked.pk, actor="bob")
+        confirm_intervention(asked.pk, actor="bob", proposal=_proposal(asked))
     one.refresh_from_db()
     assert one.released_by == ("bob" if kind == DOUBT_KIND else "ann")

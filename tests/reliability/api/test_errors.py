@@ -75,6 +75,11 @@ ALL = (
     "reconciliation.view_gap",
     "reliability.view_servicelevel",
     "reliability.view_metrictotal",
+    "reliability.view_retentionpolicy",
+    "reliability.view_retentiondrop",
+    "reliability.view_legalhold",
+    "reliability.place_legal_hold",
+    "reliability.release_legal_hold",
 )
 ORDER = "01900000-0000-7000-8000-000000000000"
 ENDPOINTS = [
@@ -181,6 +186,12 @@ ENDPOINTS = [
     ("GET", "/api/v1/errors/guesses/1"),
     ("POST", "/api/v1/errors/guesses/1/confirm"),
     ("POST", "/api/v1/errors/guesses/1/reject"),
+    ("GET", "/api/v1/retention"),
+    ("GET", "/api/v1/retention/error_events/plan"),
+    ("GET", "/api/v1/retention/holds"),
+    ("POST", "/api/v1/retention/holds"),
+    ("POST", "/api/v1/retention/holds/1/release"),
+    ("GET", "/api/v1/retention/drops"),
 ]
 OPEN_TO_ANY_USER = [("GET", "/api/v1/errors/catalog")]
 
@@ -614,7 +625,8 @@ def test_every_route_of_the_schema_is_held_to_the_rules_above() -> None:
     described = {(method.upper(), path) for path, methods in schema["paths"].items() for method in methods}
 
     def shape(path: str) -> str:
-        path = path.replace(ORDER, "{}").replace("/lanes/orders/", "/lanes/{}/").replace("sim-a:orders", "{}")
+        path = path.replace(ORDER, "{}").replace("/lanes/orders/", "/lanes/{}/")
+        path = path.replace("sim-a:orders", "{}").replace("/error_events/", "/{}/")
         return re.sub(r"\{\w*\}", "{}", re.sub(r"/1(?=/|$)", "/{}", path))
 
     tested = {(method, shape(path)) for method, path in [*ENDPOINTS, *OPEN_TO_ANY_USER]}
