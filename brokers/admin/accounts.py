@@ -14,11 +14,13 @@ from brokers.adapters.reach import is_allowed
 from brokers.adapters.registry import adapter_names
 from brokers.conf import get_conf
 from brokers.models import Account, Broker, Instrument, StreamChange, StreamSession
+from brokers.selectors.accounts import count_in_doubt, has_orders
 from brokers.services.credentials import set_credentials
 from reliability.admin.records import PlainAdmin, RecordAdmin
 from reliability.services.audit import record_audit
 
 SECRET_FIELDS = ("api_key", "api_secret")
+CALLED_ADDRESSES = ("base_url", "backup_base_url")
 _SECURE = {"http": "https", "ws": "wss"}
 
 
@@ -51,7 +53,26 @@ def _is_loopback(host: str) -> bool:
 
 
 class BrokerForm(forms.ModelForm):
+    """Where a broker is: an order whose outcome is unknown must be asked for where it was sent."""
+
     adapter = forms.ChoiceField(choices=lambda: [(name, name) for name in adapter_names()])
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.instance.pk and "adapter" in self.fields and has_orders(broker=self.instance.pk):
+            self.fields["adapter"].disabled = True
+            self.fields["adapter"].help_text = "Fixed: orders were sent by it. Another adapter is another broker."
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if self.instance.pk and set(CALLED_ADDRESSES) & set(self.changed_data):
+            doubtful = count_in_doubt(self.instance.pk)
+            if doubtful:
+                raise ValidationError(
+                    f"What became of {doubtful} orders is not known yet, and it is asked for at these addresses: "
+                    "freeze the broker and wait until none is left."
+                )
+        return cleaned
 
     def clean_base_url(self) -> str:
         require_safe_address(self.cleaned_data["base_url"], "http")
@@ -150,6 +171,15 @@ class AccountAdmin(AuditedAdmin):
     @admin.display(description="credentials")
     def credentials(self, account: Account) -> str:
         return f"set, version {account.credentials_version}" if account.encrypted_credentials else "not set"
+
+    def fixed_fields(self, request: HttpRequest, obj: models.Model | None = None) -> tuple[str, ...]:
+        """An account stays where its orders are: an unknown one asked for elsewhere is absent there, and sent again."""
+        fixed = ("credentials", "synced_at")
+        if obj is None:
+            return fixed
+        if not self._may_set(request):
+            return (*fixed, "name", "broker", "is_default")
+        return (*fixed, "name", "broker") if has_orders(account=obj.pk) else (*fixed, "name")
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         """Whoever may switch an account on and off need not be able to point it at another one of the broker."""

@@ -54,6 +54,19 @@ class Known:
         return {"as_of": self.at, "age_seconds": age, "stale": age is None or age > self.believed_seconds}
 
 
+def has_orders(*, account: int | None = None, broker: str | None = None) -> bool:
+    """Return whether an account, or any account of a broker, ever had an order."""
+    if account is not None:
+        return Order.objects.filter(account=account).exists()
+    return any(has_orders(account=one) for one in Account.objects.filter(broker=broker).values_list("pk", flat=True))
+
+
+def count_in_doubt(broker: str) -> int:
+    """Return how many orders at a broker are being sent, or were sent with an unknown outcome."""
+    doubtful = [OrderState.SENDING, OrderState.UNKNOWN]
+    return Order.objects.filter(account__broker=broker, finished_at=None, state__in=doubtful).count()
+
+
 def list_known() -> dict[int, Known]:
     """Return what each account's recorded state is worth.
 

@@ -9,12 +9,13 @@ from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from knox.models import AuthToken
 
 from config.access import ROLES, Door, Entrance, list_entrances
 from config.access_reference import admin_rights
 from reliability.models import AuditEntry
-from tests.factories import make_account, make_user
+from tests.factories import make_account, make_order, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -149,6 +150,52 @@ def test_who_may_switch_an_account_on_and_off_cannot_set_its_credentials(roles: 
         versions.append(account.credentials_version)
     assert versions == [0, 1]
     assert not account.enabled
+
+
+@pytest.mark.parametrize(
+    ("role", "has_order", "moves"), [("operator", False, 0), ("admin", True, 0), ("admin", False, 1)]
+)
+def test_an_account_is_moved_to_another_broker_by_nobody_once_it_has_orders(
+    roles: None, role: str, has_order: bool, moves: bool
+) -> None:
+    account, other = make_account(), make_account("spare")
+    if has_order:
+        make_order(account, make_user())
+    client = Client()
+    client.force_login(person(role))
+    form = {"name": "renamed", "broker": other.broker_id, "enabled": "on", "is_default": "on"}
+
+    client.post(reverse("admin:brokers_account_change", args=[account.pk]), form)
+
+    account.refresh_from_db()
+    assert account.name == "desk", "orders and limits are known by it"
+    assert account.broker_id == ("spare-broker" if moves else "desk-broker")
+    assert account.is_default is (role == "admin")
+    assert account.enabled
+
+
+def test_a_broker_stays_where_it_was_asked_while_an_order_is_in_doubt(roles: None) -> None:
+    order = make_order(make_account(), make_user(), state="unknown")
+    broker = order.account.broker
+    page = reverse("admin:brokers_broker_change", args=[broker.pk])
+    values = ("mute_after_ms", "call_timeout_ms", "connect_timeout_ms")
+    form = {name: getattr(broker, name) for name in values} | {"adapter": "ib", "base_url": "https://api.example.com"}
+    assert Client().post(page, form).status_code == 302
+    client = Client()
+    client.force_login(person("operator"))
+    assert client.post(page, form).status_code == 403
+    client.force_login(person("admin"))
+
+    refused = client.post(page, form).content.decode()
+    broker.refresh_from_db()
+
+    assert "What became of 1 orders is not known yet" in refused
+    assert broker.base_url == "http://127.0.0.1:9"
+
+    type(order).objects.update(state="filled", finished_at=timezone.now())
+    assert client.post(page, form).status_code == 302
+    broker.refresh_from_db()
+    assert (broker.base_url, broker.adapter) == ("https://api.example.com", "alpaca")
 
 
 def test_who_was_disabled_is_out_at_once(roles: None) -> None:
