@@ -28,6 +28,8 @@ from config.stack.judgement import judge
 
 _AFTERMATH = 6
 _POLL_SECONDS = 0.25
+_LASTING = frozenset({"I1", "I2", "I3", "I4", "I11"})
+"""What is read from all orders, positions and bars of a stack, and so is found again in every later episode."""
 
 
 class Outcome(StrEnum):
@@ -58,8 +60,9 @@ class Episode:
 
     @property
     def is_safe(self) -> bool:
-        """Tell whether nothing but times was wrong."""
-        return self.outcome is not Outcome.VOID and all(finding.is_timing for finding in self.findings)
+        """Tell whether it was run to its end and nothing but times was wrong."""
+        was_judged = self.outcome in (Outcome.PASSED, Outcome.FAILED)
+        return was_judged and all(finding.is_timing for finding in self.findings)
 
 
 def run_episode(
@@ -83,7 +86,6 @@ def run_episode(
         episode = Episode(scenario, seed, Outcome.VOID, sabotaged, reason)
     episode.unready = unready
     episode.seconds = time.monotonic() - began
-    stack.known_problems |= {what_it_is_about(finding.text) for finding in episode.findings}
     stack.abandoned |= {order["id"] for order in episode.records.orders if not order["final"]}
     return episode
 
@@ -157,13 +159,22 @@ async def _run(
     records.recovered_seconds = None if settled.recovered is None else max(0.0, settled.recovered - over)
     records.agreed_seconds = None if settled.agreed is None else max(0.0, settled.agreed - over)
     records.progress_seconds = _progress(records, breaker) if sabotage is None or sabotage.aftermath else 0.0
-    found = [*check(scenario, records), *unmet(scenario, records)]
-    findings = [one for one in found if what_it_is_about(one.text) not in stack.known_problems]
-    measures = measure(scenario, records)
-    outcome = Outcome.PASSED
-    if any(not one.is_timing or measures.is_valid for one in findings):
-        outcome = Outcome.FAILED
+    outcome, findings, measures = judged(scenario, records, stack.known_problems)
     return Episode(scenario, seed, outcome, sabotaged, "", findings, records, measures, began_at, began)
+
+
+def judged(scenario: Scenario, records: Records, known: set[str]) -> tuple[Outcome, list[Finding], Measures]:
+    """Return the outcome, what is newly wrong and the figures.
+
+    ``known`` holds what is wrong for ever on this stack (an order that is lost stays lost), so that only the episode
+    that did the harm is blamed for it; what is new of that kind is added. Everything else counts in each episode anew.
+    """
+    found = [*check(scenario, records), *unmet(scenario, records)]
+    findings = [one for one in found if one.invariant not in _LASTING or what_it_is_about(one.text) not in known]
+    known |= {what_it_is_about(one.text) for one in findings if one.invariant in _LASTING}
+    measures = measure(scenario, records)
+    failed = any(not one.is_timing or measures.is_valid for one in findings)
+    return Outcome.FAILED if failed else Outcome.PASSED, findings, measures
 
 
 async def _send(client: ApiClient, key: str, load: Load, chance: random.Random, say: Say) -> None:

@@ -10,6 +10,7 @@ import pytest
 from brokers.simulator.ledger import LedgerOrder, LedgerSummary
 from brokers.simulator.orders import Status
 from config.chaos.checker import check
+from config.chaos.episode import Episode, Outcome, judged
 from config.chaos.expectations import unmet
 from config.chaos.fault_log import FaultEntry
 from config.chaos.measures import measure
@@ -125,6 +126,35 @@ def test_each_invariant_is_broken_by_its_own_record_alone(invariant: str, change
 )
 def test_what_is_allowed_is_no_finding(changed: dict[str, Any]) -> None:
     assert check(SCENARIO, clean(**changed)) == []
+
+
+@pytest.mark.parametrize("changed", [{"recovered_seconds": None}, {"seen": []}, {"not_healthy": ["beat is stopped"]}])
+def test_what_one_episode_did_wrong_is_counted_in_the_next_one_again(changed: dict[str, Any]) -> None:
+    known: set[str] = set()
+    outcomes = [judged(SCENARIO, clean(**changed), known)[0] for _ in range(2)]
+    assert outcomes == [Outcome.FAILED, Outcome.FAILED]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ledgers": {"sim-a": ledger(at_broker(), at_broker("b-2", "c-2"))}},
+        {"positions": [{"account": "sim-a", "symbol": "KO", "quantity": "3"}]},
+        {"bad_bars": ["KO 12:00"]},
+    ],
+)
+def test_what_stays_wrong_for_ever_is_counted_in_the_episode_that_did_it(changed: dict[str, Any]) -> None:
+    known: set[str] = set()
+    outcomes = [judged(SCENARIO, clean(**changed), known)[0] for _ in range(2)]
+    assert outcomes == [Outcome.FAILED, Outcome.PASSED]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_safe"),
+    [(Outcome.PASSED, True), (Outcome.FAILED, True), (Outcome.VOID, False), (Outcome.NOT_RUN, False)],
+)
+def test_only_an_episode_that_was_judged_can_be_safe(outcome: Outcome, is_safe: bool) -> None:
+    assert Episode(SCENARIO, 1, outcome).is_safe is is_safe
 
 
 def test_times_are_taken_from_the_records() -> None:
