@@ -1,19 +1,24 @@
 """The judge: which invariants an episode broke. Pure; docs/explanation/chaos.md says what each one means."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from brokers.core.orders import FINAL_STATES, OWN_TRANSITIONS, STATE_RANK, OrderState
-from config.chaos.records import Records
+from config.chaos.records import Records, StateChange
 from config.chaos.scenario import Scenario
 from config.stack.judgement import Verdict, judge
 
 PROGRESS_SECONDS = 30.0
+STOPPED_BY = "kill_switch"
+"""The source of what a kill switch does to an order."""
 OPENING_GRACE = timedelta(seconds=1)
 """A submit that reaches a broker this long after its circuit opened was let through, not merely under way."""
 MOST_POSTS_PER_ORDER = 6
+_REFUSED_HERE = frozenset({"refused_unavailable", "replace_lost"})
+_PROVEN_ABSENT = "given_up_absent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ def check(scenario: Scenario, records: Records) -> list[Finding]:
     """Return everything that is wrong, in the order of the invariants."""
     parts = (
         _orders_against_ledgers(records),
+        _never_at_a_broker(records),
         _fills(records),
         _lifecycles(records),
         _closed_doors(records),
@@ -63,6 +69,30 @@ def _orders_against_ledgers(records: Records) -> Iterator[Finding]:
         yield Finding("I3", f"a broker has order {stray}, which is not on record")
     for line in judgement.positions:
         yield Finding("I4", line)
+
+
+def _never_at_a_broker(records: Records) -> Iterator[Finding]:
+    """I1: an order that no broker has ended for a reason that others know of, not because we say so."""
+    at_brokers = {name for ledger in records.ledgers.values() for name in ledger.orders_by_client_order_id}
+    ends = {change.order: change for change in records.changes if change.from_state != change.to_state}
+    for order in records.orders:
+        state = order["state"]
+        if state not in ("refused", "canceled") or order["client_order_id"] in at_brokers:
+            continue
+        if not _has_cause(records, order, ends.get(order["id"], StateChange(order["id"], "", state))):
+            text = "no broker has it, none refused it, and nobody asked for its end"
+            yield Finding("I1", f"order {order['id']} ({state}) lost: {text}")
+
+
+def _has_cause(records: Records, order: Mapping[str, Any], end: StateChange) -> bool:
+    """Tell whether a broker refused it, the client or a kill switch canceled it, or it was refused before any call."""
+    calls = [call for call in records.calls if call.client_order_id == order["client_order_id"]]
+    was_sent = any((call.kind, call.operation) == ("request", "submit") for call in calls)
+    if order["id"] in records.cancels and (end.to_state == "canceled" or end.kind == _PROVEN_ABSENT):
+        return True
+    if end.to_state == "canceled":
+        return end.source == STOPPED_BY
+    return any(call.is_refusal for call in calls) or (end.kind in _REFUSED_HERE and not was_sent)
 
 
 def _fills(records: Records) -> Iterator[Finding]:

@@ -15,7 +15,8 @@ _CIRCUITS = """
 SELECT circuit, from_state, to_state, at, is_local FROM reliability_circuittransition WHERE at > %s ORDER BY at, id
 """
 _CHANGES = """
-SELECT order_id::text, from_state, to_state FROM brokers_orderevent WHERE recorded_at > %s ORDER BY order_id, sequence
+SELECT order_id::text, from_state, to_state, kind, source FROM brokers_orderevent WHERE recorded_at > %s
+ORDER BY order_id, sequence
 """
 # Orders marked as being sent after an instant at which a freeze that covers them was in force, and before its release.
 _SENT_IN_FREEZE = """
@@ -133,6 +134,7 @@ def _calls_of(account: str, path: Path, since_ns: float) -> list[BrokerCall]:
                 outcome=record.get("outcome", ""),
                 monotonic=record["monotonic_ns"] / 1e9,
                 at=datetime.fromtimestamp(record["wall_ns"] / 1e9, UTC),
+                status=record.get("status"),
             )
         )
     return found

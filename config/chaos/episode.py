@@ -254,6 +254,7 @@ def _collect(
         calls=calls,
         faults=faults,
         told=dict(stack.accepted),
+        cancels=set(client.cancels),
         circuits=collect.circuits(stack, since),
         changes=collect.changes(stack, since),
         sent_in_freeze=collect.sent_in_freeze(stack, since),

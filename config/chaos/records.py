@@ -3,7 +3,7 @@
 Our own rows are beside them to be judged, not to judge. Instants are aware UTC; monotonic ones are the machine's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,10 @@ from config.chaos.fault_log import FaultEntry
 
 @dataclass(frozen=True, slots=True)
 class BrokerCall:
-    """One request, reply or acceptance in a broker's ledger; ``outcome`` is what went out, of a reply."""
+    """One request, reply or acceptance in a broker's ledger.
+
+    Of a reply, ``outcome`` is what went out, ``status`` what the broker itself answered where a fault let it.
+    """
 
     account: str
     kind: str
@@ -23,6 +26,13 @@ class BrokerCall:
     outcome: str
     monotonic: float
     at: datetime
+    status: int | None = None
+
+    @property
+    def is_refusal(self) -> bool:
+        """Tell whether the broker turned the request down, whatever became of that answer."""
+        refused = self.status is not None and 400 <= self.status < 500
+        return self.kind == "reply" and (refused or self.outcome == "auth_expired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +46,13 @@ class CircuitChange:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """One change of the state of an order as we recorded it."""
+    """One change of the state of an order as we recorded it; ``kind`` and ``source`` say why, and by what."""
 
     order: str
     from_state: str
     to_state: str
+    kind: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,7 @@ class Records:
     calls: Sequence[BrokerCall] = ()
     faults: Sequence[FaultEntry] = ()
     told: Mapping[str, str] = field(default_factory=dict)
+    cancels: Collection[str] = ()
     circuits: Sequence[CircuitChange] = ()
     changes: Sequence[StateChange] = ()
     sent_in_freeze: Sequence[str] = ()

@@ -26,7 +26,7 @@ class ApiClient:
     """Talks to one installation. Every submission is repeated under its key until it is accepted or refused.
 
     ``history`` records what the client itself saw: (monotonic time, key, outcome), where the
-    outcome is ``invoked``, ``accepted``, ``refused`` or ``unknown``.
+    outcome is ``invoked``, ``accepted``, ``refused`` or ``unknown``. ``cancels`` are the orders it asked to cancel.
     """
 
     base_url: str
@@ -34,6 +34,7 @@ class ApiClient:
     give_up_seconds: float = 180.0
     history: list[tuple[float, str, str]] = field(default_factory=list)
     accepted: dict[str, str] = field(default_factory=dict)
+    cancels: set[str] = field(default_factory=set)
     _session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "ApiClient":
@@ -68,6 +69,7 @@ class ApiClient:
 
     async def cancel(self, order_id: str) -> bool:
         """Ask for a cancel; returns False when the order was final already."""
+        self.cancels.add(order_id)
         try:
             await self._insist("POST", f"/api/v1/orders/{order_id}/cancel", key=order_id)
         except RefusedError as error:

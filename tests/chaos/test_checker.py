@@ -33,6 +33,10 @@ ORDER: dict[str, Any] = {
 }
 
 
+REFUSED = {**ORDER, "state": "refused", "broker_order_id": "", "filled_quantity": "0"}
+CANCELED = {**REFUSED, "state": "canceled"}
+
+
 def at_broker(number: str = "b-1", client_order_id: str = "c-1") -> LedgerOrder:
     order = LedgerOrder(number, client_order_id, 1, "KO", "buy", Decimal(2), Status.FILLED, None)
     order.filled_quantity = Decimal(2)
@@ -111,6 +115,52 @@ def test_a_clean_episode_has_no_finding() -> None:
 )
 def test_each_invariant_is_broken_by_its_own_record_alone(invariant: str, changed: dict[str, Any]) -> None:
     assert {finding.invariant for finding in check(SCENARIO, clean(**changed))} == {invariant}
+
+
+def absent(order: dict[str, Any], kind: str, source: str = "worker", **changed: Any) -> dict[str, Any]:
+    """Return what changes where no broker has an order that ended in this way."""
+    ended = StateChange("o-1", "sending", order["state"], kind, source)
+    return {"orders": [order], "everything": [order], "ledgers": {"sim-a": ledger()}, "changes": [ended], **changed}
+
+
+ANSWERED = call("reply", "", outcome="sent")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        absent(REFUSED, "refused", calls=[call(), replace(ANSWERED, status=422)]),
+        absent(REFUSED, "refused", calls=[call(), replace(ANSWERED, outcome="drop_reply", status=403)]),
+        absent(REFUSED, "refused", calls=[call(), replace(ANSWERED, outcome="auth_expired")]),
+        absent(REFUSED, "refused_unavailable", calls=[]),
+        absent(REFUSED, "given_up_absent", cancels={"o-1"}),
+        absent(CANCELED, "canceled_before_sending", calls=[], cancels={"o-1"}),
+        absent(CANCELED, "canceled_before_sending", "kill_switch", calls=[]),
+    ],
+)
+def test_an_order_may_be_at_no_broker_for_a_cause_that_others_know(changed: dict[str, Any]) -> None:
+    assert check(SCENARIO, clean(**changed)) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        absent(REFUSED, "refused", calls=[]),
+        absent(REFUSED, "refused", calls=[call(), replace(ANSWERED, status=200)]),
+        absent(REFUSED, "refused", calls=[call(), replace(ANSWERED, outcome="error")]),
+        absent(REFUSED, "refused", calls=[call(), replace(ANSWERED, client_order_id="c-2", status=422)]),
+        absent(REFUSED, "refused", cancels={"o-1"}),
+        absent(REFUSED, "refused_unavailable"),
+        absent(REFUSED, "given_up_absent"),
+        absent(REFUSED, "refused", changes=[]),
+        absent(CANCELED, "canceled_before_sending", "api"),
+        absent(CANCELED, "canceled_before_sending", "worker", cancels={"o-2"}),
+    ],
+)
+def test_an_order_that_merely_says_that_it_was_refused_or_canceled_is_lost(changed: dict[str, Any]) -> None:
+    findings = check(SCENARIO, clean(**changed))
+    assert [finding.invariant for finding in findings] == ["I1"]
+    assert " lost: " in findings[0].text
 
 
 @pytest.mark.parametrize(
