@@ -14,7 +14,9 @@ from reconciliation.services.market_data.feed_settings import add_feed
 from reliability.admin.records import RecordAdmin, RefusalsTold
 
 _OPERATE = "reconciliation.operate_marketdata"
-_SETTINGS = ("account", "data_url", "stream_url", "enabled", "priority", "silence_ms", "late_seconds")
+_POINT = "brokers.set_credentials"
+_WHERE = ("account", "data_url", "stream_url")
+_SETTINGS = (*_WHERE, "enabled", "priority", "silence_ms", "late_seconds")
 _SEEN = ("state", "state_since", "last_bar_at", "last_error", "delivers")
 
 
@@ -39,7 +41,10 @@ class FeedForm(forms.ModelForm):
 
 @admin.register(Feed)
 class FeedAdmin(RefusalsTold, AuditedAdmin):
-    """Where bars come from. What a feed delivers is set up by ``manage.py feeds subscribe``."""
+    """Where bars come from. What a feed delivers is set up by ``manage.py feeds subscribe``.
+
+    The credentials of its account go to the addresses of a feed: only whoever may set credentials says which those are.
+    """
 
     form = FeedForm
     list_display = ("name", "state", "enabled", "account", "priority", "delivers", "last_bar_at", "last_error")
@@ -49,19 +54,21 @@ class FeedAdmin(RefusalsTold, AuditedAdmin):
     readonly_fields = _SEEN
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(_OPERATE)
+        return request.user.has_perm(_POINT)
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return request.user.has_perm(_OPERATE)
+        return request.user.has_perm(_OPERATE) or request.user.has_perm(_POINT)
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Feed]:
         return super().get_queryset(request).prefetch_related("subscriptions__series")
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
-        return super().get_fields(request, obj) if obj else ["name", "account", "data_url", "stream_url", "priority"]
+        return super().get_fields(request, obj) if obj else ["name", *_WHERE, "priority"]
 
     def fixed_fields(self, request: HttpRequest, obj: models.Model | None = None) -> tuple[str, ...]:
-        return ("name", *_SEEN) if obj else ()
+        if obj is None:
+            return ()
+        return ("name", *_SEEN) if request.user.has_perm(_POINT) else ("name", *_WHERE, *_SEEN)
 
     @admin.display(description="delivers")
     def delivers(self, feed: Feed) -> str:
@@ -71,7 +78,7 @@ class FeedAdmin(RefusalsTold, AuditedAdmin):
         if change:
             super().save_model(request, obj, form, change)
             return
-        named = {name: form.cleaned_data[name] for name in ("account", "data_url", "stream_url", "priority")}
+        named = {name: form.cleaned_data[name] for name in (*_WHERE, "priority")}
         obj.pk = add_feed(form.cleaned_data["name"], by=request.user.get_username(), **named).pk
 
 

@@ -27,7 +27,7 @@ def login(*permissions: str) -> Client:
 
 def test_a_feed_is_added_and_changed_by_whoever_may_and_it_is_on_record() -> None:
     assert login().post("/admin/reconciliation/feed/add/", NEW).status_code == 403
-    client = login("reconciliation.operate_marketdata")
+    client = login("brokers.set_credentials")
     client.post("/admin/reconciliation/feed/add/", NEW)
     feed = Feed.objects.get()
     assert (feed.name, feed.account, feed.priority) == ("sim-a", "desk", 0)
@@ -40,11 +40,25 @@ def test_a_feed_is_added_and_changed_by_whoever_may_and_it_is_on_record() -> Non
     assert (entry.before["priority"], entry.after["priority"]) == (0, 5)
 
 
+def test_whoever_may_not_set_credentials_sends_none_anywhere() -> None:
+    elsewhere = {**NEW, "account": "live", "data_url": "https://elsewhere.example", "stream_url": ""}
+    operator = login("reconciliation.operate_marketdata")
+    assert operator.post("/admin/reconciliation/feed/add/", elsewhere).status_code == 403
+    login("brokers.set_credentials").post("/admin/reconciliation/feed/add/", NEW)
+    feed = Feed.objects.get()
+
+    changed = {**elsewhere, "enabled": "on", "silence_ms": "900", "late_seconds": "60", "priority": "7"}
+    assert operator.post(f"/admin/reconciliation/feed/{feed.pk}/change/", changed).status_code == 302
+    feed.refresh_from_db()
+    assert (feed.account, feed.data_url, feed.stream_url) == ("desk", "", NEW["stream_url"])
+    assert feed.priority == 7
+
+
 @pytest.mark.parametrize(
     "wrong", [{"account": "nobody"}, {"stream_url": "ws://feeds.example/"}, {"data_url": "ftp://x/"}, {"name": ""}]
 )
 def test_a_feed_that_cannot_work_is_refused(wrong: dict[str, str]) -> None:
-    login("reconciliation.operate_marketdata").post("/admin/reconciliation/feed/add/", {**NEW, **wrong})
+    login("brokers.set_credentials").post("/admin/reconciliation/feed/add/", {**NEW, **wrong})
     assert not Feed.objects.exists()
 
 
