@@ -12,6 +12,7 @@ import psycopg
 from django.db import connection
 
 from reliability.core.retention import Piece
+from reliability.models import RetentionDrop
 from reliability.services.retention.keepers import Keeper
 
 _BLOCK = 1 << 20
@@ -33,22 +34,38 @@ class Export:
 def export_piece(keeper: Keeper, piece: Piece, directory: Path) -> Export:
     """Write a piece to ``directory``; it is complete, on the disk and readable once this returns.
 
+    A file whose rows were dropped is never written again: what comes for the same time later has a file of its own.
+
     Raises:
         ExportError: it cannot be written, or does not read back as it was written.
     """
     folder = directory / keeper.kind
-    path = folder / f"{piece.name}.csv.gz"
-    half = folder / f".{piece.name}.csv.gz.part"
+    stem = _free_stem(keeper, piece)
+    path = folder / f"{stem}.csv.gz"
+    half = folder / f".{stem}.csv.gz.part"
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         rows, size = _write(keeper, piece, half)
         sha256 = _check(half, size)
         half.replace(path)
-        _describe(keeper, piece, Export(path, rows, sha256))
+        _describe(keeper, piece, Export(path, rows, sha256), folder / f"{stem}.json")
         _flush(folder)
     except OSError as error:
         raise ExportError(f"{piece.name} cannot be exported: {error}") from error
     return Export(path, rows, sha256)
+
+
+def _free_stem(keeper: Keeper, piece: Piece) -> str:
+    """Return the first of ``piece``, ``piece.2``, ``piece.3`` ... that no drop says its rows are in.
+
+    The directory may have moved since, so only the end of the path counts.
+    """
+    dropped = RetentionDrop.objects.filter(kind=keeper.kind, piece=piece.name)
+    stem, number = piece.name, 1
+    while dropped.filter(exported_to__endswith=f"/{keeper.kind}/{stem}.csv.gz").exists():
+        number += 1
+        stem = f"{piece.name}.{number}"
+    return stem
 
 
 def _write(keeper: Keeper, piece: Piece, path: Path) -> tuple[int, int]:
@@ -81,7 +98,7 @@ def _check(path: Path, size: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _describe(keeper: Keeper, piece: Piece, export: Export) -> None:
+def _describe(keeper: Keeper, piece: Piece, export: Export, path: Path) -> None:
     facts = {
         "kind": keeper.kind,
         "table": keeper.table,
@@ -92,7 +109,8 @@ def _describe(keeper: Keeper, piece: Piece, export: Export) -> None:
         "sha256": export.sha256,
         "exported_at": datetime.now(UTC).isoformat(),
     }
-    export.path.with_name(f"{piece.name}.json").write_text(json.dumps(facts, indent=1) + "\n")
+    path.write_text(json.dumps(facts, indent=1) + "\n")
+    _flush(path)
 
 
 def _flush(path: Path) -> None:

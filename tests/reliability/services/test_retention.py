@@ -100,6 +100,21 @@ def test_old_days_are_exported_dropped_and_recorded(exports: Path, old_errors: N
     assert RetentionPolicy.objects.get(pk="errors").last_run_at == NOW
 
 
+def test_rows_that_come_for_a_dropped_day_do_not_replace_its_export(exports: Path, old_errors: None):
+    report()
+    file = exports / "errors" / f"{FIRST}.csv.gz"
+    before = file.read_bytes()
+    ensure_partitions(THEN.date())
+
+    assert FIRST in dict(report().dropped)
+    later = file.with_name(f"{FIRST}.2.csv.gz")
+    assert file.read_bytes() == before
+    assert json.loads(file.with_name(f"{FIRST}.json").read_text())["rows"] == 2
+    assert json.loads(file.with_name(f"{FIRST}.2.json").read_text())["rows"] == 0
+    names = RetentionDrop.objects.filter(piece=FIRST).order_by("id").values_list("exported_to", flat=True)
+    assert list(names) == [str(file), str(later)]
+
+
 def test_partitions_of_the_coming_week_are_made(exports: Path):
     made = {one.kind: one.made for one in run_upkeep(actor="ann", now=NOW)}
     assert (len(made["errors"]), made["errors"][0]) == (8, f"reliability_errorevent_{NOW:%Y%m%d}")
