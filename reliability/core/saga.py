@@ -20,6 +20,8 @@ class SagaState(StrEnum):
     CLOSED = "closed"
 
 
+RESTORED = "restored"
+"""Kind of the event of a saga that came back with a backup: what it did since then is not on record."""
 ENDED = frozenset({SagaState.SUCCEEDED, SagaState.COMPENSATED, SagaState.CLOSED})
 
 

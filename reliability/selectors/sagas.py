@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from reliability.core.saga import SagaState
+from reliability.core.saga import RESTORED, SagaState
 from reliability.models import Saga, SagaEvent, SagaStep
 
 
@@ -45,6 +45,11 @@ def get_saga_status(saga_id: UUID) -> SagaStatus:
         finished_at=saga.finished_at,
         steps=tuple(StepStatus(*row) for row in steps),
     )
+
+
+def was_restored(saga_id: UUID) -> bool:
+    """Return whether a saga came back with a backup, so that it may have done more than is on record."""
+    return SagaEvent.objects.filter(saga_id=saga_id, kind=RESTORED).exists()
 
 
 def list_saga_steps(saga_id: UUID) -> list[SagaStep]:

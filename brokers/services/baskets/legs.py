@@ -9,11 +9,14 @@ from brokers.core.orders import FINAL_STATES, OrderState, Side
 from brokers.models import BasketLeg, Order
 from brokers.selectors.orders import plain
 from brokers.services.cancellation import request_cancel
+from brokers.services.doubts import ask_person, doubt_order
+from brokers.services.order_batch import OrderBatch
 from brokers.services.replacement import LEG_KEY
 from brokers.services.submission import OrderSubmission, accept_order
 from reliability.core.errors import ReliabilityError
 from reliability.core.jobs import JobError
 from reliability.core.saga import Failed, Finished, Verdict, Waiting
+from reliability.selectors.sagas import was_restored
 from reliability.services.sagas.kinds import SagaKind, StepAction, StepContext
 
 BASKET_KIND = "basket"
@@ -123,7 +126,18 @@ def _submit(leg: BasketLeg, key: str, body: dict[str, Any]) -> UUID:
     """Accept one order of a leg; the same key gives the same order, however often a crash repeats this."""
     owner = leg.basket.owner
     accepted = accept_order(owner_id=owner.pk, actor=owner.get_username(), submission=OrderSubmission(key, body))
+    if not accepted.replayed and was_restored(leg.basket_id):
+        _doubt(accepted.id, body)
     return accepted.id
+
+
+def _doubt(order_id: UUID, body: dict[str, Any]) -> None:
+    """Look up first what a basket from a backup makes: it may have made and sent it before, under the same id."""
+    batch = OrderBatch.lock([order_id])
+    doubt_order(batch, batch.rows[order_id], actor=ACTOR, reason="its basket was restored from a backup")
+    batch.save()
+    if len(body.get("route") or ()) > 1:
+        ask_person([order_id], actor=ACTOR)
 
 
 def _progress(order: Order) -> OrderProgress:

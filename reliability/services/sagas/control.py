@@ -11,10 +11,11 @@ from django.db import transaction
 from reliability.core.correlation import current_correlation_id
 from reliability.core.errors import ReliabilityError
 from reliability.core.jobs import JobError, JobState
-from reliability.core.saga import ENDED, CompensationState, Phase, SagaState, StepOrder
+from reliability.core.saga import ENDED, RESTORED, CompensationState, Phase, SagaState, StepOrder
 from reliability.models import Job, Saga, SagaStep
 from reliability.services.audit import record_audit
 from reliability.services.jobs.deadletters import discard_dead_letters, replay_dead_letters
+from reliability.services.jobs.handing_over import hand_over
 from reliability.services.sagas.kinds import get_saga_kind
 from reliability.services.sagas.ledger import JOB_PREFIX, SagaLedger
 
@@ -128,6 +129,22 @@ def close_saga(saga_id: UUID, *, actor: str, reason: str) -> None:
         ledger.move(SagaState.CLOSED, "closed", actor=actor, reason=reason)
         record_audit(actor, "close_saga", f"saga:{saga_id}", reason=reason)
         ledger.save()
+
+
+def doubt_sagas(kind: str, error: JobError, *, actor: str, reason: str) -> int:
+    """Let a person decide on the steps under way of every saga of a kind that came back with a backup.
+
+    Each saga that has not ended notes it, for ``was_restored``. Returns how many jobs became dead letters.
+    """
+    handed_over = 0
+    unfinished = Saga.objects.filter(kind=kind).exclude(state__in=ENDED)
+    for saga_id in unfinished.order_by("pk").values_list("pk", flat=True):
+        with transaction.atomic():
+            handed_over += hand_over(JOB_PREFIX + kind, [saga_id], error, actor=actor)
+            ledger = SagaLedger.lock(saga_id)
+            ledger.note(RESTORED, None, actor=actor, reason=reason)
+            ledger.save()
+    return handed_over
 
 
 def _dead_jobs(saga_id: UUID) -> list[int]:
