@@ -3,7 +3,9 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from django.db import connection
 from config.stack import postgres
 from config.stack.launch import Account
 
-RESTORING = ("--no-owner", "--exit-on-error", "--single-transaction")
+_CLEAR = "DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
 _OTHERS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
@@ -67,22 +69,62 @@ def restore(path: Path, *, wipe: bool) -> None:
         if others:
             raise BackupError(f"{others} others are connected to the database: stop every process first")
         cursor.execute(_EMPTY)
-        if not cursor.fetchone()[0]:
-            if not wipe:
-                raise BackupError("the database is not empty; --wipe deletes everything that is in it")
-            cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        if not cursor.fetchone()[0] and not wipe:
+            raise BackupError("the database is not empty; --wipe deletes everything that is in it")
     connection.close()
-    _run("pg_restore", [*RESTORING, "--dbname", _name(), str(path)])
+    put_in_place(path, wipe=wipe)
+
+
+def put_in_place(path: Path, *, wipe: bool) -> None:
+    """Run a backup, and what clears the way for it, as one transaction: without its last word nothing has happened.
+
+    Raises:
+        BackupError: one of the programs failed; the database is as it was.
+    """
+    with tempfile.TemporaryFile() as read_errors, tempfile.TemporaryFile() as write_errors:
+        reading = [_program("pg_restore"), "--no-owner", "--file=-", str(path)]
+        writing = [_program("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--output={os.devnull}"]
+        with (
+            subprocess.Popen(reading, env=_environment(), stdout=subprocess.PIPE, stderr=read_errors) as reader,
+            subprocess.Popen(
+                writing, env=_environment(connects=True), stdin=subprocess.PIPE, stderr=write_errors
+            ) as writer,
+        ):
+            _pass_on(reader, writer, wipe=wipe)
+        for name, process, errors in (("psql", writer, write_errors), ("pg_restore", reader, read_errors)):
+            if process.returncode:
+                errors.seek(0)
+                text = errors.read().decode(errors="replace")
+                raise BackupError(f"{name} failed, nothing is changed: {' '.join(text.split())[:500]}")
+
+
+def _pass_on(reader: subprocess.Popen[bytes], writer: subprocess.Popen[bytes], *, wipe: bool) -> None:
+    """Commit only what was read to its end; a writer that has stopped says why with its exit status."""
+    assert reader.stdout is not None
+    assert writer.stdin is not None
+    try:
+        writer.stdin.write(f"BEGIN;\n{_CLEAR if wipe else ''}\n".encode())
+        shutil.copyfileobj(reader.stdout, writer.stdin, 1 << 20)
+        if reader.wait() == 0:
+            writer.stdin.write(b"\nCOMMIT;\n")
+        writer.stdin.close()
+    except BrokenPipeError:
+        reader.kill()
+        with suppress(BrokenPipeError):
+            writer.stdin.close()
 
 
 def _run(name: str, arguments: Sequence[str], *, connects: bool = True) -> str:
-    environment = {**postgres.clean_environment(), **(_login() if connects else {})}
-    ssl = {key: value for key, value in os.environ.items() if key.startswith("PGSSL")}
     argv = [_program(name), *arguments]
-    done = subprocess.run(argv, env={**environment, **ssl}, capture_output=True, text=True)
+    done = subprocess.run(argv, env=_environment(connects=connects), capture_output=True, text=True)
     if done.returncode:
         raise BackupError(f"{name} failed: {' '.join(done.stderr.split())[:500]}")
     return done.stdout
+
+
+def _environment(*, connects: bool = False) -> dict[str, str]:
+    environment = {**postgres.clean_environment(), **(_login() if connects else {})}
+    return {**environment, **{key: value for key, value in os.environ.items() if key.startswith("PGSSL")}}
 
 
 def _program(name: str) -> str:

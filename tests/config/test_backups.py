@@ -6,13 +6,14 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import ProgrammingError, connection
 
 from config import backups
+from config.management.commands import backup
 
 
 @pytest.mark.usefixtures("committed")
-def test_a_backup_is_taken_checked_and_restored_into_an_empty_database(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_backup_takes_the_place_of_a_database_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "night.dump"
     call_command("backup", "create", str(path))
     assert path.stat().st_mode & 0o077 == 0
@@ -26,8 +27,20 @@ def test_a_backup_is_taken_checked_and_restored_into_an_empty_database(tmp_path:
     parameters = {**connection.get_connection_params(), "dbname": target, "cursor_factory": None}
     try:
         monkeypatch.setattr(backups, "_name", lambda: target)
-        backups._run("pg_restore", [*backups.RESTORING, "--dbname", target, str(path)])
+        with psycopg.connect(**parameters) as before:
+            before.execute("CREATE TABLE kept ()")
+        half = tmp_path / "half.dump"
+        half.write_bytes(path.read_bytes()[: path.stat().st_size * 9 // 10])
+        with pytest.raises(backups.BackupError, match="nothing is changed"):
+            backups.put_in_place(half, wipe=True)
+        with psycopg.connect(**parameters) as same:
+            assert same.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+        backups.put_in_place(path, wipe=True)
+        with pytest.raises(backups.BackupError, match=r"psql failed, nothing is changed.* already exists"):
+            backups.put_in_place(path, wipe=False)
         with psycopg.connect(**parameters) as restored:
+            assert restored.execute("SELECT to_regclass('kept')").fetchone() == (None,)
             assert restored.execute("SELECT count(*) FROM django_migrations").fetchone() == (migrations,)
             triggers = "SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%_append_only'"
             guards = restored.execute(triggers).fetchone()
@@ -48,6 +61,21 @@ def test_a_backup_is_not_restored_over_what_is_there_or_under_work(tmp_path: Pat
     other = psycopg.connect(**{**connection.get_connection_params(), "cursor_factory": None})
     with other, pytest.raises(CommandError, match="connected"):
         call_command("backup", "restore", str(path), "--wipe")
+
+
+def test_a_restored_database_is_migrated_before_it_is_held(tmp_path: Path, monkeypatch: Any) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(backups, "restore", lambda path, *, wipe: done.append("restore"))
+    monkeypatch.setattr(backup, "call_command", lambda name, **options: done.append(name))
+
+    def fail(**values: str) -> None:
+        done.append("hold")
+        raise ProgrammingError("column does not exist")
+
+    monkeypatch.setattr(backup, "hold_restored", fail)
+    with pytest.raises(CommandError, match="NOT HELD"):
+        call_command("backup", "restore", str(tmp_path / "night.dump"))
+    assert done == ["restore", "migrate", "hold"]
 
 
 def test_half_a_backup_is_noticed(tmp_path: Path) -> None:

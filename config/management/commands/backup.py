@@ -4,11 +4,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from brokers.services.restored import hold_restored
 from config import backups
 from reliability.management.actor import command_line_actor
+
+_NOT_HELD = "Start no process before `manage.py migrate` and then `manage.py backup hold` succeed:"
 
 
 class Command(BaseCommand):
@@ -45,12 +48,24 @@ class Command(BaseCommand):
 
     def _restore(self, path: Path, options: dict[str, Any]) -> None:
         backups.restore(path, wipe=options["wipe"])
+        try:
+            call_command("migrate", interactive=False, verbosity=0)  # the dump may be older than this release
+        except Exception as error:
+            raise CommandError(f"Restored, but NOT HELD: its migration failed. {_NOT_HELD} {error}") from error
         self._hold(f"restored from the backup {path.name}")
+        self.stdout.write(
+            "Where processes connect as a role of their own, give it its rights again before they start: "
+            "manage.py database_rights ROLE."
+        )
 
     def _hold(self, reason: str) -> None:
-        held = hold_restored(actor=command_line_actor(), reason=reason)
+        try:
+            held = hold_restored(actor=command_line_actor(), reason=reason)
+        except Exception as error:
+            raise CommandError(f"The database is NOT HELD. {_NOT_HELD} {error}") from error
         self.stdout.write(
-            f"All trading is frozen (freeze {held.freeze_id}). Of the orders that were not sent yet, "
-            f"{held.looked_up} are looked up at their brokers and {held.for_a_person} wait for a person.\n"
+            f"All trading is frozen (freeze {held.freeze_id}). Of the orders that were not known at their brokers, "
+            f"{held.looked_up} are looked up there and {held.for_a_person} wait for a person, as do "
+            f"{held.basket_steps} steps of baskets. No row is dropped until legal hold {held.hold_id} is released.\n"
             "Start the processes, wait until recoveries and a full reconciliation are done, then release the freeze."
         )
