@@ -13,14 +13,24 @@ from config.chaos.scenario import PlannedFault
 from config.chaos.stack import Stack
 
 Say = Callable[[str], object]
+OnBegun = Callable[[str], object]
+"""Hears the kind of each fault once it is in force."""
 
 
 class Breaker:
     """Runs the planned faults. Whatever happens, ``heal_all`` takes each one back."""
 
-    def __init__(self, stack: Stack, planned: Sequence[PlannedFault], chance: random.Random, say: Say) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        planned: Sequence[PlannedFault],
+        chance: random.Random,
+        say: Say,
+        on_begun: OnBegun = lambda kind: None,
+    ) -> None:
         self.log = FaultLog()
         self._say = say
+        self._on_begun = on_begun
         self._planned = [(one, make_fault(one.plan, stack, chance)) for one in planned]
         self._open: list[tuple[Fault, FaultEntry]] = []
 
@@ -59,6 +69,7 @@ class Breaker:
             raise
         finally:
             entry.victims = list(fault.victims)
+        self._on_begun(plan.kind)
         if fault.is_span:
             entry.lasting = True
             self.log.end(entry)

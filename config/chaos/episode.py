@@ -135,7 +135,13 @@ async def _run(
     sabotage = scenario.sabotage if sabotaged else None
     load = sabotage.load if sabotage and sabotage.load else scenario.load
     planned = scenario.drawn(chance, sabotaged=sabotaged)
-    breaker = Breaker(stack, planned, chance, say)
+
+    def give_back(kind: str) -> None:
+        for protection in [name for name, after in sabotage.give_back.items() if after == kind] if sabotage else ():
+            stack.restore(protection)
+            say(f"{protection} is given back")
+
+    breaker = Breaker(stack, planned, chance, say, give_back)
     began, began_at = time.monotonic(), datetime.now(UTC)
     pids = sweep.processes(stack)
     key = f"{scenario.name}-{seed}-{int(began * 1000) % 10**8:x}"

@@ -1,21 +1,26 @@
 """The reference page of the chaos scenarios, from their files."""
 
 from config.chaos.faults.registry import KINDS
-from config.chaos.scenario import FaultPlan, Scenario, read_all
+from config.chaos.scenario import CHECKER, FaultPlan, Scenario, read_all
 
 _HEAD = """# Chaos scenarios
 
 Generated from `config/chaos/scenarios/` by `manage.py write_reference`. `make chaos ARGS="run NAME"` runs one; how they
 are judged is [explained](../explanation/chaos.md). "ci" marks the short run that the tests do. Times count from the
 first order.
+
+A red sabotage shows that the **protection** it takes away is what keeps the scenario green. **Checker only**: it does
+its harm whether or not the scenario's own faults happen, so it shows that the checker sees such harm, not what keeps it
+away.
 """
+_TITLES = "| # | name | what is broken | must not be broken | sabotage that turns it red | which shows | run |"
 
 
 def scenario_page() -> str:
     """Return the page as Markdown."""
     scenarios = read_all()
-    lines = [_HEAD, "| # | name | what is broken | must not be broken | sabotage that turns it red | run |"]
-    lines.append("|---|---|---|---|---|---|")
+    lines = [_HEAD, _TITLES]
+    lines.append("|---|---|---|---|---|---|---|")
     lines += [_row(one) for one in scenarios]
     lines += ["", "## Each in detail", *(_detail(one) for one in scenarios)]
     lines += ["", "## Faults", "", "| kind | what it does | needs |", "|---|---|---|"]
@@ -25,7 +30,14 @@ def scenario_page() -> str:
 
 def _row(one: Scenario) -> str:
     run = "not run" if one.not_run else "ci" if one.in_ci else ""
-    return f"| {one.number} | `{one.name}` | {one.title} | {' '.join(one.sharp)} | {_sabotage(one)} | {run} |"
+    cells = (str(one.number), f"`{one.name}`", one.title, " ".join(one.sharp), _sabotage(one), _shows(one), run)
+    return f"| {' | '.join(cells)} |"
+
+
+def _shows(one: Scenario) -> str:
+    if one.sabotage is None:
+        return ""
+    return "checker only" if one.sabotage.shows == CHECKER else "protection"
 
 
 def _sabotage(one: Scenario) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent / "scenarios"
+PROTECTION, CHECKER = "protection", "checker"
 _FAULT_FIELDS = ("kind", "at", "seconds", "target", "detect")
 
 
@@ -57,11 +58,16 @@ class Sabotage:
     ``protections`` are switched off, circuits in ``disabled`` let everything through, ``statement`` changes rows until
     ``undo``; ``faults`` come on top of the scenario's own or, with ``replaces``, in their place; ``load`` takes the
     place of its own. Without ``aftermath`` no order is sent once all is healed: it would carry along what the harm
-    left behind.
+    left behind. ``give_back`` names protections that are there again once a fault of the kind named has begun.
+
+    ``shows`` is what a red run proves: that its own ``protection`` is what keeps this scenario green, or, where it
+    would be red without the scenario's faults as well, only that the ``checker`` sees such harm.
     """
 
     protections: tuple[str, ...]
     harm: tuple[str, ...]
+    shows: str = PROTECTION
+    give_back: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[FaultPlan, ...] = ()
     settle_seconds: float = 25.0
     load: Load | None = None
@@ -178,6 +184,8 @@ def _sabotage(entry: Mapping[str, Any]) -> Sabotage:
     known = {one.name for one in fields(Sabotage)}
     if unknown := set(entry) - known:
         raise ValueError(f"sabotage has no {', '.join(sorted(unknown))}")
+    if entry.get("shows", PROTECTION) not in (PROTECTION, CHECKER):
+        raise ValueError(f"sabotage shows {PROTECTION!r} or {CHECKER!r}, not {entry['shows']!r}")
     return Sabotage(
         **{
             **entry,

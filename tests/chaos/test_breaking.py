@@ -52,6 +52,16 @@ def breaker_of(*faults: PlannedFault) -> Breaker:
     return Breaker(stack, faults, random.Random(1), lambda text: None)
 
 
+def test_what_waits_for_a_fault_hears_of_it_once_it_is_in_force(events: Events) -> None:
+    heard: list[tuple[str, Events]] = []
+    stack: Any = None
+    told = Breaker(
+        stack, [planned("first")], random.Random(1), lambda text: None, lambda kind: heard.append((kind, list(events)))
+    )
+    asyncio.run(told.run())
+    assert heard == [("made", [("begin", "first")])]
+
+
 def test_each_fault_begins_and_heals_and_is_in_the_log(events: Events) -> None:
     breaker = breaker_of(planned("first"), planned("blow", 0.05, None))
     asyncio.run(breaker.run())
