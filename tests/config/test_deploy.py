@@ -32,6 +32,13 @@ _READ_BY_OTHERS = {
     "FLOWER_PORT",
 }
 
+_NOT_IN_COMPOSE = {
+    "STANCHION_DEBUG": "shows tracebacks: not in production",
+    "STANCHION_FLOWER_LOGIN": "a password that only the web process needs, which has it",
+}
+_SET_BY_COMPOSE = {"STANCHION_FLOWER_URL", "STANCHION_EXPORT_DIR"}  # a service and a volume of its own
+_OTHER_DEFAULTS = {"STANCHION_ALLOWED_HOSTS": "127.0.0.1,localhost,web"}  # Prometheus asks for web
+
 
 def test_compose_runs_the_processes_that_make_up_runs():
     setup = dict(zip(("migrate", "prepare"), SETUP, strict=True))
@@ -51,6 +58,18 @@ def test_every_variable_compose_sets_is_one_that_is_read():
     for name, service in OURS.items():
         assert set(service["environment"]) <= known, name
         assert required <= set(service["environment"]), name
+
+
+def test_every_variable_there_is_reaches_the_containers():
+    shared = COMPOSE["x-app"]["environment"]
+    assert {one.name for one in VARIABLES} - set(shared) == set(_NOT_IN_COMPOSE)
+    for name, service in OURS.items():
+        assert set(shared) <= set(service["environment"]), name
+    for variable in VARIABLES:
+        value = shared.get(variable.name, "")
+        if variable.name not in {*_NOT_IN_COMPOSE, *_SET_BY_COMPOSE} and variable.default is not None:
+            default = _OTHER_DEFAULTS.get(variable.name, variable.default)
+            assert value == f"${{{variable.name}:-{default}}}", "an owner's .env can set it"
 
 
 def test_our_containers_have_no_more_rights_than_they_need():

@@ -141,6 +141,9 @@ cookies = s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE, s.SESSION_COOKIE_HTTPON
 print(*cookies, s.SECURE_SSL_REDIRECT)
 from django.core.management import call_command
 call_command("check", deploy=True, fail_level="WARNING")
+from django.test import Client
+client = Client(SERVER_NAME="127.0.0.1", raise_request_exception=False)
+print([client.get(path).status_code for path in ("/health/live", "/metrics", "/", "/admin/login/", "/health")])
 """
     environment = {**os.environ, **production}
     environment.pop("DJANGO_ALLOW_ASYNC_UNSAFE", None)  # of tests with a browser, when they run in the same process
@@ -148,6 +151,7 @@ call_command("check", deploy=True, fail_level="WARNING")
 
     assert done.returncode == 0, done.stderr
     assert "True True True Lax True" in done.stdout
+    assert "[200, 401, 301, 301, 301]" in done.stdout, "only what is asked for beside the proxy is not redirected"
 
 
 @pytest.mark.parametrize("floor", FLOORS, ids=lambda floor: floor[1] if floor else "unreadable")
