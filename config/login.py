@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods
 
 from config import second_factor
 from reliability.core.logins import caller_address
+from reliability.core.presentation import instant_text
 from reliability.services.logins import begin_login, end_login
 
 TOO_MANY = "too_many"
@@ -66,12 +67,18 @@ def second_factor_view(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         if second_factor.check_code(request, form.cleaned_data["code"]):
             return HttpResponseRedirect(way_on)
-        form.add_error("code", "That is not the code of now, or it was used. Wait for the next one.")
+        form.add_error("code", _refusal(request))
     device = None if second_factor.has_device(request.user) else second_factor.new_device(request.user)
     context: dict[str, Any] = {"form": form, "next": way_on, "device": device}
     if device is not None:
         context |= {"image": second_factor.qr_code(device), "key": second_factor.written_key(device)}
     return render(request, "second_factor.html", context, status=422 if form.errors else 200)
+
+
+def _refusal(request: HttpRequest) -> str:
+    until = second_factor.waits_until(request.user)
+    wait = f" The next one is looked at from {instant_text(until)} on: wait until then." if until else ""
+    return "That is not the code of now, or it was used, or it came too early." + (wait or " Wait for the next one.")
 
 
 def _way_on(request: HttpRequest) -> str:

@@ -16,6 +16,7 @@ from knox.models import AuthToken
 
 from config import second_factor
 from reliability.core.logins import ADDRESS, PAIR, LoginLimit, caller_address
+from reliability.core.presentation import instant_text
 from reliability.models import AuditEntry, LoginFailure
 from tests.factories import TEST_PASSWORD, make_user
 
@@ -185,6 +186,29 @@ def test_guesses_of_codes_wait_longer_each_time(person: Any, wanted: None) -> No
     answer = client.post("/second-factor", {"code": second_factor.present_code(device)})
 
     assert answer.status_code == 422
+    assert instant_text(second_factor.waits_until(person)) in answer.content.decode(), "it says until when it waits"
+
+
+def test_nobody_is_kept_waiting_for_more_than_15_minutes_by_codes_of_others(person: Any, wanted: None) -> None:
+    device = TOTPDevice.objects.create(user=person, confirmed=True, name="authenticator")
+    client = Client()
+    client.force_login(person)
+    passed = timezone.now() - second_factor.LONGEST_WAIT
+    TOTPDevice.objects.update(throttling_failure_count=30, throttling_failure_timestamp=passed)
+    right = second_factor.present_code(device)
+
+    client.post("/second-factor", {"code": f"{(int(right) + 500_000) % 1_000_000:06d}"})
+
+    entries = AuditEntry.objects.filter(action="second_factor_wrong", subject="user:ann")
+    assert [one.after for one in entries] == [{"one_after_the_other": 11}]
+    until = second_factor.waits_until(person)
+    assert until is not None
+    assert until - timezone.now() <= timedelta(minutes=15)
+    assert client.post("/second-factor", {"code": right}).status_code == 422
+
+    TOTPDevice.objects.update(throttling_failure_timestamp=passed)
+    right = second_factor.present_code(TOTPDevice.objects.get())
+    assert client.post("/second-factor", {"code": right}).status_code == 302
 
 
 def test_a_program_with_a_token_needs_no_code(person: Any, wanted: None) -> None:
@@ -206,14 +230,22 @@ def test_a_lost_one_is_forgotten_on_record_and_enrolled_anew(
     person: Any, wanted: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     TOTPDevice.objects.create(user=person, confirmed=True, name="authenticator")
-    client = Client()
-    client.force_login(person)
+    thief, owner = Client(), Client()  # the thief has the password and a session without a code
+    try_login("ann", TEST_PASSWORD, "198.51.100.9", thief)
+    assert thief.get("/second-factor").status_code == 200
 
     call_command("second_factor", "list")
     call_command("second_factor", "forget", "ann", "--reason", "the phone was stolen")
 
     assert re.search(r"ann +enrolled", capsys.readouterr().out)
-    assert "Set up" in client.get("/second-factor").content.decode()
+    assert thief.get("/second-factor").url.startswith("/admin/login/"), "the key is shown to no session of before"
+    assert try_login("ann", TEST_PASSWORD, "198.51.100.9", thief) == 200, "nor to the old password"
+    assert not TOTPDevice.objects.exists()
+    person.refresh_from_db()
+    person.set_password("another good password")
+    person.save()
+    assert try_login("ann", "another good password", client=owner) == 302
+    assert "Set up" in owner.get("/second-factor").content.decode()
     assert AuditEntry.objects.get(action="forget_second_factor").reason == "the phone was stolen"
     with pytest.raises(CommandError):
         call_command("second_factor", "forget", "nobody", "--reason", "r")

@@ -11,12 +11,14 @@ from reliability.management.actor import command_line_actor
 
 
 class Command(BaseCommand):
-    help = "Second factors: list who has one; forget a lost one, so that its owner enrols anew at the next login."
+    help = (
+        "Second factors: list who has one; forget a lost one, with the password, so that its owner sets up both anew."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
         actions.add_parser("list", help="active people and whether they have one")
-        forget = actions.add_parser("forget", help="take a lost one away")
+        forget = actions.add_parser("forget", help="take a lost one away, end all sessions and void the password")
         forget.add_argument("user")
         forget.add_argument("--reason", required=True, help="kept in the audit log")
 
@@ -30,4 +32,7 @@ class Command(BaseCommand):
             raise CommandError(f"there is no user called {options['user']!r}")
         if not forget_device(person, actor=command_line_actor(), reason=options["reason"]):
             raise CommandError(f"{person.username} has none")
-        self.stdout.write(f"Forgotten: {person.username} enrols a new one at the next login.")
+        self.stdout.write(
+            f"Forgotten: {person.username} is logged out everywhere and the password is void. Make sure who asks, "
+            f"then set a new one with `manage.py changepassword {person.username}`; the next login enrols a new device."
+        )
