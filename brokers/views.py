@@ -12,7 +12,9 @@ from django.views.decorators.http import require_GET, require_POST
 from brokers.core.orders import FINAL_STATES
 from brokers.selectors.orders import find_order, list_events, list_fills
 from brokers.services.cancellation import request_cancel
+from brokers.services.freezes import CONFIRM_PERMISSIONS as FREEZE_CONFIRMS
 from brokers.services.freezes import confirm_freeze_release, release_freeze, request_freeze_release
+from brokers.services.kill_switch import CONFIRM_PERMISSIONS as KILL_SWITCH_CONFIRMS
 from brokers.services.kill_switch import confirm_release, engage, request_release
 from reliability.selectors.jobs import list_unfinished_jobs
 from reliability.views.actions import act_and_return, posted_reason
@@ -73,7 +75,7 @@ def request_kill_switch_release(request: HttpRequest, switch_id: int) -> HttpRes
 
 @require_POST
 @login_required
-@permission_required("brokers.release_kill_switch", raise_exception=True)
+@permission_required(KILL_SWITCH_CONFIRMS, raise_exception=True)
 def confirm_kill_switch_release(request: HttpRequest, switch_id: int) -> HttpResponse:
     def act() -> str:
         return f"Released: {confirm_release(switch_id, by=request.user.get_username()).scope}. New orders are accepted."
@@ -105,7 +107,7 @@ def ask_for_freeze_release(request: HttpRequest, freeze_id: int) -> HttpResponse
 
 @require_POST
 @login_required
-@permission_required("brokers.release_freeze", raise_exception=True)
+@permission_required(FREEZE_CONFIRMS, raise_exception=True)
 def confirm_one_freeze_release(request: HttpRequest, freeze_id: int) -> HttpResponse:
     def act() -> str:
         freeze = confirm_freeze_release(freeze_id, by=request.user.get_username())

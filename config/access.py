@@ -12,7 +12,7 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.permissions import BasePermission
 
-from reliability.api.permissions import Requires
+from reliability.api.permissions import Requires, permissions_in
 
 OUR_APPS = ("reliability", "brokers", "reconciliation")
 # Whoever may look sees every kind of row of ours; each role sees the same and may do what is named here.
@@ -164,7 +164,7 @@ def _of_class(route: str, view: Any) -> Iterator[Entrance]:
             continue
         if Requires in classes:
             needed = view.required_permissions.get(method) or view.required_permissions.get("*")
-            yield Entrance(route, method, Door.GUARDED, (needed,) if needed else ("nobody.nothing",))
+            yield Entrance(route, method, Door.GUARDED, permissions_in(needed) or ("nobody.nothing",))
         elif [one.__name__ for one in classes] == ["IsAuthenticated"]:
             yield Entrance(route, method, Door.ANYBODY)
         else:

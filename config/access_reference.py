@@ -26,7 +26,7 @@ def roles_page() -> str:
         *(f"| `{name}` | {PURPOSES[name]} | {_codes(permissions)} |" for name, permissions in ROLES.items()),
         "",
         "Where two persons are needed (release of the kill switch, of freezes that a person set, decisions on orders",
-        "and money), the same person is refused as the second one whatever the roles.",
+        "and money), the same person is refused as the second one whatever the roles; the second one is an approver.",
         "",
         "## API",
         "",

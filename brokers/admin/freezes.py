@@ -14,6 +14,7 @@ from brokers.core.halts import ScopeKind
 from brokers.models import Freeze, FreezeEvent
 from brokers.selectors.kill_switch import list_scopes
 from brokers.services.freezes import (
+    CONFIRM_PERMISSIONS,
     RELEASE_PERMISSION,
     confirm_freeze_release,
     freeze_by_person,
@@ -102,6 +103,9 @@ class FreezeAdmin(ServiceAddedAdmin):
     def has_release_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(RELEASE_PERMISSION)
 
+    def has_confirm_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perms(CONFIRM_PERMISSIONS)
+
     def add_row(self, request: HttpRequest, values: dict[str, Any]) -> Freeze:
         mode, by = FreezeMode(values["mode"]), request.user.get_username()
         return freeze_by_person(values["scope_text"], mode, reason=values["reason"], by=by)
@@ -125,7 +129,7 @@ class FreezeAdmin(ServiceAddedAdmin):
         about = "Another person confirms it within the hour; until then nothing changes."
         return decide(self, request, chosen, action="ask_for_release", form_class=ReasonForm, act=act, about=about)
 
-    @admin.action(description="Confirm the release of chosen freezes", permissions=["release"])
+    @admin.action(description="Confirm the release of chosen freezes", permissions=["confirm"])
     def confirm_chosen(self, request: HttpRequest, chosen: QuerySet[Freeze]) -> HttpResponse | None:
         def act(row: Any, values: dict[str, Any]) -> None:
             confirm_freeze_release(row.pk, by=request.user.get_username(), reason=values["reason"])

@@ -12,7 +12,13 @@ from brokers.admin.added_rows import ServiceAddedAdmin
 from brokers.core.halts import parse_scope
 from brokers.models import KillSwitch, KillSwitchEvent
 from brokers.selectors.kill_switch import list_scopes, read_progress
-from brokers.services.kill_switch import RELEASE_PERMISSION, confirm_release, engage, request_release
+from brokers.services.kill_switch import (
+    CONFIRM_PERMISSIONS,
+    RELEASE_PERMISSION,
+    confirm_release,
+    engage,
+    request_release,
+)
 from reliability.admin.deciding import ReasonForm, decide
 from reliability.admin.records import RecordInline
 
@@ -79,6 +85,9 @@ class KillSwitchAdmin(ServiceAddedAdmin):
     def has_release_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(RELEASE_PERMISSION)
 
+    def has_confirm_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perms(CONFIRM_PERMISSIONS)
+
     def add_row(self, request: HttpRequest, values: dict[str, Any]) -> KillSwitch:
         return engage(values["scope"], reason=values["reason"], actor=request.user.get_username())
 
@@ -93,7 +102,7 @@ class KillSwitchAdmin(ServiceAddedAdmin):
         about = "Another person confirms it within the hour; until then nothing changes."
         return decide(self, request, chosen, action="ask_for_release", form_class=ReasonForm, act=act, about=about)
 
-    @admin.action(description="Confirm the release of chosen switches", permissions=["release"])
+    @admin.action(description="Confirm the release of chosen switches", permissions=["confirm"])
     def confirm_chosen(self, request: HttpRequest, chosen: QuerySet[KillSwitch]) -> HttpResponse | None:
         def act(row: Any, values: dict[str, Any]) -> None:
             confirm_release(row.pk, by=request.user.get_username(), reason=values["reason"])

@@ -12,6 +12,7 @@ from brokers.models import Freeze
 from brokers.selectors.freezes import find_freeze_row, freeze_facts, list_freeze_events, list_freezes
 from brokers.services.four_eyes import LONGEST_REASON
 from brokers.services.freezes import (
+    CONFIRM_PERMISSIONS,
     RELEASE_PERMISSION,
     confirm_freeze_release,
     freeze_by_person,
@@ -102,10 +103,10 @@ class FreezeReleaseRequestView(APIView):
 
 
 class FreezeConfirmView(APIView):
-    """Confirm the release that another person asked for."""
+    """Confirm, as an approver, the release that another person asked for."""
 
     permission_classes = [Requires]
-    required_permissions = {"POST": RELEASE_PERMISSION}
+    required_permissions = {"POST": CONFIRM_PERMISSIONS}
 
     @extend_schema(operation_id="confirm_freeze_release", request=None, responses=_WITH_ERRORS)
     def post(self, request: Request, freeze_id: int) -> Response:

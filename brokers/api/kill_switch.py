@@ -10,7 +10,13 @@ from rest_framework.views import APIView
 from brokers.models import KillSwitch
 from brokers.selectors.kill_switch import find_switch, list_switch_events, list_switches, switch_facts
 from brokers.services.four_eyes import LONGEST_REASON
-from brokers.services.kill_switch import RELEASE_PERMISSION, confirm_release, engage, request_release
+from brokers.services.kill_switch import (
+    CONFIRM_PERMISSIONS,
+    RELEASE_PERMISSION,
+    confirm_release,
+    engage,
+    request_release,
+)
 from reliability.api.permissions import Requires
 from reliability.api.schema import ERROR_RESPONSES
 from reliability.api.views import checked
@@ -83,10 +89,10 @@ class ReleaseRequestView(APIView):
 
 
 class ReleaseView(APIView):
-    """Confirm the release that another person asked for."""
+    """Confirm, as an approver, the release that another person asked for."""
 
     permission_classes = [Requires]
-    required_permissions = {"POST": RELEASE_PERMISSION}
+    required_permissions = {"POST": CONFIRM_PERMISSIONS}
 
     @extend_schema(
         operation_id="confirm_kill_switch_release",

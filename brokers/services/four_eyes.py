@@ -9,6 +9,7 @@ from reliability.core.errors import ReliabilityError
 from reliability.core.text import storable
 
 LONGEST_REASON = 500
+APPROVE_PERMISSION = "reliability.approve_intervention"  # held by second persons, not by those who ask
 RELEASE_REQUEST_LASTS = timedelta(hours=1)
 
 
@@ -22,14 +23,14 @@ def checked_reason(reason: object) -> str:
     return text[:LONGEST_REASON]
 
 
-def require_person(username: str, permission: str, may: str) -> str:
-    """Return the name of an active user with a permission; ``may`` says in words what it allows.
+def require_person(username: str, may: str, *permissions: str) -> str:
+    """Return the name of an active user with all permissions; ``may`` says in words what they allow.
 
     Raises:
         ReliabilityError: there is no such user, or it may not.
     """
     person = get_user_model().objects.filter(username=username).first() if "\0" not in username else None
-    if person is None or not person.is_active or not person.has_perm(permission):
+    if person is None or not person.is_active or not person.has_perms(permissions):
         raise ReliabilityError("AUTH_PERMISSION_DENIED", f"{username} is no active person who may {may}.")
     return person.get_username()
 

@@ -15,7 +15,7 @@ from brokers.core.freezes import FreezeCause, FreezeMode, ReleaseRule, parse_fre
 from brokers.core.halts import Scope
 from brokers.models import Freeze, FreezeEvent
 from brokers.selectors.freezes import accounts_frozen_by
-from brokers.services.four_eyes import checked_reason, require_person, require_second_person
+from brokers.services.four_eyes import APPROVE_PERMISSION, checked_reason, require_person, require_second_person
 from brokers.services.halts import forget_halts, frozen_wait_name
 from brokers.services.scopes import find_target, scope_target
 from reliability.core.errors import ReliabilityError
@@ -24,6 +24,7 @@ from reliability.services.audit import record_audit
 from reliability.services.jobs.recall import recall_jobs
 
 RELEASE_PERMISSION = "brokers.release_freeze"
+CONFIRM_PERMISSIONS = (RELEASE_PERMISSION, APPROVE_PERMISSION)
 _MODES = (FreezeMode.REDUCE_ONLY, FreezeMode.HALT)  # the stricter last
 
 
@@ -123,10 +124,11 @@ def confirm_freeze_release(freeze_id: int, *, by: str, reason: str = "") -> Free
     """Lift a freeze that another person asked to lift; orders are sent again from the commit on.
 
     Raises:
-        ReliabilityError: no such freeze in force, nobody asked within the hour, or it was the same person.
+        ReliabilityError: no such freeze in force, nobody asked within the hour, or who confirms asked for it or is
+            no approver.
     """
     with transaction.atomic():
-        person = _require_person(by)
+        person = require_person(by, "confirm the release of freezes", *CONFIRM_PERMISSIONS)
         freeze = _lock_in_force(freeze_id)
         require_second_person(person, wanted_by=freeze.release_wanted_by, wanted_at=freeze.release_wanted_at)
         _require_person(freeze.release_wanted_by)
@@ -206,4 +208,4 @@ def _lock_in_force(freeze_id: int) -> Freeze:
 
 
 def _require_person(username: str) -> str:
-    return require_person(username, RELEASE_PERMISSION, "release freezes")
+    return require_person(username, "release freezes", RELEASE_PERMISSION)

@@ -20,7 +20,13 @@ from brokers.core.orders import OrderState
 from brokers.models import KillSwitch, KillSwitchEvent, OrderEvent
 from brokers.selectors.kill_switch import STOPPED_BY, open_orders
 from brokers.services.cancellation import CANCEL_KIND
-from brokers.services.four_eyes import LONGEST_REASON, checked_reason, require_person, require_second_person
+from brokers.services.four_eyes import (
+    APPROVE_PERMISSION,
+    LONGEST_REASON,
+    checked_reason,
+    require_person,
+    require_second_person,
+)
 from brokers.services.halts import forget_halts, halt_text
 from brokers.services.order_batch import OrderBatch, OrderRow
 from brokers.services.scopes import scope_target
@@ -33,6 +39,7 @@ STOP_KIND = "orders.stop"
 PRIORITY = 1
 CHUNK = 500
 RELEASE_PERMISSION = "brokers.release_kill_switch"
+CONFIRM_PERMISSIONS = (RELEASE_PERMISSION, APPROVE_PERMISSION)
 _CHUNKS_AT_ONCE = 10
 _ASK_AGAIN = timedelta(seconds=30)
 
@@ -123,10 +130,11 @@ def confirm_release(switch_id: int, *, by: str, reason: str = "") -> KillSwitch:
     """Release a switch that another person asked to release; new orders are accepted from the commit on.
 
     Raises:
-        ReliabilityError: no such switch in force, nobody asked within the hour, or it was the same person.
+        ReliabilityError: no such switch in force, nobody asked within the hour, or who confirms asked for it or is
+            no approver.
     """
     with transaction.atomic():
-        person = _require_person(by)
+        person = require_person(by, "confirm the release of kill switches", *CONFIRM_PERMISSIONS)
         switch = _lock_in_force(switch_id)
         require_second_person(person, wanted_by=switch.release_wanted_by, wanted_at=switch.release_wanted_at)
         _require_person(switch.release_wanted_by)
@@ -177,7 +185,7 @@ def _lock_in_force(switch_id: int) -> KillSwitch:
 
 
 def _require_person(username: str) -> str:
-    return require_person(username, RELEASE_PERMISSION, "release kill switches")
+    return require_person(username, "release kill switches", RELEASE_PERMISSION)
 
 
 def _orders_to_stop(switch: KillSwitch) -> Sequence[UUID]:

@@ -9,8 +9,9 @@ from rest_framework.request import Request
 class Requires(BasePermission):
     """A logged-in caller with the permission that the view names for the method.
 
-    Views set ``required_permissions``: a mapping of method to permission; ``"*"`` stands
-    for all other methods. A method without an entry is refused; HEAD needs what GET needs.
+    Views set ``required_permissions``: a mapping of method to permission, or to several that
+    are all needed; ``"*"`` stands for all other methods. A method without an entry is
+    refused; HEAD needs what GET needs.
     A method the view does not have passes, so that it is answered as not allowed.
     """
 
@@ -21,5 +22,15 @@ class Requires(BasePermission):
         if not hasattr(view, method.lower()):
             return True
         needed = view.required_permissions.get(method) or view.required_permissions.get("*")
-        self.message = f"This needs the permission {needed}." if needed else "This method is not open to anybody."
-        return bool(needed) and request.user.has_perm(needed)
+        wanted = permissions_in(needed)
+        self.message = f"This needs {_named(wanted)}." if wanted else "This method is not open to anybody."
+        return bool(wanted) and request.user.has_perms(wanted)
+
+
+def permissions_in(needed: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the permissions that a view names for a method: none, one or several."""
+    return () if not needed else (needed,) if isinstance(needed, str) else needed
+
+
+def _named(permissions: tuple[str, ...]) -> str:
+    return ("the permission " if len(permissions) == 1 else "the permissions ") + " and ".join(permissions)

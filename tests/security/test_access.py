@@ -12,8 +12,13 @@ from django.urls import reverse
 from django.utils import timezone
 from knox.models import AuthToken
 
+from brokers.core.freezes import FreezeCause, FreezeMode, parse_freeze_scope
+from brokers.models import Freeze, KillSwitch
+from brokers.services.freezes import confirm_freeze_release, freeze_trading, request_freeze_release
+from brokers.services.kill_switch import confirm_release, engage, request_release
 from config.access import ROLES, Door, Entrance, list_entrances
 from config.access_reference import admin_rights
+from reliability.core.errors import ReliabilityError
 from reliability.models import AuditEntry
 from tests.factories import make_account, make_order, make_user
 
@@ -196,6 +201,38 @@ def test_a_broker_stays_where_it_was_asked_while_an_order_is_in_doubt(roles: Non
     assert client.post(page, form).status_code == 302
     broker.refresh_from_db()
     assert (broker.base_url, broker.adapter) == ("https://api.example.com", "alpaca")
+
+
+def test_two_operators_release_nothing_that_needs_a_second_person(roles: None) -> None:
+    make_account()
+    switch = engage("account:desk", reason="prices look wrong", actor="night")
+    scope = parse_freeze_scope("account:desk")
+    freeze = freeze_trading(scope, FreezeMode.HALT, FreezeCause.OVERFILL, reason="11 of 10 filled", by="fills")
+    request_release(switch.pk, by=person("operator").get_username(), reason="the feed is back")
+    request_freeze_release(freeze, by="a-operator", reason="the broker confirmed it")
+    other = make_user(name="another-operator")
+    other.groups.add(Group.objects.get(name="operator"))
+    doors = [
+        f"/api/v1/kill-switches/{switch.pk}/release",
+        f"/api/v1/freezes/{freeze}/release-confirmation",
+        reverse("confirm-release", args=[switch.pk]),
+        reverse("confirm-freeze-release", args=[freeze]),
+    ]
+
+    def confirm(who: Any) -> list[int]:
+        client = Client(raise_request_exception=False)
+        client.force_login(who)
+        return [client.post(door).status_code for door in doors]
+
+    assert confirm(other) == [403] * 4
+    for act, number in ((confirm_release, switch.pk), (confirm_freeze_release, freeze)):
+        with pytest.raises(ReliabilityError, match="no active person who may confirm"):
+            act(number, by="another-operator")
+    assert Freeze.objects.get().released_at is None
+    assert KillSwitch.objects.get().released_at is None
+
+    assert confirm(person("approver"))[:2] == [200, 200]
+    assert (Freeze.objects.get().released_by, KillSwitch.objects.get().released_by) == ("a-approver",) * 2
 
 
 def test_who_was_disabled_is_out_at_once(roles: None) -> None:

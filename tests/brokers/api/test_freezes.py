@@ -17,18 +17,19 @@ from tests.reliability.api.test_errors import client_of, require_error, send
 pytestmark = pytest.mark.django_db
 
 PATH = "/api/v1/freezes"
+APPROVE = "reliability.approve_intervention"
 VIEW, FREEZE, RELEASE = "brokers.view_freeze", "brokers.freeze_trading", "brokers.release_freeze"
 ORDER: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10", "when_unavailable": "refuse"}
 
 
 @pytest.fixture
 def night(account: Account) -> Client:
-    return client_of(make_user(VIEW, FREEZE, RELEASE, "brokers.submit_order", name="night"))
+    return client_of(make_user(VIEW, FREEZE, RELEASE, APPROVE, "brokers.submit_order", name="night"))
 
 
 @pytest.fixture
 def day(account: Account) -> Client:
-    return client_of(make_user(VIEW, RELEASE, name="day"))
+    return client_of(make_user(VIEW, RELEASE, APPROVE, name="day"))
 
 
 def overfilled() -> int:
@@ -103,7 +104,7 @@ def test_the_command_line_freezes_lists_and_releases_with_passwords(
 
 def test_the_operator_screen_says_what_is_frozen_and_has_the_buttons(client: Client, account: Account) -> None:
     freeze_id = overfilled()
-    ann, bob = (make_user("brokers.view_order", RELEASE, name=name) for name in ("ann", "bob"))
+    ann, bob = (make_user("brokers.view_order", RELEASE, APPROVE, name=name) for name in ("ann", "bob"))
     client.force_login(ann)
     page = client.get("/").content.decode()
     assert "No order is sent: account:desk/symbol:AAPL" in page

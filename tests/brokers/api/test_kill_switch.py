@@ -15,18 +15,19 @@ from tests.reliability.api.test_errors import client_of, require_error, send
 pytestmark = pytest.mark.django_db
 
 PATH = "/api/v1/kill-switches"
+APPROVE = "reliability.approve_intervention"
 VIEW, ENGAGE, RELEASE = "brokers.view_killswitch", "brokers.engage_kill_switch", "brokers.release_kill_switch"
 ORDER: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
 
 
 @pytest.fixture
 def night(account: Account) -> Client:
-    return client_of(make_user(VIEW, ENGAGE, RELEASE, "brokers.submit_order", name="night"))
+    return client_of(make_user(VIEW, ENGAGE, RELEASE, APPROVE, "brokers.submit_order", name="night"))
 
 
 @pytest.fixture
 def day(account: Account) -> Client:
-    return client_of(make_user(VIEW, RELEASE, name="day"))
+    return client_of(make_user(VIEW, RELEASE, APPROVE, name="day"))
 
 
 def test_it_stops_orders_until_two_persons_let_them_go_on(night: Client, day: Client) -> None:

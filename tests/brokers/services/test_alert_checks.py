@@ -44,7 +44,7 @@ def test_a_disabled_account_may_be_silent() -> None:
 def test_a_kill_switch_is_told_until_two_persons_release_it() -> None:
     make_account()
     for name in ("ann", "bob"):
-        make_user("brokers.release_kill_switch", name=name)
+        make_user("brokers.release_kill_switch", "reliability.approve_intervention", name=name)
     switch = engage("account:desk", reason="prices look wrong", actor="ann")
     check_halts()
     assert (alert("trading.halted").scope, alert("trading.halted").severity) == ("account:desk", 1)

@@ -32,6 +32,7 @@ from tests.fakes import FakeBroker, call_error, make_due, run_due
 pytestmark = pytest.mark.django_db
 
 BODY: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
+APPROVE = "reliability.approve_intervention"
 RELEASE = "brokers.release_freeze"
 
 
@@ -42,7 +43,9 @@ def owner(account: Account) -> AbstractBaseUser:
 
 @pytest.fixture
 def persons(db: None) -> tuple[str, str]:
-    return make_user(RELEASE, name="ann").get_username(), make_user(RELEASE, name="bob").get_username()
+    return make_user(RELEASE, APPROVE, name="ann").get_username(), make_user(
+        RELEASE, APPROVE, name="bob"
+    ).get_username()
 
 
 def submit(owner: AbstractBaseUser, key: str, **body: Any) -> AcceptedOrder:

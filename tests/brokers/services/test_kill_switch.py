@@ -32,6 +32,7 @@ from tests.fakes import FakeBroker, call_error, make_due, perform_calls, run_due
 pytestmark = pytest.mark.django_db
 
 BODY: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
+APPROVE = "reliability.approve_intervention"
 RELEASE = "brokers.release_kill_switch"
 
 
@@ -42,7 +43,9 @@ def owner(account: Account) -> AbstractBaseUser:
 
 @pytest.fixture
 def persons(db: None) -> tuple[str, str]:
-    return make_user(RELEASE, name="ann").get_username(), make_user(RELEASE, name="bob").get_username()
+    return make_user(RELEASE, APPROVE, name="ann").get_username(), make_user(
+        RELEASE, APPROVE, name="bob"
+    ).get_username()
 
 
 def submit(owner: AbstractBaseUser, key: str, **body: Any) -> AcceptedOrder:
@@ -323,7 +326,7 @@ def test_two_persons_release_it_and_orders_are_accepted_again(
 @pytest.mark.parametrize("second", ["ann", "nobody", "carol", "gone", "", "x\0y"])
 def test_only_another_active_permitted_person_confirms(persons: tuple[str, str], second: str) -> None:
     make_user(name="carol")
-    gone = make_user(RELEASE, name="gone")
+    gone = make_user(RELEASE, APPROVE, name="gone")
     type(gone).objects.filter(pk=gone.pk).update(is_active=False)
     switch = engage("global", reason="drill", actor="night")
     request_release(switch.pk, by="ann", reason="settled")

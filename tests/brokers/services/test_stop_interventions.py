@@ -13,7 +13,7 @@ from reliability.services.interventions import confirm_intervention, decide_inte
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
-PERMISSIONS = ("brokers.release_kill_switch", "brokers.release_freeze")
+PERMISSIONS = ("brokers.release_kill_switch", "brokers.release_freeze", "reliability.approve_intervention")
 
 
 @pytest.fixture(autouse=True)
