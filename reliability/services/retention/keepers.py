@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic, sleep
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from psycopg import sql
+from psycopg.errors import LockNotAvailable
 
 from reliability.core.retention import Piece
 
@@ -16,6 +18,12 @@ SELECT child.relname,
 FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid, pg_get_expr(child.relpartbound, child.oid) AS bound
 WHERE inhparent = %s::regclass AND bound <> 'DEFAULT'
 """
+
+
+PATIENCE_SECONDS = 2.0  # others may be at a table for this long before a drop is put off
+_PAUSE_SECONDS = 0.01
+_COUNT_OF_SPAN = 10_000
+Span = tuple[str, str | None]  # places in a table: from one up to, not including, the other (None: up to its end)
 
 
 class ChangedPieceError(Exception):
@@ -46,8 +54,12 @@ class Keeper:
         """Return the query of a piece's rows."""
         raise NotImplementedError
 
-    def drop(self, piece: Piece, expected: int | None) -> int:
-        """Drop a piece in the caller's transaction and return how many rows went.
+    def split(self, piece: Piece) -> list[Span | None]:
+        """Return the spans to drop a piece in, each in a transaction of its own; None is the whole piece."""
+        return [None]
+
+    def drop(self, piece: Piece, expected: int | None, span: Span | None = None) -> int:
+        """Drop a piece, or what a span has of it, in the caller's transaction and return how many rows went.
 
         Raises:
             ChangedPieceError: it has not ``expected`` rows (None: any number).
@@ -72,13 +84,14 @@ class PartitionKeeper(Keeper):
     def rows_of(self, piece: Piece) -> sql.Composed:
         return sql.SQL("SELECT * FROM {}").format(sql.Identifier(piece.name))
 
-    def drop(self, piece: Piece, expected: int | None) -> int:
+    def drop(self, piece: Piece, expected: int | None, span: Span | None = None) -> int:
         name = sql.Identifier(piece.name)
         with connection.cursor() as cursor:
             cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE MODE").format(name))  # nobody adds a row any more
             cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(name))
             rows = int(cursor.fetchone()[0])
             _compare(piece, rows, expected)
+            _lock_out_others(self.table)
             cursor.execute(sql.SQL("DROP TABLE {}").format(name))
         return rows
 
@@ -104,9 +117,25 @@ class RowKeeper(Keeper):
     def rows_of(self, piece: Piece) -> sql.Composed:
         return sql.SQL("SELECT one.* ") + self._from(piece)
 
-    def drop(self, piece: Piece, expected: int | None) -> int:
+    def split(self, piece: Piece) -> list[Span | None]:
+        """Return spans of some ten thousand rows: a day has millions, and nobody waits for all of them to go."""
+        query = sql.SQL(
+            "SELECT place::text FROM"
+            " (SELECT one.ctid AS place, row_number() OVER (ORDER BY one.ctid) AS number {}) found"
+            " WHERE number > 1 AND (number - 1) %% {} = 0 ORDER BY number"
+        ).format(self._from(piece), _COUNT_OF_SPAN)
         with connection.cursor() as cursor:
-            cursor.execute(sql.SQL("DELETE ") + self._from(piece))
+            cursor.execute(query, [])
+            places = ["(0,0)", *(row[0] for row in cursor.fetchall())]
+        return list(zip(places, [*places[1:], None], strict=True))
+
+    def drop(self, piece: Piece, expected: int | None, span: Span | None = None) -> int:
+        query = sql.SQL("DELETE ") + self._from(piece)
+        if span is not None:  # a row that moved since is asked again whether it is of the piece
+            query += sql.SQL(" AND one.ctid >= {}::tid").format(span[0])
+            query += sql.SQL("") if span[1] is None else sql.SQL(" AND one.ctid < {}::tid").format(span[1])
+        with connection.cursor() as cursor:
+            cursor.execute(query)
             rows = int(cursor.rowcount)
         _compare(piece, rows, expected)
         return rows
@@ -116,6 +145,28 @@ class RowKeeper(Keeper):
         return sql.SQL("FROM {} one WHERE {} AND {} >= {} AND {} < {}").format(
             sql.Identifier(self.table), sql.SQL(self.condition), time, piece.starts_at, time, piece.ends_at
         )
+
+
+def _lock_out_others(table: str) -> None:
+    """Have a partitioned table alone, in the caller's transaction, without ever waiting for it.
+
+    The caller has a partition already, and whoever adds a row to that has the table and waits for the partition. If
+    the caller waited for the table too, both would, and the other might be the one that is given up.
+
+    Raises:
+        OperationalError: others were always at it.
+    """
+    until = monotonic() + PATIENCE_SECONDS
+    query = sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(sql.Identifier(table))
+    while True:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(query)
+            return
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable) or monotonic() >= until:
+                raise
+        sleep(_PAUSE_SECONDS)
 
 
 def _compare(piece: Piece, rows: int, expected: int | None) -> None:

@@ -1,7 +1,7 @@
 """Upkeep of what is kept: partitions ahead of time, and old pieces exported, checked and dropped.
 
-One process does it at a time. A piece goes in one transaction of its own, with its record; an export that was
-finished before a crash is simply written again.
+One process does it at a time. A piece that was exported goes in one transaction of its own, with its record; an export
+that was finished before a crash is simply written again. What is not exported goes in smaller parts, each with its own.
 """
 
 import logging
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.db import DatabaseError, connection, transaction
@@ -21,7 +21,7 @@ from reliability.models import RetentionDrop, RetentionPolicy
 from reliability.services.audit import record_audit
 from reliability.services.retention.exports import Export, ExportError, export_piece
 from reliability.services.retention.holds import list_holds_in_force, lock_holds
-from reliability.services.retention.keepers import ChangedPieceError, Keeper, find_keeper, list_keepers
+from reliability.services.retention.keepers import ChangedPieceError, Keeper, Span, find_keeper, list_keepers
 
 ROUND_SECONDS = 300.0
 _LOCK = 7_103_010
@@ -61,8 +61,7 @@ def plan(kind: str, now: datetime | None = None) -> list[Judged]:
         raise KeyError(kind)
     policy = RetentionPolicy.objects.filter(kind=kind).first()
     keep_days = policy.keep_days if policy is not None else keeper.keep_days
-    judged = judge_pieces(kind, keeper.list_pieces(at), keep_days, list_holds_in_force(), at)
-    return [one for one in judged if one.fate is not Fate.KEPT]
+    return _judge_old(keeper, keep_days, at)
 
 
 def run_upkeep(*, actor: str, now: datetime | None = None, seconds: float = ROUND_SECONDS) -> list[UpkeepReport]:
@@ -87,40 +86,74 @@ def _keep_up(keeper: Keeper, policy: RetentionPolicy, at: datetime, until: float
     made: list[str] = []
     dropped: list[tuple[str, int]] = []
     judged: list[Judged] = []
+    gone = 0
     error = ""
     try:
         with transaction.atomic():
             _limit()
             made = keeper.make_ahead(at)
-        with transaction.atomic():
-            _limit()
-            pieces = keeper.list_pieces(at)
-        judged = judge_pieces(keeper.kind, pieces, policy.keep_days, list_holds_in_force(), at)
+        judged = _judge_old(keeper, policy.keep_days, at)
         for one in judged:
             if one.fate is Fate.DUE and time.monotonic() < until:
-                rows = _let_go(keeper, policy, one.piece, actor)
-                if rows is not None:
+                rows, is_gone = _let_go(keeper, policy, one.piece, until, actor)
+                gone += is_gone
+                if rows or is_gone:
                     dropped.append((one.piece.name, rows))
     except (ExportError, ChangedPieceError, DatabaseError) as problem:
         error = str(problem).strip()[:500] or repr(problem)[:500]
         logger.warning("upkeep failed", extra={"kind": keeper.kind, "error": error})
     held = sum(one.fate is Fate.HELD for one in judged)
-    due = sum(one.fate is Fate.DUE for one in judged) - len(dropped)
+    due = sum(one.fate is Fate.DUE for one in judged) - gone
     changes = {"last_error": error, "due": due, "held": held, **({} if error or due else {"last_run_at": at})}
     RetentionPolicy.objects.filter(pk=policy.pk).update(**changes)
     return UpkeepReport(keeper.kind, tuple(made), tuple(dropped), due, held, error)
 
 
-def _let_go(keeper: Keeper, policy: RetentionPolicy, piece: Piece, actor: str) -> int | None:
-    """Export a piece if its policy asks for it, and drop it; returns its rows, or None if a hold came in between."""
-    export = _export(keeper, piece) if policy.is_exported else None
+def _judge_old(keeper: Keeper, keep_days: int | None, at: datetime) -> list[Judged]:
+    """Return the fate of the pieces that are old enough to go; of what is kept for good none is looked for."""
+    if keep_days is None:
+        return []
+    with transaction.atomic():
+        _limit()
+        pieces = keeper.list_pieces(at - timedelta(days=keep_days))
+    judged = judge_pieces(keeper.kind, pieces, keep_days, list_holds_in_force(), at)
+    return [one for one in judged if one.fate is not Fate.KEPT]
+
+
+def _let_go(keeper: Keeper, policy: RetentionPolicy, piece: Piece, until: float, actor: str) -> tuple[int, bool]:
+    """Export a piece if its policy asks for it, and drop it.
+
+    Returns how many rows went and whether those are all: not when a hold came in between, or the time was up.
+    """
+    if policy.is_exported:
+        went = _drop(keeper, policy, piece, None, _export(keeper, piece), actor)
+        return went or 0, went is not None
+    rows = 0
+    for number, span in enumerate(_split(keeper, piece)):
+        went = _drop(keeper, policy, piece, span, None, actor) if not number or time.monotonic() < until else None
+        if went is None:
+            return rows, False
+        rows += went
+    return rows, True
+
+
+def _split(keeper: Keeper, piece: Piece) -> list[Span | None]:
+    with transaction.atomic():
+        _limit()
+        return keeper.split(piece)
+
+
+def _drop(
+    keeper: Keeper, policy: RetentionPolicy, piece: Piece, span: Span | None, export: Export | None, actor: str
+) -> int | None:
+    """Drop a piece, or a span of it, on record; returns how many rows went, or None if a hold keeps it."""
     with transaction.atomic():
         _limit()
         lock_holds()
         if any(hold.covers(keeper.kind, piece.starts_at, piece.ends_at) for hold in list_holds_in_force()):
             return None
         began = time.monotonic()
-        rows = keeper.drop(piece, export.rows if export else None)
+        rows = keeper.drop(piece, export.rows if export else None, span)
         RetentionDrop.objects.create(
             kind=keeper.kind,
             piece=piece.name,

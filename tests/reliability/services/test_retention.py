@@ -4,14 +4,17 @@ import csv
 import gzip
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from brokers.models import Account
@@ -32,9 +35,9 @@ from reliability.models import (
 from reliability.services.alert_conditions import check_upkeep
 from reliability.services.error_partitions import ensure_partitions, list_partitions
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
-from reliability.services.retention import upkeep
+from reliability.services.retention import keepers, upkeep
 from reliability.services.retention.holds import place_hold, release_hold
-from reliability.services.retention.keepers import ChangedPieceError
+from reliability.services.retention.keepers import ChangedPieceError, PartitionKeeper, RowKeeper
 from reliability.services.retention.own_keepers import ERRORS
 from reliability.services.retention.policies import set_policy
 from reliability.services.retention.upkeep import ensure_policies, plan, run_upkeep
@@ -193,6 +196,52 @@ def test_jobs_that_ended_long_ago_go_and_those_with_a_failed_attempt_stay(deed: 
     assert list(Job.objects.order_by("id").values_list("id", flat=True)) == [ids[1], ids[3]]
 
 
+def old_jobs(deed: Any, number: int) -> None:
+    for one in range(number):
+        enqueue_job(deed.name, NewJob(payload={"number": one}))
+    Job.objects.update(state="succeeded", finished_at=NOW - timedelta(days=60))
+
+
+def test_a_hold_placed_between_two_parts_of_a_day_keeps_the_rest(deed: Any, monkeypatch: pytest.MonkeyPatch):
+    old_jobs(deed, 5)
+    monkeypatch.setattr(keepers, "_COUNT_OF_SPAN", 2)
+    drop = RowKeeper.drop
+
+    def drop_and_hold(*arguments: Any) -> int:
+        rows = drop(*arguments)
+        if not LegalHold.objects.exists():
+            place_hold(kind="jobs", starts_at=THEN, ends_at=None, actor="ann", reason="just now")
+        return rows
+
+    monkeypatch.setattr(RowKeeper, "drop", drop_and_hold)
+    done = report("jobs")
+    assert ([rows for _, rows in done.dropped], done.due, done.error) == ([2], 1, "")
+    assert Job.objects.count() == 3
+
+    release_hold(LegalHold.objects.get().pk, actor="bob", reason="the case is closed")
+    done = report("jobs")
+    assert ([rows for _, rows in done.dropped], done.due, Job.objects.count()) == ([3], 0, 0)
+    parts = RetentionDrop.objects.filter(kind="jobs").order_by("id").values_list("rows", flat=True)
+    assert list(parts) == [2, 2, 1], "each part is on record with what went with it"
+
+
+def test_only_what_is_old_enough_is_looked_for(deed: Any, monkeypatch: pytest.MonkeyPatch):
+    looked: dict[str, datetime] = {}
+    list_pieces = RowKeeper.list_pieces
+
+    def watched(keeper: RowKeeper, before: datetime) -> Any:
+        looked[keeper.kind] = before
+        return list_pieces(keeper, before)
+
+    monkeypatch.setattr(RowKeeper, "list_pieces", watched)
+    old_jobs(deed, 1)
+    set_policy("jobs", keep_days=None, is_exported=False, actor="ann")
+
+    assert (report("jobs").dropped, plan("jobs", NOW), Job.objects.count()) == ((), [], 1)
+    assert "jobs" not in looked
+    assert looked["sessions"] == NOW - timedelta(days=1)
+
+
 def test_clean_reconciliations_that_no_difference_names_go_and_ended_processes(exports: Path, account: Account):
     def run(state: str) -> ReconciliationRun:
         return ReconciliationRun.objects.create(account=account, kind="full", state=state, finished_at=THEN)
@@ -245,12 +294,50 @@ def test_upkeep_runs_as_a_job_with_a_connection_of_its_own(committed: None):
     assert RetentionPolicy.objects.get(pk="errors").last_run_at is not None
 
 
-def test_only_one_process_does_upkeep_at_a_time(committed: None):
-    import psycopg
+def another_connection() -> Any:
+    return psycopg.connect(**{**connection.get_connection_params(), "cursor_factory": None})
 
-    with psycopg.connect(**{**connection.get_connection_params(), "cursor_factory": None}) as other:
+
+def test_only_one_process_does_upkeep_at_a_time(committed: None):
+    with another_connection() as other:
         other.execute("SELECT pg_advisory_lock(7103010)")
         assert run_upkeep(actor="ann") == []
+
+
+@pytest.fixture
+def scratch(committed: None) -> Iterator[PartitionKeeper]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE scratch (at timestamptz) PARTITION BY RANGE (at);"
+            "CREATE TABLE scratch_old PARTITION OF scratch FOR VALUES FROM ('2021-05-01Z') TO ('2021-05-02Z')"
+        )
+    yield PartitionKeeper(kind="scratch", description="", table="scratch", keep_days=1, is_exported=False)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE scratch")
+
+
+def test_a_drop_gives_way_to_who_adds_a_row_at_that_moment(scratch: PartitionKeeper, monkeypatch: pytest.MonkeyPatch):
+    """Each has what the other needs: the drop the partition, the other the table."""
+    (piece,) = scratch.list_pieces(NOW)
+    monkeypatch.setattr(keepers, "PATIENCE_SECONDS", 0.1)
+    with another_connection() as other, another_connection() as watch:
+        watch.autocommit = True
+        other.execute("LOCK TABLE ONLY scratch IN ROW EXCLUSIVE MODE")  # as every INSERT does first
+        adding = threading.Thread(target=other.execute, args=["INSERT INTO scratch VALUES ('2021-05-01 12:00Z')"])
+
+        def add(_seconds: float) -> None:
+            if adding.ident is None:
+                adding.start()
+            waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'scratch_old'::regclass)"
+            while not watch.execute(waiting).fetchone()[0]:
+                time.sleep(0.01)
+
+        monkeypatch.setattr(keepers, "sleep", add)
+        with pytest.raises(OperationalError), transaction.atomic():
+            scratch.drop(piece, expected=None)
+        adding.join()
+    with transaction.atomic():
+        assert scratch.drop(piece, expected=1) == 1
 
 
 def test_retention_over_http(old_errors: None):
