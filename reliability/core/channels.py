@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 # Schemes of Apprise that speak to somebody over a network. None that runs a program or writes a file.
 SCHEMES = frozenset(
@@ -15,10 +15,11 @@ SCHEMES = frozenset(
         *("signal", "signals", "signl4", "splunk", "zulip", "gchat", "apprise", "apprises"),
     }
 )
-_OWN_HOST = frozenset(
+# What these have before the path is no host but a key: they are sent to at hosts that Apprise knows by itself.
+_HOSTS_KNOWN = frozenset(
     {
-        *("json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos", "ntfy", "ntfys", "gotify", "gotifys"),
-        *("matrix", "matrixs", "mmost", "mmosts", "rocket", "rockets", "signal", "signals", "apprise", "apprises"),
+        *("slack", "discord", "tgram", "pagerduty", "opsgenie", "victorops", "splunk", "pagertree", "pover", "twilio"),
+        *("sns", "ses", "webex", "signl4", "gchat", "msteams"),
     }
 )
 _STATUS = re.compile(r"error=(\d{3})\b")
@@ -49,13 +50,28 @@ def check_address(address: str) -> str:
     return scheme
 
 
-def named_host(address: str) -> str:
-    """Return the host that an address names for itself, or an empty string: services with hosts of their own."""
+def named_hosts(address: str) -> tuple[str, ...]:
+    """Return the hosts that an address names for itself; none where the service has hosts of its own.
+
+    As Apprise reads them: names of parameters in any case and encoded, parameters apart by ``&`` or ``;``. What it
+    takes a host from otherwise is not known here: see ``reliability.services.reach`` for what is relied on.
+    """
     parts = urlsplit(address)
-    if parts.scheme.lower() not in _OWN_HOST:
-        return ""
-    query = dict(pair.partition("=")[::2] for pair in parts.query.split("&"))
-    return query.get("smtp") or parts.hostname or ""
+    if parts.scheme.lower() in _HOSTS_KNOWN:
+        return ()
+    pairs = [pair.partition("=")[::2] for pair in parts.query.replace(";", "&").split("&")]
+    servers = [unquote(value).strip() for name, value in pairs if unquote(name).strip().lower() == "smtp"]
+    host = unquote(parts.hostname or "")
+    if parts.scheme.lower() == "zulip" and "." not in host:
+        return ()  # the name of an organization there
+    # A mail address has a domain, which need not be a host, and its server beside it.
+    found = servers if servers and parts.scheme.lower() in ("mailto", "mailtos") else [host, *servers]
+    return tuple(_bare(one) for one in found if one)
+
+
+def _bare(host: str) -> str:
+    """Return a host without a port: what is written into a parameter may have one."""
+    return urlsplit(f"//{host}").hostname or host
 
 
 def is_public(ip: str) -> bool:

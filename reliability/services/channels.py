@@ -3,13 +3,16 @@
 import asyncio
 import logging
 import socket
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from reliability.conf import get_conf
-from reliability.core.channels import check_address, is_final, is_public, named_host, status_in
+from reliability.core.channels import check_address, is_final, is_public, named_hosts, status_in
 from reliability.core.taxonomy import ErrorSeverity
+from reliability.services.reach import only_public
 
 _TIMEOUT_SECONDS = 6.0
+_PRIVATE = "its host is on a private network, which this installation does not allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,8 @@ async def hand_over(address: str, title: str, body: str, severity: int) -> Hando
     """Send a message; never raises for what the channel does, and never names the address.
 
     A host on this network is refused unless the installation allows it (``STANCHION_PRIVATE_CHANNELS``): an address
-    must not become a way to reach what only this machine can. Redirects are not followed.
+    must not become a way to reach what only this machine can. The hosts that it names are judged before, and each
+    connection is judged again when it is made. Redirects are not followed.
     """
     try:
         check_address(address)
@@ -40,12 +44,12 @@ async def hand_over(address: str, title: str, body: str, severity: int) -> Hando
 
 def require_reachable(address: str) -> None:
     """Raise ``ValueError`` for a host that must not be sent to, ``OSError`` for one that has no address."""
-    host = named_host(address)
-    if not host or get_conf().private_channels:
+    if get_conf().private_channels:
         return
-    found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    if not all(is_public(ip.partition("%")[0]) for ip in found):
-        raise ValueError("its host is on a private network, which this installation does not allow")
+    for host in named_hosts(address):
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+        if not all(is_public(ip.partition("%")[0]) for ip in found):
+            raise ValueError(_PRIVATE)
 
 
 def _send(address: str, title: str, body: str, severity: int) -> Handover:
@@ -58,9 +62,14 @@ def _send(address: str, title: str, body: str, severity: int) -> Handover:
     if not sender.add(address):
         return Handover(is_sent=False, is_final=True, message="Apprise cannot read the address")
     kind = apprise.NotifyType.FAILURE if severity <= ErrorSeverity.HIGH.rank else apprise.NotifyType.WARNING
-    result = sender.notify(body=body, title=title, notify_type=kind, timeout=_TIMEOUT_SECONDS, log_level=logging.INFO)
+    with nullcontext() if get_conf().private_channels else only_public() as watch:
+        result = sender.notify(
+            body=body, title=title, notify_type=kind, timeout=_TIMEOUT_SECONDS, log_level=logging.INFO
+        )
     if result:
         return Handover(is_sent=True)
+    if watch is not None and watch.refused:
+        return Handover(is_sent=False, is_final=True, message=_PRIVATE)
     lines = [str(entry.message) for entry in result.logs()]
     status = status_in(lines)
     return Handover(is_sent=False, is_final=is_final(status), status=status, message=_last(lines) or result.status.name)
@@ -72,5 +81,5 @@ def _last(lines: list[str]) -> str:
 
 def shown_address(address: str) -> str:
     """Return an address as people may see it: its kind and host, without what is secret."""
-    scheme, host = check_address(address), named_host(address)
-    return f"{scheme}://{host or '…'}/…"[:200]
+    scheme, hosts = check_address(address), named_hosts(address)
+    return f"{scheme}://{hosts[0] if hosts else '…'}/…"[:200]

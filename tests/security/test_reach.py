@@ -24,6 +24,7 @@ from brokers.conf import BrokersConf
 from reliability.conf import ReliabilityConf
 from reliability.services import channels
 from reliability.services.channels import hand_over
+from reliability.services.reach import PrivateAddressError, only_public
 
 SETTINGS = AccountSettings("desk", "", "", {"api_key": "k", "api_secret": "s"}, private_networks=())
 PRIVATE = [
@@ -148,6 +149,64 @@ def test_a_message_is_not_handed_to_this_machine(
 
     assert not handover.is_sent
     assert canary.hits == 0
+
+
+# As Apprise reads them, and not as an address is read otherwise.
+CUNNING = [
+    "mailtos://u:p@example.com?SMTP=127.0.0.1",
+    "mailto://u:p@example.com:{port}?SMTP=127.0.0.1&mode=insecure",
+    "mailto://u:p@example.com:{port}?a=b;smtp=127.0.0.1&mode=insecure",
+    "mailto://u:p@example.com:{port}?%73mtp=127.0.0.1&mode=insecure",
+    "mailto://u:p@broker.example:{port}?mode=insecure&to=a@broker.example",
+    "workflows://127.0.0.1:{port}/aGVsbG8/c2lnbmF0dXJl",
+    "workflows://broker.example:{port}/aGVsbG8/c2lnbmF0dXJl",
+    "zulip://bot@127.0.0.1/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "zulip://bot@broker.example/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "jsons://broker.example:{port}/",
+    "ntfy://127.0.0.1:{port}/topic",
+    "matrix://u:p@127.0.0.1:{port}/#room",
+]
+
+
+@pytest.mark.parametrize("is_judged_before", [True, False])
+@pytest.mark.parametrize("address", CUNNING)
+def test_no_way_of_writing_a_channel_leads_to_this_machine(
+    address: str, is_judged_before: bool, canary: Canary, lying_resolver: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the name looked public before: what the library connects to is what counts."""
+    monkeypatch.setattr(channels, "get_conf", lambda: ReliabilityConf(private_channels=False))
+    if not is_judged_before:
+        monkeypatch.setattr(channels, "require_reachable", lambda address: None)
+
+    handover = asyncio.run(hand_over(address.format(port=canary.port), "title", "body", 3))
+
+    assert canary.hits == 0
+    assert (handover.is_sent, handover.is_final) == (False, True)
+    assert "private network" in handover.message
+
+
+def test_a_private_channel_is_reached_where_the_installation_allows_it(
+    canary: Canary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "get_conf", lambda: ReliabilityConf(private_channels=True))
+
+    assert asyncio.run(hand_over(f"json://127.0.0.1:{canary.port}/", "title", "body", 3)).is_sent
+    assert canary.hits == 1
+
+
+def test_connections_of_others_are_not_judged_while_a_message_is_sent(canary: Canary) -> None:
+    def connect() -> None:
+        socket.create_connection(("127.0.0.1", canary.port), 5).close()
+
+    with only_public() as watch, pytest.raises(PrivateAddressError):
+        connect()
+    with only_public():
+        other = threading.Thread(target=connect)
+        other.start()
+        other.join()
+    connect()
+
+    assert watch.refused == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize(
