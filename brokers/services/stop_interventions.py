@@ -70,13 +70,11 @@ def stop_kinds(switch_page: str, freeze_page: str) -> tuple[InterventionKind, ..
 def check_stops() -> None:
     """Ask about every stop that only people end, and take back what was released elsewhere."""
     switches = KillSwitch.objects.filter(released_at=None).select_related("account").order_by("id")[:MOST_ASKED]
-    freezes = Freeze.objects.filter(released_at=None).select_related("account", "broker").order_by("id")[:MOST_ASKED]
-    by_rule: dict[ReleaseRule, list[Question]] = {rule: [] for rule in ReleaseRule}
-    for freeze in freezes:
-        by_rule[release_rule(FreezeCause(freeze.cause))].append(_about_freeze(freeze))
     _follow(SWITCH_KIND, [_about_switch(one) for one in switches])
-    _follow(FREEZE_KIND, by_rule[ReleaseRule.ONE_PERSON])
-    _follow(DOUBT_KIND, by_rule[ReleaseRule.TWO_PERSONS])
+    for kind, rule in ((FREEZE_KIND, ReleaseRule.ONE_PERSON), (DOUBT_KIND, ReleaseRule.TWO_PERSONS)):
+        causes = [cause.value for cause in FreezeCause if release_rule(cause) is rule]
+        freezes = Freeze.objects.filter(released_at=None, cause__in=causes).select_related("account", "broker")
+        _follow(kind, [_about_freeze(one) for one in freezes.order_by("id")[:MOST_ASKED]])
 
 
 def number_of(subject: str) -> int:

@@ -4,6 +4,7 @@ import pytest
 
 from brokers.core.freezes import FreezeCause, FreezeMode, parse_freeze_scope
 from brokers.models import Account, Freeze, KillSwitch
+from brokers.services import stop_interventions
 from brokers.services.freezes import freeze_trading, release_freeze
 from brokers.services.kill_switch import confirm_release, engage, request_release
 from brokers.services.stop_interventions import DOUBT_KIND, FREEZE_KIND, SWITCH_KIND, check_stops
@@ -96,3 +97,11 @@ def test_a_freeze_asks_as_many_as_its_cause_wants(cause: FreezeCause, kind: str)
         confirm_intervention(asked.pk, actor="bob", proposal=_proposal(asked))
     one.refresh_from_db()
     assert one.released_by == ("bob" if kind == DOUBT_KIND else "ann")
+
+
+def test_freezes_that_end_by_themselves_leave_room_for_those_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop_interventions, "MOST_ASKED", 1)
+    for cause in (FreezeCause.STREAM_DOWN, FreezeCause.PERSON, FreezeCause.OVERFILL):
+        freeze(cause)
+    check_stops()
+    assert set(Intervention.objects.values_list("kind", flat=True)) == {FREEZE_KIND, DOUBT_KIND}
