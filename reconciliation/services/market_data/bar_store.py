@@ -7,14 +7,17 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+from psycopg.errors import CheckViolation
 
 from reconciliation.core.bars import FIELDS, Bar, BarQuality, BarValues, instant
 from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import BarRevision, BarSeries
-from reconciliation.services.market_data.partitions import ensure_partitions
+from reconciliation.services.market_data.partitions import ensure_partitions, forget_partitions
 
 _BATCH = 5000
+_DAY_SECONDS = 86_400
 _COLUMNS = ", ".join(FIELDS)
 
 _INSERT = f"""
@@ -74,7 +77,7 @@ def write_bars(
     for start in range(0, len(bars), _BATCH):
         batch = bars[start : start + _BATCH]
         ensure_partitions(Timeframe(series.timeframe), (bar.stamp for bar in batch))
-        fresh = _insert(series.pk, batch, source, quality)
+        fresh = _insert_anyhow(series, batch, source, quality)
         new.extend(fresh)
         if len(fresh) == len(batch):
             continue
@@ -88,6 +91,25 @@ def write_bars(
             _revise(series.pk, others, source)
             revised.extend(bar.stamp for bar, _ in others)
     return Written(tuple(new), tuple(revised), unchanged, tuple(differing))
+
+
+def _insert_anyhow(series: BarSeries, bars: Sequence[Bar], source: str, quality: BarQuality) -> list[int]:
+    """Insert bars, also of a month whose partition another process dropped since this one saw it.
+
+    That needs a savepoint, which live bars do without: no month goes before it is over for a day.
+    """
+    oldest = min(bar.stamp for bar in bars)
+    if oldest > timezone.now().timestamp() - _DAY_SECONDS:
+        return _insert(series.pk, bars, source, quality)
+    try:
+        with transaction.atomic():
+            return _insert(series.pk, bars, source, quality)
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, CheckViolation):
+            raise
+    forget_partitions()
+    ensure_partitions(Timeframe(series.timeframe), (bar.stamp for bar in bars))
+    return _insert(series.pk, bars, source, quality)
 
 
 def _insert(series_id: int, bars: Sequence[Bar], source: str, quality: BarQuality) -> list[int]:

@@ -40,7 +40,7 @@ def ensure_partitions(timeframe: Timeframe, stamps: Iterable[int]) -> None:
 
 
 def forget_partitions() -> None:
-    """Ask the database again; for tests, whose transactions are rolled back, and after a restore."""
+    """Ask the database again: a partition was dropped since, or a test or a restore took it back."""
     _known.clear()
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 
 from reconciliation.core.bars import FIELDS, stamp_text
 from reconciliation.core.deliveries import Delivery
@@ -56,6 +57,18 @@ def test_of_three_thousand_bad_bars_of_24_kinds_none_is_used(seed):
         assert used == [], [(kind, one.given) for kind, one in bad if one.stamp() in used]
         assert len(stored(symbol)) == len(deliveries)
         assert QuestionableBar.objects.filter(symbol=symbol).count() == len(BAD)
+
+
+def test_a_bar_of_a_month_that_was_dropped_meanwhile_is_written(django_capture_on_commit_callbacks):
+    bars = walk(random.Random(1), 3)
+    series_called("S")
+    with django_capture_on_commit_callbacks(execute=True):
+        take([bars[0].delivery("S")])
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE reconciliation_bar_y2024m07")  # as the upkeep of another process does
+
+    assert take([bar.delivery("S") for bar in bars[1:]]).new == [bar.stamp for bar in bars[1:]]
+    assert stored("S").keys() == {bar.stamp for bar in bars[1:]}
 
 
 def test_an_unknown_symbol_is_kept_aside():
