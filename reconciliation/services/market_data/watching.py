@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import redis
+from django.db.models import F
 from django.utils import timezone
 
 from brokers.services.accounts import get_profile
@@ -99,12 +100,17 @@ def _tell_gaps(series_ids: Sequence[int], now: datetime) -> None:
 
 
 def _tell_stale(series: Sequence[BarSeries], now: datetime) -> None:
-    """What is just being fetched is not stale yet: a series that begins in the past has its history fetched first."""
+    """Tell of series that are behind.
+
+    One that begins in the past has its history fetched first and is not stale meanwhile. A gap from later on is no
+    excuse: a dead feed makes a new one every minute.
+    """
     fetching = Gap.objects.filter(
         series__in=series,
         state__in=[GapState.FOUND.value, GapState.FILLING.value],
         found_at__gt=now - _PATIENCE,
         found_at__lte=now,
+        started_at__lt=F("series__created_at"),
     )
     busy = set(fetching.values_list("series_id", flat=True))
     present = []

@@ -103,6 +103,17 @@ def test_the_sentinel_has_gaps_filled_and_tells_people_of_those_that_stay(series
     assert told["data.quality"].startswith("S 1Min today: complete 97.0%")
 
 
+def test_only_the_history_that_is_being_fetched_excuses_a_series_that_is_behind(series):
+    later = datetime.fromtimestamp(BARS[104].stamp + 66, UTC)
+    Gap.objects.update(found_at=later - timedelta(seconds=1))
+    look_at_series(later)
+    assert not Alert.objects.filter(condition="data.stale").exists()
+
+    BarSeries.objects.update(created_at=datetime.fromtimestamp(OPEN, UTC))
+    look_at_series(later)
+    assert Alert.objects.filter(condition="data.stale").exists()
+
+
 def test_a_recovery_waits_for_gaps_that_are_being_filled(series, account):
     Feed.objects.update(account=account.name)
     assert (check_account_gaps(account.pk).open_gaps, check_account_gaps(account.pk).is_settled) == (1, False)
