@@ -51,11 +51,14 @@ def guarded_sockets(private_networks: Sequence[str]) -> Callable[[Any], socket.s
 async def resolve_allowed(host: str, port: int, private_networks: Sequence[str]) -> str:
     """Return an address of a host that may be connected to, for a client that opens its connections itself.
 
+    One of IPv4 if there is any: that client tries no second one, and gateways often listen there only.
+
     Raises:
         AddressNotAllowedError: none of them may be.
         OSError: the host has none.
     """
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
     addresses = [str(entry[4][0]) for entry in found]
     for ip in addresses:
         if is_allowed(ip, private_networks):

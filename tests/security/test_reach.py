@@ -139,6 +139,13 @@ def test_a_gateway_is_reached_where_it_is_named_only(canary: Canary, lying_resol
     assert asyncio.run(resolve_allowed("broker.example", 1, ("127.0.0.0/8",))) == "127.0.0.1"
 
 
+def test_a_gateway_is_looked_for_at_ipv4_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [(socket.AF_INET6, 1, 6, "", ("::1", 1, 0, 0)), (socket.AF_INET, 1, 6, "", ("127.0.0.1", 1))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: list(both))
+    assert asyncio.run(resolve_allowed("gateway.example", 1, ("127.0.0.0/8", "::1/128"))) == "127.0.0.1"
+    assert asyncio.run(resolve_allowed("gateway.example", 1, ("::1/128",))) == "::1"
+
+
 @pytest.mark.parametrize("host", SPELLINGS)
 def test_a_message_is_not_handed_to_this_machine(
     host: str, canary: Canary, lying_resolver: None, monkeypatch: pytest.MonkeyPatch
