@@ -1,7 +1,7 @@
 import django.core.validators
 from django.db import migrations, models
 
-# What nobody has changed follows the new default; a broker that a person set stays as it was set.
+# A broker with the old default gets the new one, also where a person chose just that number; other numbers stay.
 _WIDEN = "UPDATE brokers_broker SET max_concurrent_calls = 100 WHERE max_concurrent_calls = 60"
 _NARROW = "UPDATE brokers_broker SET max_concurrent_calls = 60 WHERE max_concurrent_calls = 100"
 

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-# What nobody has changed follows the new default; a lane that a person set stays as it was set.
+# A lane with the old default gets the new one, also where a person chose just that number; other numbers stay.
 _WIDEN = "UPDATE reliability_lane SET concurrency = 200 WHERE concurrency = 100"
 _NARROW = "UPDATE reliability_lane SET concurrency = 100 WHERE concurrency = 200"
 
