@@ -1,5 +1,6 @@
 """How often a password may be guessed before whoever guesses has to wait."""
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,22 @@ PAIR = LoginLimit(5, timedelta(minutes=15))
 # One address, whoever it tries to be; wide, because a whole office may have one.
 ADDRESS = LoginLimit(50, timedelta(minutes=15))
 KEPT = timedelta(hours=1)
+
+
+def counted_source(address: str) -> str:
+    """Return what guesses from an address are counted by, at most 64 characters: itself, or its network in IPv6.
+
+    Whoever has one IPv6 address has a /64 of them and could come from another one with each guess.
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:64]
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 def caller_address(peer: str, forwarded: str, proxies: int) -> str:

@@ -2,20 +2,30 @@
 
 from datetime import timedelta
 
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from reliability.core.logins import ADDRESS, KEPT, PAIR
+from reliability.core.logins import ADDRESS, KEPT, PAIR, counted_source
 from reliability.models import LoginFailure
 from reliability.services.audit import record_audit
+
+_LOCK_CLASS = 0x4C4F47  # of advisory locks: "LOG"
 
 
 def begin_login(username: str, address: str) -> timedelta:
     """Count one try before the password is looked at; returns how long to wait instead, zero if it may be.
 
-    It is counted first so that many at once are not all looked at.
+    It is counted first, and one after the other for each source, so that many at once are not all looked at.
     """
-    person, source, now = _digest(username), address[:64], timezone.now()
+    with transaction.atomic():
+        return _count(_digest(username), counted_source(address))
+
+
+def _count(person: str, source: str) -> timedelta:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK_CLASS, source])
+    now = timezone.now()
     of_pair = LoginFailure.objects.filter(person=person, address=source).order_by("-at")
     of_address = LoginFailure.objects.filter(address=source).order_by("-at")
     waits = [
@@ -33,7 +43,7 @@ def begin_login(username: str, address: str) -> timedelta:
 
 def end_login(username: str, address: str) -> None:
     """The password was right: what this person got wrong at this address is forgotten."""
-    LoginFailure.objects.filter(person=_digest(username), address=address[:64]).delete()
+    LoginFailure.objects.filter(person=_digest(username), address=counted_source(address)).delete()
     record_audit(username, "login", f"address:{address[:64]}")
 
 

@@ -1,12 +1,15 @@
 """Logging in: guesses wait, other people do not, and a password alone opens nothing where a second factor is wanted."""
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -15,9 +18,10 @@ from hypothesis import strategies as st
 from knox.models import AuthToken
 
 from config import second_factor
-from reliability.core.logins import ADDRESS, PAIR, LoginLimit, caller_address
+from reliability.core.logins import ADDRESS, PAIR, LoginLimit, caller_address, counted_source
 from reliability.core.presentation import instant_text
 from reliability.models import AuditEntry, LoginFailure
+from reliability.services.logins import begin_login
 from tests.factories import TEST_PASSWORD, make_user
 
 LOGIN = "/admin/login/"
@@ -61,6 +65,47 @@ def test_one_address_that_tries_many_names_is_kept_waiting(person: Any) -> None:
     answers = [try_login(f"name-{number}", "guess") for number in range(ADDRESS.most + 3)]
 
     assert answers == [200] * ADDRESS.most + [429] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_guesses_at_once_no_more_are_looked_at_than_one_after_the_other() -> None:
+    at_once = 12
+    start = threading.Barrier(at_once)
+
+    def guess(number: int) -> bool:
+        try:
+            start.wait(60)
+            return not begin_login("ann", f"2001:db8:1:2::{number:x}")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(at_once) as threads:
+        looked_at = list(threads.map(guess, range(at_once)))
+
+    assert sum(looked_at) == PAIR.most
+
+
+def test_all_addresses_of_one_network_of_ipv6_are_one_source(person: Any) -> None:
+    answers = [try_login("ann", "wrong", f"2001:db8:1:2:{number:x}::1") for number in range(1, PAIR.most + 3)]
+
+    assert answers == [200] * PAIR.most + [429] * 2
+    assert try_login("ann", TEST_PASSWORD, "2001:db8:1:3::1") == 302
+    assert try_login("ann", TEST_PASSWORD, "198.51.100.1") == 302
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:ffff::7", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("x" * 100, "x" * 64),
+    ],
+)
+def test_an_address_is_counted_by_what_one_caller_has(address: str, source: str) -> None:
+    assert counted_source(address) == source
 
 
 def test_a_right_password_ends_the_count_and_is_on_record(person: Any) -> None:
