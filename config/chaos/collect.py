@@ -40,6 +40,12 @@ SELECT s.symbol || ' ' || b.opened_at FROM reconciliation_bar b JOIN reconciliat
 WHERE b.high < b.low OR b.high < b.open OR b.high < b.close OR b.low > b.open OR b.low > b.close
    OR b.low <= 0 OR b.opened_at > clock_timestamp() LIMIT 20
 """
+_TICKS = """
+SELECT task.name, every.every, job.created_at FROM reliability_job job
+JOIN django_celery_beat_periodictask task ON job.unique_key = 'scheduled:' || task.name
+JOIN django_celery_beat_intervalschedule every ON every.id = task.interval_id AND every.period = 'seconds'
+WHERE job.created_at > %s ORDER BY task.name, job.created_at
+"""
 _ALERTS = "SELECT condition, scope, raised_at FROM reliability_alert WHERE raised_at > %s ORDER BY raised_at"
 _FILLS = """
 SELECT a.name, f.execution_id, f.quantity, f.price FROM brokers_fill f JOIN brokers_account a ON a.id = f.account_id
@@ -86,6 +92,10 @@ def older_writes(stack: Stack, since: datetime) -> list[str]:
 
 def bad_bars(stack: Stack) -> list[str]:
     return [f"the bar {row[0]} cannot be and is used" for row in stack.query(_BAD_BARS)]
+
+
+def ticks(stack: Stack, since: datetime) -> list[tuple[str, float, datetime]]:
+    return [(name, float(every), at) for name, every, at in stack.query(_TICKS, [since])]
 
 
 def alerts(stack: Stack, since: datetime) -> list[tuple[str, str, datetime]]:

@@ -19,7 +19,7 @@ from config.chaos.measures import Measures, measure
 from config.chaos.noise import read_noise
 from config.chaos.records import Records
 from config.chaos.scenario import Load, Scenario
-from config.chaos.sightings import see
+from config.chaos.sightings import see_all
 from config.chaos.stack import Stack, wait_until
 from config.chaos.trial import fresh_dead_letters, still_unfinished, unfinished_jobs, what_it_is_about
 from config.chaos.watching import health_watch
@@ -249,7 +249,6 @@ def _collect(
     ledgers = stack.ledgers()
     calls = collect.calls(stack, since)
     faults = breaker.log.entries
-    seen = [see(stack, fault, calls, unready) for fault in faults if fault.detect]
     return Records(
         accepted=dict(stack.accepted),
         history=list(client.history),
@@ -270,8 +269,9 @@ def _collect(
         fills_ours=collect.fills_ours(stack),
         fills_theirs=collect.fills_theirs(ledgers),
         bad_bars=collect.bad_bars(stack),
+        ticks=collect.ticks(stack, since),
         not_healthy=settled.still,
-        seen=[one for one in seen if one is not None],
+        seen=see_all(stack, faults, calls, unready),
         alerts=collect.alerts(stack, since),
         dirt=sweep.find_dirt(stack),
     )

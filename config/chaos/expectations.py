@@ -2,12 +2,13 @@
 
 ``circuit_opens sim-a``, ``no_circuit_opens``, ``no_alerts``, ``orders_at sim-b 5``, ``waits_kept sim-a 0.9``,
 ``same_process worker-general``, ``replies drop_reply 5``, ``spared sim-b 5``, ``one_call_each``,
-``at_most_in_second sim-a 400``.
+``at_most_in_second sim-a 400``, ``ticks_once 2``.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import pairwise
 
 from config.chaos.checker import Finding
 from config.chaos.records import Records
@@ -132,6 +133,17 @@ def _at_most_in_second(records: Records, values: list[str]) -> Iterator[Finding]
             return
 
 
+def _ticks_once(records: Records, values: list[str]) -> Iterator[Finding]:
+    """No schedule makes two jobs within half its interval; so few ticks at all show nothing."""
+    if len(records.ticks) < int(values[0]):
+        text = f"the schedule made {len(records.ticks)} jobs, at least {values[0]} were to show anything"
+        yield Finding("I8", text, is_timing=True)
+    for (name, every, at), (following, _, again) in pairwise(records.ticks):
+        apart = (again - at).total_seconds()
+        if name == following and apart < every / 2:
+            yield Finding("I8", f"{name} was scheduled again after {apart:.2f} s, not {every:g}", is_timing=True)
+
+
 EXPECTATIONS: dict[str, Expectation] = {
     "circuit_opens": _circuit_opens,
     "no_circuit_opens": _no_circuit_opens,
@@ -143,4 +155,5 @@ EXPECTATIONS: dict[str, Expectation] = {
     "spared": _spared,
     "one_call_each": _one_call_each,
     "at_most_in_second": _at_most_in_second,
+    "ticks_once": _ticks_once,
 }

@@ -123,6 +123,10 @@ def absent(order: dict[str, Any], kind: str, source: str = "worker", **changed: 
     return {"orders": [order], "everything": [order], "ledgers": {"sim-a": ledger()}, "changes": [ended], **changed}
 
 
+def ticks(*seconds: float, name: str = "a") -> list[tuple[str, float, datetime]]:
+    return [(name, 5.0, NOON + timedelta(seconds=one)) for one in seconds]
+
+
 ANSWERED = call("reply", "", outcome="sent")
 
 
@@ -238,6 +242,8 @@ def test_a_late_machine_makes_times_invalid_and_nothing_else() -> None:
         ("orders_at sim-a 1", {}, {"orders": []}),
         ("replies drop_reply 1", {"calls": [call("reply", "", outcome="drop_reply")]}, {}),
         ("one_call_each", {}, {"calls": [call(), call(seconds=1)]}),
+        ("ticks_once 3", {"ticks": ticks(0, 5, 9)}, {"ticks": ticks(0, 5)}),
+        ("ticks_once 3", {"ticks": [*ticks(0, 5), *ticks(5, 10, name="b")]}, {"ticks": ticks(0, 5, 6)}),
         ("at_most_in_second sim-a 2", {}, {"calls": [call(seconds=share / 10) for share in range(3)]}),
         (
             "waits_kept sim-a 0.9",
