@@ -3,11 +3,11 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from config.stack.client import ApiClient
+from config.stack.client import ApiClient, gather_bounded
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "TSLA", "KO", "AMD", "JPM")
 ACCOUNTS = ("sim-a", "sim-b")
@@ -114,16 +114,6 @@ async def cancel_resting(client: ApiClient, orders: list[Order]) -> None:
     """Ask for the cancel of every order that would rest for ever."""
     wanted = [o["id"] for o in orders if rests(o) and not o["final"] and o["cancel_requested_at"] is None]
     await gather_bounded([partial(client.cancel, order_id) for order_id in wanted])
-
-
-async def gather_bounded(calls: list[Callable[[], Awaitable[Any]]], at_once: int = 20) -> None:
-    gate = asyncio.Semaphore(at_once)
-
-    async def one(call: Callable[[], Awaitable[Any]]) -> None:
-        async with gate:
-            await call()
-
-    await asyncio.gather(*(one(call) for call in calls))
 
 
 DRAWS: dict[str, Callable[[random.Random], Order]] = {

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,3 +127,14 @@ class ApiClient:
             if time.monotonic() > deadline:
                 raise failure
             await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def gather_bounded(calls: list[Callable[[], Awaitable[Any]]], at_once: int = 20) -> None:
+    """Make all calls, at most ``at_once`` of them at the same time."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(call: Callable[[], Awaitable[Any]]) -> None:
+        async with gate:
+            await call()
+
+    await asyncio.gather(*(one(call) for call in calls))

@@ -8,7 +8,7 @@ data lost. The exit status is 0 only if nothing was lost, done twice, or left un
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from brokers.simulator.ledger import LedgerSummary, read_ledger
-from config.stack.client import ApiClient
+from config.stack.client import ApiClient, gather_bounded
 from config.stack.judgement import Judgement, Verdict, judge
 from config.stack.running import RunningInstance
 
@@ -150,7 +150,7 @@ async def _settle(
         orders = await client.list_orders()
         resting = [order["id"] for order in orders if not order["final"] and order["cancel_requested_at"] is None]
         if resting:
-            await _gather_bounded([partial(client.cancel, order_id) for order_id in resting])
+            await gather_bounded([partial(client.cancel, order_id) for order_id in resting])
         positions = (await client.get("/api/v1/positions"))["results"]
         judgement = judge(client.accepted.values(), orders, read_ledgers(instance), positions)
         progress.update(bar, completed=judgement.count(Verdict.AGREES))
@@ -158,16 +158,6 @@ async def _settle(
         if (all_final and judgement.is_settled) or time.monotonic() > deadline:
             return judgement, orders
         await asyncio.sleep(0.5)
-
-
-async def _gather_bounded(calls: list[Callable[[], Awaitable[Any]]], at_once: int = 20) -> None:
-    gate = asyncio.Semaphore(at_once)
-
-    async def one(call: Callable[[], Awaitable[Any]]) -> None:
-        async with gate:
-            await call()
-
-    await asyncio.gather(*(one(call) for call in calls))
 
 
 def read_ledgers(instance: RunningInstance) -> dict[str, LedgerSummary]:
