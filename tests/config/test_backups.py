@@ -53,14 +53,27 @@ def test_a_backup_takes_the_place_of_a_database_as_a_whole_or_not_at_all(tmp_pat
 
 
 @pytest.mark.usefixtures("committed")
-def test_a_backup_is_not_restored_over_what_is_there_or_under_work(tmp_path: Path) -> None:
+def test_a_backup_is_not_restored_over_what_is_there_or_under_work(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "night.dump"
     backups.create(path)
-    with pytest.raises(CommandError, match="not empty"):
-        call_command("backup", "restore", str(path))
-    other = psycopg.connect(**{**connection.get_connection_params(), "cursor_factory": None})
-    with other, pytest.raises(CommandError, match="connected"):
-        call_command("backup", "restore", str(path), "--wipe")
+    target = f"{connection.settings_dict['NAME']}_kept"  # nobody but this test is connected to it
+    with connection.cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{target}"')
+    parameters = {**connection.get_connection_params(), "dbname": target, "cursor_factory": None}
+    try:
+        with psycopg.connect(**parameters) as other:
+            other.execute("CREATE TABLE kept ()")
+        alone = connection.copy()
+        alone.settings_dict["NAME"] = target
+        monkeypatch.setattr(backups, "connection", alone)
+        with pytest.raises(CommandError, match="not empty"):
+            call_command("backup", "restore", str(path))
+        with psycopg.connect(**parameters), pytest.raises(CommandError, match="connected"):
+            call_command("backup", "restore", str(path), "--wipe")
+        alone.close()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f'DROP DATABASE "{target}" WITH (FORCE)')
 
 
 def test_a_restored_database_is_migrated_before_it_is_held(tmp_path: Path, monkeypatch: Any) -> None:
