@@ -171,6 +171,13 @@ def busy_subjects(subjects: list[UUID]) -> set[UUID]:
     return {subject for subject in rows.values_list("subject", flat=True) if subject is not None}
 
 
+def held_keys(prefix: str) -> set[str]:
+    """Return the unique keys that begin with ``prefix``, of jobs that wait, run, or are dead and wait for a person."""
+    states = [JobState.READY, JobState.RUNNING, JobState.DEAD]
+    rows = Job.objects.filter(state__in=states, unique_key__startswith=prefix)
+    return {key for key in rows.values_list("unique_key", flat=True) if key is not None}
+
+
 def dead_subjects(subjects: list[UUID]) -> dict[UUID, str]:
     """Return which of these subjects have a dead job, and of what kind the newest is."""
     rows = Job.objects.filter(state=JobState.DEAD, subject__in=subjects).order_by("id").values_list("subject", "kind")

@@ -6,7 +6,7 @@ means that nothing was traded. A source that does not answer is asked again late
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -27,6 +27,7 @@ from reconciliation.services.market_data.repairs import gap_event
 from reliability.core.errors import ReliabilityError
 from reliability.core.jobs import ClaimedJob, Disposition, Done, JobError, Performed, Snooze
 from reliability.core.retry import RetryPolicy
+from reliability.selectors.jobs import held_keys
 from reliability.services.jobs.enqueue import NewJob, enqueue_jobs
 from reliability.services.jobs.execution import failure_disposition
 from reliability.services.jobs.kinds import JobKind, Prepared
@@ -34,6 +35,9 @@ from reliability.services.jobs.kinds import JobKind, Prepared
 BACKFILL_KIND = "market_data.backfill"
 _LATER = timedelta(seconds=5)
 _LONGEST = timedelta(minutes=10)  # consumers wait no longer for sources that do not answer
+_LONELY = timedelta(minutes=1)  # a gap that is being filled for this long has a job, or is asked for again
+_AT_ONCE = 500
+_KEY = "backfill:"
 _WORTH_FILLING = (GapState.FOUND.value, GapState.FILLING.value)
 
 
@@ -81,8 +85,23 @@ class BackfillJob(JobKind):
 
 def enqueue_backfills(gap_ids: Sequence[int]) -> int:
     """Have gaps filled, in the order given; one that is being filled already is not asked for twice."""
-    jobs = [NewJob(payload={"gap": gap_id}, unique_key=f"backfill:{gap_id}") for gap_id in gap_ids]
+    jobs = [NewJob(payload={"gap": gap_id}, unique_key=f"{_KEY}{gap_id}") for gap_id in gap_ids]
     return enqueue_jobs(BACKFILL_KIND, jobs)
+
+
+def enqueue_unfilled(series_ids: Sequence[int], now: datetime) -> int:
+    """Have every gap filled that nobody fills: those just found, and those whose job is gone."""
+    gaps = Gap.objects.filter(series_id__in=series_ids).order_by("started_at", "id")
+    found = gaps.filter(state=GapState.FOUND.value).values_list("id", flat=True)[:_AT_ONCE]
+    old = gaps.filter(state=GapState.FILLING.value, found_at__lte=now - _LONELY).values_list("id", flat=True)
+    return enqueue_backfills([*found, *_without_job(old[:_AT_ONCE])])
+
+
+def _without_job(gap_ids: Iterable[int]) -> list[int]:
+    """Return those of these gaps for which no job waits, runs or is dead."""
+    ids = list(gap_ids)
+    served = {key.split(":")[1] for key in held_keys(_KEY)} if ids else set()
+    return [gap_id for gap_id in ids if str(gap_id) not in served]
 
 
 def _prepare(job: ClaimedJob) -> Prepared:
@@ -179,7 +198,7 @@ def _go_on(request: BackfillRequest, page: BarPage) -> Disposition:
 
 def _enqueue_rest(gap: Gap, place: Mapping[str, str]) -> None:
     """Go on in a job of its own, under another key: this one is not finished yet."""
-    key = f"backfill:{gap.pk}:{len(gap.asked)}:{place.get('token', '')}"[:200]
+    key = f"{_KEY}{gap.pk}:{len(gap.asked)}:{place.get('token', '')}"[:200]
     enqueue_jobs(BACKFILL_KIND, [NewJob(payload={"gap": gap.pk, **place}, unique_key=key)])
 
 

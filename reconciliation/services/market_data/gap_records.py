@@ -130,7 +130,7 @@ class _Writer:
         for run in changes.found:
             self._make(finding, run, GapState.FOUND, "found", None)
         for gap_id, run in changes.split:
-            self._make(finding, run, GapState(known[gap_id].state), "split", gap_id)
+            self._split(finding, run, known[gap_id])
         for gap_id in changes.filled:
             self._end(known[gap_id], GapState.FILLED, "filled", {})
             self._filled += 1
@@ -152,10 +152,20 @@ class _Writer:
         found = [gap.pk for gap, what, _ in self._new if what == "found"]
         return RecordedChanges(found, self._filled, len(self._changed))
 
-    def _make(self, finding: Finding, run: Run, state: GapState, what: str, origin: int | None) -> None:
+    def _make(self, finding: Finding, run: Run, state: GapState, what: str, origin: int | None) -> Gap:
         gap = Gap(series_id=finding.series.id, state=state.value, cause=GapCause.MISSING.value, found_at=self._now)
         self._place(gap, finding.grid, run)
         self._new.append((gap, what, origin))
+        return gap
+
+    def _split(self, finding: Finding, run: Run, origin: Gap) -> None:
+        """Make a part of a gap one of its own: it keeps who was asked, how long it is known and what was decided.
+
+        The job that fills a gap stays with its first part, so the others are to be asked for anew.
+        """
+        state = GapState(origin.state)
+        part = self._make(finding, run, GapState.FOUND if state is GapState.FILLING else state, "split", origin.pk)
+        part.asked, part.reason, part.found_at = list(origin.asked), origin.reason, origin.found_at
 
     def _place(self, gap: Gap, grid: SlotGrid, run: Run) -> None:
         gap.started_at, gap.ended_at = instant(grid.at(run.first)), instant(grid.at(run.last))

@@ -14,7 +14,7 @@ from reconciliation.core.gaps import GapCause, GapState
 from reconciliation.models import BarSeries, Feed, FeedSubscription, Gap
 from reconciliation.services.gap_checks import GapCheck
 from reconciliation.services.market_data.announcing import announce_released
-from reconciliation.services.market_data.backfill_job import enqueue_backfills
+from reconciliation.services.market_data.backfill_job import enqueue_unfilled
 from reconciliation.services.market_data.calendars import prepare_calendar
 from reconciliation.services.market_data.feed_levels import count_slices
 from reconciliation.services.market_data.gap_watch import watch_gaps
@@ -58,7 +58,7 @@ def look_at_series(now: datetime) -> None:
     ids = [one.pk for one in series]
     if ids:
         watch_gaps(ids, now)
-        enqueue_backfills(_unfilled(ids))
+        enqueue_unfilled(ids, now)
         release_waiting(ids)
     _tell_gaps(ids, now)
     _tell_stale(series, now)
@@ -70,11 +70,6 @@ def look_at_series(now: datetime) -> None:
     if now.hour != _learned_hour[0]:
         _learned_hour[0] = now.hour
         learn_silence(series, now)
-
-
-def _unfilled(series_ids: Sequence[int]) -> list[int]:
-    gaps = Gap.objects.filter(series_id__in=series_ids, state=GapState.FOUND.value).order_by("started_at", "id")
-    return list(gaps.values_list("id", flat=True)[:500])
 
 
 def check_account_gaps(account_id: int) -> GapCheck:

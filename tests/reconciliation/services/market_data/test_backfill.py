@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +13,7 @@ from reconciliation.core.gaps import GapPolicy
 from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import BackfillAttempt, Bar, BarRelease, BarSeries, Feed, FeedSubscription, Gap
 from reconciliation.services.market_data import backfill_job
-from reconciliation.services.market_data.backfill_job import enqueue_backfills
+from reconciliation.services.market_data.backfill_job import enqueue_backfills, enqueue_unfilled
 from reconciliation.services.market_data.gap_decisions import accept_gap, retry_gap
 from reconciliation.services.market_data.intake import Origin, Source, take_deliveries
 from reconciliation.services.market_data.releases import release_waiting
@@ -121,6 +121,52 @@ def test_what_the_primary_lacks_comes_from_the_alternative(shelves, series):
     assert states() == ["filled"]
     sources = Bar.objects.filter(quality="backfilled").order_by("opened_at").values_list("source", flat=True)
     assert list(sources) == ["sim-a"] * 3 + ["sim-b"] * 5
+
+
+def test_what_is_left_of_a_gap_that_is_split_while_it_is_filled_is_asked_for_too(shelves, series):
+    gap = lose()
+    shelves["sim-a"].bars = reported(BARS[12:14])
+    shelves["sim-b"].bars = reported(BARS)
+    now = datetime.now(UTC)
+    enqueue_backfills([gap.pk])
+    run_due("market_data")
+    assert list(Gap.objects.order_by("started_at").values_list("state", "missing")) == [("filling", 2), ("found", 4)]
+
+    enqueue_unfilled([series.pk], now)
+    enqueue_unfilled([series.pk], now)
+    for _ in range(4):
+        work()
+        make_due()
+    assert set(states()) == {"filled"}
+    moments = [int(moment.timestamp()) for moment in BarRelease.objects.values_list("opened_at", flat=True)]
+    assert moments == [bar.stamp for bar in BARS[:30]]
+
+
+def test_parts_of_a_gap_keep_who_was_asked_and_what_was_decided(shelves, series):
+    gap = lose()
+    Gap.objects.update(state="accepted", reason="halted", asked=["sim-a"])
+    late = datetime.fromtimestamp(BARS[29].stamp + 61, UTC)
+    take_deliveries(STREAM, Timeframe.MINUTE, [BARS[13].delivery("S")], now=late)
+
+    part = Gap.objects.exclude(pk=gap.pk).get()
+    assert (part.state, part.reason, part.asked, part.missing) == ("accepted", "halted", ["sim-a"], 4)
+
+
+def test_a_gap_whose_job_is_gone_is_asked_for_again(shelves, series):
+    gap = lose()
+    shelves["sim-a"].bars = reported(BARS)
+    Gap.objects.update(state="filling")
+    found_at = Gap.objects.get().found_at
+
+    assert enqueue_unfilled([series.pk], found_at + timedelta(seconds=50)) == 0
+    assert enqueue_unfilled([series.pk], found_at + timedelta(seconds=60)) == 1
+    Job.objects.update(unique_key=f"backfill:{gap.pk}:1:token")
+    assert enqueue_unfilled([series.pk], found_at + timedelta(seconds=60)) == 0
+    Job.objects.update(state="dead")
+    assert enqueue_unfilled([series.pk], found_at + timedelta(seconds=60)) == 0
+    Job.objects.update(state="ready")
+    work()
+    assert states() == ["filled"]
 
 
 def test_a_source_that_is_down_is_asked_again_later_and_the_other_one_meanwhile(shelves, series):
