@@ -45,15 +45,16 @@ class RecordedChanges:
     changed: int = 0
 
 
-def record_findings(findings: Iterable[Finding], *, actor: str = "") -> RecordedChanges:
+def record_findings(findings: Iterable[Finding], *, actor: str = "", now: datetime | None = None) -> RecordedChanges:
     """Compare findings with the recorded gaps and write what changed, in the caller's transaction.
 
     Only gaps whose cause is that no bar came are touched. Whoever calls holds the rows
-    of the series (``lock_marks``).
+    of the series (``lock_marks``). ``now`` is when the look began that found them, so that what follows in the same
+    look knows them as found.
     """
     findings = list(findings)
     rows = _open_gaps(findings)
-    writer = _Writer(actor)
+    writer = _Writer(actor, now or timezone.now())
     for finding in findings:
         known = rows.get(finding.series.id, ())
         within = [gap for gap in known if _run(gap, finding.grid).first <= finding.stretch.last]
@@ -118,9 +119,9 @@ def _joined(runs: Iterable[Run]) -> list[Run]:
 class _Writer:
     """Collects the changes of many series and writes them in a few statements."""
 
-    def __init__(self, actor: str) -> None:
+    def __init__(self, actor: str, now: datetime) -> None:
         self._actor = actor
-        self._now = timezone.now()
+        self._now = now
         self._new: list[tuple[Gap, str, int | None]] = []
         self._changed: list[Gap] = []
         self._events: list[GapEvent] = []

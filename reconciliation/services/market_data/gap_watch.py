@@ -72,7 +72,7 @@ def watch_gaps(series_ids: Sequence[int], now: datetime, grace: timedelta = GRAC
             found = _finding(one, pairs, due[one.calendar, one.timeframe, one.stamping], held.get(one.id, ()))
             if found is not None and (found.runs or one.id in gaping):
                 findings.append(found)
-        changes = record_findings(findings)
+        changes = record_findings(findings, now=now)
         move_marks({series_id: pairs[-1][0] for series_id, pairs in steps.items()})
     return changes
 

@@ -7,11 +7,13 @@ import pytest
 from django.template.loader import get_template
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from reconciliation.core.gaps import GapPolicy
 from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import Bar, BarRelease, BarSeries, Feed, FeedSubscription, Gap, QuestionableBar
 from reconciliation.services.market_data.calendars import calendar_between
+from reconciliation.services.market_data.feeds import subscribe
 from reconciliation.services.market_data.intake import Origin, Source, take_deliveries
 from reconciliation.services.market_data.partitions import forget_partitions
 from reconciliation.services.market_data.quality import read_quality
@@ -90,6 +92,7 @@ def test_a_gap_is_accepted_by_who_may_and_with_a_reason(series):
 
 
 def test_the_sentinel_has_gaps_filled_and_tells_people_of_those_that_stay(series):
+    BarSeries.objects.update(created_at=datetime.fromtimestamp(OPEN, UTC))
     look_at_series(NOW)
     assert Job.objects.filter(kind="market_data.backfill").count() == 2
     assert not Alert.objects.exclude(condition="data.quality").exists()
@@ -112,6 +115,21 @@ def test_only_the_history_that_is_being_fetched_excuses_a_series_that_is_behind(
     BarSeries.objects.update(created_at=datetime.fromtimestamp(OPEN, UTC))
     look_at_series(later)
     assert Alert.objects.filter(condition="data.stale").exists()
+
+
+def test_the_look_that_finds_the_history_of_a_new_series_to_be_fetched_tells_nobody_that_it_is_behind():
+    """Every first start told of three such series."""
+    make_lanes()
+    made = series_called("NEW", "24/7")
+    feed = Feed.objects.create(name="sim-a", account="sim-a", state="up")
+    now = timezone.now()
+    subscribe(feed, made, since=now - timedelta(minutes=30))
+    look_at_series(now)
+
+    gap = Gap.objects.get()
+    assert (gap.state, gap.found_at) == ("found", now)
+    assert gap.missing >= 28
+    assert not Alert.objects.filter(condition="data.stale").exists()
 
 
 def test_a_recovery_waits_for_gaps_that_are_being_filled(series, account):
