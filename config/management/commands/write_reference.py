@@ -12,6 +12,8 @@ from config.alert_reference import alert_page
 from config.chaos.reference import scenario_page
 from config.reference import error_page, metrics_page, settings_page
 from config.runbook_reference import runbook_page
+from config.seed_numbers.files import readme_page
+from config.seed_numbers.page import seed_numbers_page
 
 PAGES = {
     "settings.md": settings_page,
@@ -21,6 +23,8 @@ PAGES = {
     "runbooks.md": runbook_page,
     "roles.md": roles_page,
     "chaos-scenarios.md": scenario_page,
+    "seed-numbers.md": seed_numbers_page,
+    "../evidence/README.md": readme_page,
 }
 
 
