@@ -38,6 +38,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "reliability.add_errorrule",
         "reliability.change_errorrule",
         "reliability.acknowledge_alert",
+        "reliability.change_alertrule",
         "reliability.decide_errorgroup",
         "reliability.operate_incident",
         "reliability.review_incident",

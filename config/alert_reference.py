@@ -8,9 +8,10 @@ def alert_page() -> str:
     lines = [
         "# Alerts",
         "",
-        "One alert is open for a condition and a scope at a time; repeats are counted on it. Severity, hold-down and",
-        "whether people are told can be changed per condition in admin, Alert rules; this page says what holds",
-        "until then.",
+        "One alert is open for a condition and a scope at a time; repeats are counted on it. Severity, hold-down,",
+        "thresholds and whether people are told can be changed per condition in admin, Alert rules, or with",
+        "`PATCH /api/v1/alert-rules/CONDITION`; this page says what holds until then. A change acts at once, in",
+        "every process, and is an audit entry.",
         "*Always told* means: no other alert keeps it quiet, and no single person can silence it.",
     ]
     for domain in FailureDomain:
@@ -30,4 +31,11 @@ def _condition_lines(condition: Condition) -> list[str]:
     lines += [f"Over when {condition.resolves}.", ""]
     if condition.inhibited_by:
         lines += [f"Kept quiet by {', '.join(condition.inhibited_by)} about the same subject.", ""]
+    if condition.thresholds:
+        lines += ["| threshold | usual | from | to | meaning |", "|---|---|---|---|---|"]
+        lines += [
+            f"| `{one.name}` | {one.usual:g} | {one.low:g} | {one.high:g} | {one.meaning} |"
+            for one in condition.thresholds
+        ]
+        lines += [""]
     return [*lines, *(f"{number}. {step}" for number, step in enumerate(condition.steps, start=1)), ""]

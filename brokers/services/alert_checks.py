@@ -7,9 +7,8 @@ from django.utils import timezone
 from brokers.core.streams import StandbyState
 from brokers.models import Freeze, KillSwitch, StreamSession
 from reliability.core.taxonomy import ErrorSeverity
+from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.alerting import Raising, follow_condition
-
-SILENT_AFTER = timedelta(seconds=3)
 
 
 def check_streams() -> None:
@@ -18,7 +17,7 @@ def check_streams() -> None:
     One that is heard and has lost the connection that stands by is told of as well, more mildly.
     """
     sessions = StreamSession.objects.filter(account__enabled=True).select_related("account")
-    oldest = timezone.now() - SILENT_AFTER
+    oldest = timezone.now() - timedelta(seconds=read_thresholds("stream.silent")["silent_seconds"])
     heard = {one.pk for one in sessions if one.state == "up" and one.last_alive_at and one.last_alive_at >= oldest}
     silent = [_silence(one) for one in sessions if one.pk not in heard]
     silent += [_no_standby(one) for one in sessions if one.pk in heard and one.standby == StandbyState.DOWN]

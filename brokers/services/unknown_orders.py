@@ -11,15 +11,15 @@ from brokers.services.order_interventions import ORDER_KIND
 from reliability.core.presentation import amount_text
 from reliability.selectors.interventions import list_open_subjects
 from reliability.selectors.jobs import busy_subjects, dead_subjects
+from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.alerting import Raising, follow_condition
 from reliability.services.interventions import Question, open_interventions, withdraw_interventions
 
-AGED = timedelta(seconds=60)
 MOST_TOLD = 500
 
 
 def check_unknown_orders() -> None:
-    """Raise an alert per order whose outcome only a person can find out, and per order unknown for a minute.
+    """Raise an alert per order whose outcome only a person can find out, and per order unknown for too long.
 
     At most ``MOST_TOLD`` of them, the oldest: a person cannot read more, and the screen counts them all.
     """
@@ -32,9 +32,10 @@ def check_unknown_orders() -> None:
     over = [one for one in list_open_subjects(ORDER_KIND) if one not in still]
     if over and len(rows) < MOST_TOLD:
         withdraw_interventions(ORDER_KIND, over, reason="its outcome is known")
-    oldest = timezone.now() - AGED
+    seconds = read_thresholds("order.unknown_aged")["age_seconds"]
+    oldest = timezone.now() - timedelta(seconds=seconds)
     aged = [
-        _raising(row, "order.unknown_aged", "has been unknown for more than a minute")
+        _raising(row, "order.unknown_aged", f"has been unknown for more than {seconds:g} seconds")
         for row in rows
         if row.sent_at is not None and row.sent_at < oldest
     ]

@@ -1,4 +1,5 @@
 from reliability.admin import (
+    alert_rules,
     alerts,
     circuits,
     dead_letters,
@@ -18,6 +19,7 @@ from reliability.admin import (
 )
 
 __all__ = [
+    "alert_rules",
     "alerts",
     "circuits",
     "dead_letters",

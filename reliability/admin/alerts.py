@@ -1,21 +1,19 @@
-"""Alerts: found, understood, acknowledged; and the rules that an operator tunes."""
+"""Alerts: found, understood, acknowledged."""
 
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from reliability.admin.deciding import ReasonForm, decide
-from reliability.admin.records import PlainAdmin, RecordAdmin
+from reliability.admin.records import RecordAdmin
 from reliability.admin.timelines import history_of
 from reliability.core.conditions import CONDITIONS
 from reliability.core.taxonomy import ErrorSeverity
-from reliability.models import Alert, AlertRule
+from reliability.models import Alert
 from reliability.services.alert_decisions import acknowledge_alerts
-from reliability.services.audit import record_audit
 from reliability.templatetags.stanchion import badge
 
 
@@ -80,36 +78,3 @@ class AlertAdmin(RecordAdmin):
 
         about = "You work on them. They stay until their condition is over."
         return decide(self, request, chosen, action="acknowledge", form_class=ReasonForm, act=act, about=about)
-
-
-@admin.register(AlertRule)
-class AlertRuleAdmin(PlainAdmin):
-    list_display = ("condition", "about", "severity", "hold_down_seconds", "is_told", "changed_by", "changed_at")
-    search_fields = ("condition",)
-    readonly_fields = ("condition", "about", "resolves", "usual", "changed_by", "changed_at")
-    fields = ("condition", "about", "resolves", "usual", "severity", "hold_down_seconds", "is_told")
-
-    @admin.display(description="what it means")
-    def about(self, row: AlertRule) -> str:
-        return CONDITIONS[row.condition].summary if row.condition in CONDITIONS else "of another version"
-
-    @admin.display(description="resolved when")
-    def resolves(self, row: AlertRule) -> str:
-        return CONDITIONS[row.condition].resolves if row.condition in CONDITIONS else "—"
-
-    @admin.display(description="in the catalogue")
-    def usual(self, row: AlertRule) -> str:
-        condition = CONDITIONS.get(row.condition)
-        if condition is None:
-            return "—"
-        return f"{condition.severity.value}, over for {condition.hold_down.total_seconds():g} s"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def save_model(self, request: HttpRequest, obj: AlertRule, form: Any, change: bool) -> None:
-        before = {name: form.initial.get(name) for name in form.changed_data}
-        after = {name: form.cleaned_data[name] for name in form.changed_data}
-        obj.changed_by, obj.changed_at = request.user.get_username(), Now()
-        super().save_model(request, obj, form, change)
-        record_audit(obj.changed_by, "change_alert_rule", f"alert_rule:{obj.pk}", before=before, after=after)

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from reliability.api import (
+    alert_rules,
     alerts,
     circuits,
     error_groups,
@@ -75,6 +76,9 @@ urlpatterns = [
     path("alerts", alerts.AlertListView.as_view()),
     path("alerts/acknowledge", alerts.AlertAcknowledgeView.as_view()),
     path("alerts/<int:alert_id>", alerts.AlertView.as_view()),
+    path("alert-rules", alert_rules.AlertRuleListView.as_view()),
+    path("alert-rules/<str:condition>", alert_rules.AlertRuleView.as_view()),
+    path("alert-rules/<str:condition>/reset", alert_rules.AlertRuleResetView.as_view()),
     path("retention", retention.RetentionListView.as_view()),
     path("retention/holds", retention.HoldListView.as_view()),
     path("retention/holds/<int:hold_id>/release", retention.HoldReleaseView.as_view()),

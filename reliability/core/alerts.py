@@ -4,6 +4,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 FLAP_WINDOW = timedelta(minutes=10)
+FLAP_THRESHOLD = "comes_back_seconds"
 LONGEST_SCOPE = 200
 
 

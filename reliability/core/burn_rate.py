@@ -4,15 +4,25 @@ Several windows and burn rates as in the Google SRE workbook, chapter "Alerting 
 the budget that is gone, a short one of a twelfth so that the alert ends soon after the trouble does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from reliability.core.taxonomy import ErrorSeverity
 
-FLOOR_CALLS = 100
-FLOOR_BAD = 5
-"""Below so many calls and failures in a window a ratio says nothing: one failure of three is no burning budget."""
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """Below so many calls and failures in a window a ratio says nothing: one failure of three is no burning budget."""
+
+    calls: float = 100
+    bad: float = 5
+
+    def is_met(self, counts: "Counts") -> bool:
+        return counts.all >= self.calls and counts.bad >= self.bad
+
+
+USUAL_FLOOR = Floor()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +101,19 @@ class Burning:
     counts: Counts
 
 
-def find_burning(objective: Objective, counts_in: Callable[[timedelta], Counts]) -> Burning | None:
+def find_burning(
+    objective: Objective,
+    counts_in: Callable[[timedelta], Counts],
+    windows: Sequence[BurnWindow] = BURN_WINDOWS,
+    floor: Floor = USUAL_FLOOR,
+) -> Burning | None:
     """Return the worst pair of windows in which the budget burns too fast, or None.
 
     The long window must hold enough to be judged; the short one may be empty of calls, and then nothing burns.
     """
-    for window in BURN_WINDOWS:
+    for window in windows:
         counts = counts_in(window.long)
-        if counts.all < FLOOR_CALLS or counts.bad < FLOOR_BAD:
+        if not floor.is_met(counts):
             continue
         long_burn, short_burn = objective.burn(counts), objective.burn(counts_in(window.short))
         if min(long_burn, short_burn) >= window.factor:
@@ -106,6 +121,6 @@ def find_burning(objective: Objective, counts_in: Callable[[timedelta], Counts])
     return None
 
 
-def is_failing_often(counts: Counts, limit: float) -> bool:
+def is_failing_often(counts: Counts, limit: float, floor: Floor = USUAL_FLOOR) -> bool:
     """Return whether a window holds enough to be judged and more than ``limit`` of it is bad."""
-    return counts.all >= FLOOR_CALLS and counts.bad >= FLOOR_BAD and counts.bad_ratio > limit
+    return floor.is_met(counts) and counts.bad_ratio > limit

@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from reliability.core.taxonomy import ErrorSeverity as Sev
+from reliability.core.thresholds import Threshold
 
 
 class FailureDomain(StrEnum):
@@ -30,7 +31,8 @@ class Condition:
     ``must_notify``: neither inhibited by another alert nor silenced by one person alone. ``inhibited_by``: an open
     alert of one of these about the same subject keeps this one from being told, since it says why.
     ``makes_incident`` False: it is about an incident, and must not make one that nobody answers either.
-    ``steps`` are what a person does, in order.
+    ``steps`` are what a person does, in order. ``thresholds`` are the numbers from which on it holds; of a pair in
+    ``ordered`` the first must not be above the second.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Condition:
     must_notify: bool = False
     inhibited_by: tuple[str, ...] = ()
     makes_incident: bool = True
+    thresholds: tuple[Threshold, ...] = ()
+    ordered: tuple[tuple[str, str], ...] = ()
 
     @property
     def by_person(self) -> bool:
@@ -57,6 +61,13 @@ class Condition:
 
 _MINUTE = timedelta(minutes=1)
 _DOMAIN = FailureDomain
+_FLOORS = (
+    Threshold("fewest_calls", 100, 1, 1_000_000, "Calls in the window below which a rate says nothing."),
+    Threshold("fewest_errors", 5, 1, 100_000, "Failures in the window below which a rate says nothing."),
+)
+_COMES_BACK = Threshold(
+    "comes_back_seconds", 600, 0, 86_400, "Raised again so soon after it was over, it came back: it is counted."
+)
 
 _ALL = (
     Condition(
@@ -68,6 +79,7 @@ _ALL = (
          "Pin the circuit forced open if calls do harm; leave it alone if trial calls go out by themselves.",
          "When it has closed, look for orders that are still unknown."),
         hold_down=2 * _MINUTE,
+        thresholds=(_COMES_BACK,),
     ),
     Condition(
         "error.rate", _DOMAIN.BROKER, Sev.MEDIUM,
@@ -77,6 +89,15 @@ _ALL = (
          "If one code does, follow its runbook.",
          "If it grows, pause new orders to this broker or route them elsewhere."),
         hold_down=10 * _MINUTE, inhibited_by=("circuit.opened", "stream.silent"),
+        thresholds=(
+            Threshold("limit_percent", 1, 0.01, 50, "Share of calls that fails, from which on it holds."),
+            Threshold("calm_percent", 0.5, 0, 50, "Share of calls that fails, down to which it is over."),
+            Threshold("window_minutes", 5, 1, 60, "The window in which calls are counted."),
+            *_FLOORS,
+            Threshold("high_burn", 6, 1, 10_000, "Times what its objective allows: high from then on."),
+            Threshold("critical_burn", 14.4, 1, 10_000, "Times what its objective allows: critical from then on."),
+        ),
+        ordered=(("calm_percent", "limit_percent"), ("high_burn", "critical_burn")),
     ),
     Condition(
         "error.new_group", _DOMAIN.ERRORS, Sev.LOW,
@@ -84,6 +105,7 @@ _ALL = (
         "somebody resolves the group, or it has not been met for a day",
         ("Read the group: what failed, where, and since when.", "If no rule knew it, review the guess."),
         inhibited_by=("circuit.opened",),
+        thresholds=(Threshold("quiet_hours", 24, 1, 720, "It is over when it was not met for so long."),),
     ),
     Condition(
         "error.regression", _DOMAIN.ERRORS, Sev.MEDIUM,
@@ -107,6 +129,7 @@ _ALL = (
         ("Read the error and the attempts of the oldest one.", "Mend the cause.",
          "Replay one; if it succeeds, replay the others. Discard with a reason what is not wanted any more."),
         inhibited_by=("circuit.opened",),
+        thresholds=(Threshold("fewest", 1, 1, 1000, "Dead letters of one kind from which on it holds."),),
     ),
     Condition(
         "reconciliation.discrepancy", _DOMAIN.DATA, Sev.CRITICAL,
@@ -131,6 +154,7 @@ _ALL = (
         ("Open the order: what was sent, and what the broker answered to look-ups.",
          "Look for it at the broker by its client order id.", "Adopt it, or say that it never arrived."),
         must_notify=True,
+        thresholds=(Threshold("age_seconds", 60, 5, 3600, "Unknown for longer than that."),),
     ),
     Condition(
         "order.fill_after_final", _DOMAIN.TRADING, Sev.HIGH,
@@ -174,6 +198,7 @@ _ALL = (
         ("Look at the session's last error.", "See that the backup took over, and that what was missed is fetched.",
          "If the broker refuses the login, check the credentials."),
         hold_down=timedelta(seconds=30),
+        thresholds=(Threshold("silent_seconds", 3, 1, 300, "No sign of life for longer than that."),),
     ),
     Condition(
         "data.stale", _DOMAIN.DATA, Sev.MEDIUM,
@@ -181,12 +206,14 @@ _ALL = (
         "fresh data has come for a minute",
         ("See whether the market is open.", "See whether another source has it."),
         hold_down=_MINUTE,
+        thresholds=(Threshold("bars", 2, 1, 100, "More bars than that are due; rarely traded ones have their habit."),),
     ),
     Condition(
         "data.gap", _DOMAIN.DATA, Sev.MEDIUM,
         "Market data is missing.",
         "the gap is filled, or somebody says that nothing was traded",
         ("Look at the backfill and its source.", "Start it again from the other source."),
+        thresholds=(Threshold("patience_seconds", 60, 0, 3600, "So long a gap may take to be filled."),),
     ),
     Condition(
         "feed.silent", _DOMAIN.DATA, Sev.MEDIUM,
@@ -194,6 +221,7 @@ _ALL = (
         "the feed is heard",
         ("See its last error on the page Market data.", "Look at the source's own status page."),
         hold_down=_MINUTE,
+        thresholds=(Threshold("silent_seconds", 10, 1, 3600, "Down for longer than that."),),
     ),
     Condition(
         "data.quality", _DOMAIN.DATA, Sev.LOW,
@@ -201,6 +229,10 @@ _ALL = (
         "the day's bars are good enough again, or the day is over",
         ("Open Market data and see what is wrong.", "Compare with the other source; prefer it if it is better."),
         hold_down=_MINUTE, inhibited_by=("stream.silent", "data.gap"),
+        thresholds=(
+            Threshold("mark_percent", 98, 0, 100, "Share of good bars of a day below which it holds."),
+            Threshold("fewest_bars", 50, 1, 10_000, "Bars due today below which a share says nothing."),
+        ),
     ),
     Condition(
         "history.broken", _DOMAIN.DATA, Sev.CRITICAL,
@@ -215,6 +247,13 @@ _ALL = (
         "both windows are below the limit for ten minutes",
         ("See which calls fail.", "Take load off, or route elsewhere, until the budget recovers."),
         hold_down=10 * _MINUTE, inhibited_by=("circuit.opened",),
+        thresholds=(
+            Threshold("fast_burn", 14.4, 1, 10_000, "Critical: times as fast as allowed, in 1 h and 5 min."),
+            Threshold("slow_burn", 6, 1, 10_000, "High: times as fast as allowed, in 6 h and 30 min."),
+            Threshold("lasting_burn", 1, 0.1, 10_000, "Medium: times as fast as allowed, in 3 d and 6 h."),
+            *_FLOORS,
+        ),
+        ordered=(("lasting_burn", "slow_burn"), ("slow_burn", "fast_burn")),
     ),
     Condition(
         "process.dead", _DOMAIN.PLATFORM, Sev.HIGH,
@@ -230,18 +269,21 @@ _ALL = (
         "nothing has waited that long for 30 seconds",
         ("See whether the lane is paused, and whether workers serve it.", "Start another worker for it."),
         hold_down=timedelta(seconds=30), inhibited_by=("circuit.opened",),
+        thresholds=(Threshold("wait_seconds", 60, 1, 3600, "Due work has waited for longer than that."),),
     ),
     Condition(
         "beat.late", _DOMAIN.PLATFORM, Sev.HIGH,
         "The scheduler has not ticked for more than 30 seconds: scheduled work does not start.",
         "it ticks again",
         ("See whether a beat process lives and leads.", "Start one."),
+        thresholds=(Threshold("silent_seconds", 30, 5, 3600, "No tick for longer than that."),),
     ),
     Condition(
         "watch.late", _DOMAIN.PLATFORM, Sev.HIGH,
         "Alerts are evaluated late: what is shown may be old.",
         "they are evaluated in time again",
         ("See whether a sentinel lives and leads.", "Look for long queries in the database."),
+        thresholds=(Threshold("late_seconds", 10, 2, 600, "Not evaluated for longer than that."),),
     ),
     Condition(
         "delivery.failing", _DOMAIN.PLATFORM, Sev.HIGH,
@@ -262,6 +304,7 @@ _ALL = (
         "it has agreed for a minute",
         ("See whether time synchronisation runs on the machine.", "Records keep both instants; note the incident."),
         hold_down=_MINUTE,
+        thresholds=(Threshold("drift_seconds", 1, 0.001, 60, "Clocks differ by more than that."),),
     ),
     Condition(
         "upkeep.behind", _DOMAIN.PLATFORM, Sev.MEDIUM,
@@ -270,6 +313,7 @@ _ALL = (
         ("Run `manage.py retention list` and read what went wrong.",
          "If nothing can be exported, see that the export directory is set, there, writable and not full.",
          "Run `manage.py retention run`. Partitions are made a week ahead: until then nothing is lost."),
+        thresholds=(Threshold("late_hours", 3, 1.5, 168, "It did not run to its end for longer than that."),),
     ),
     Condition(
         "drill.failed", _DOMAIN.RECOVERY, Sev.MEDIUM,

@@ -26,6 +26,9 @@ class AlertRule(models.Model):
     is_told = models.BooleanField(
         "people are told", default=True, help_text="Off: alerts are recorded and shown, and nobody is sent a message."
     )
+    thresholds = models.JSONField(
+        default=dict, blank=True, help_text="Numbers that differ from the catalogue's, by name."
+    )
     changed_by = models.CharField(max_length=150, blank=True, default="")
     changed_at = models.DateTimeField(null=True, blank=True)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from django.db import connection
 
+from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.alerting import Raising, end_alerts, follow_condition, resolve_alert
 from reliability.services.error_groups import end_quiet_groups
 from reliability.services.interventions import check_due_interventions
@@ -43,13 +44,14 @@ WHERE alert.condition = 'circuit.opened' AND alert.resolved_at IS NULL AND alert
 _LATE_LANES = """
 SELECT name, (paused_at IS NOT NULL) FROM reliability_lane lane
 WHERE EXISTS (SELECT 1 FROM reliability_job job
-              WHERE job.lane = lane.name AND job.state = 'ready' AND job.run_at < clock_timestamp() - interval '60 s')
+              WHERE job.lane = lane.name AND job.state = 'ready'
+                AND job.run_at < clock_timestamp() - make_interval(secs => %s))
 """
 
 
 _BEHIND = """
 SELECT kind, last_error FROM reliability_retentionpolicy
-WHERE coalesce(last_run_at, created_at) < clock_timestamp() - interval '3 hours'
+WHERE coalesce(last_run_at, created_at) < clock_timestamp() - make_interval(secs => %s)
 """
 
 _BEAT_TICK = """
@@ -57,8 +59,6 @@ SELECT extract(epoch FROM clock_timestamp())::float - max((detail->>'ticked_at')
 FROM reliability_heartbeat
 WHERE kind = 'beat' AND detail ? 'ticked_at' AND beat_at > clock_timestamp() - interval '1 day'
 """
-BEAT_LIMIT_SECONDS = 30.0
-CLOCK_LIMIT_SECONDS = 1.0
 
 
 def _scopes(sql: str) -> list[str]:
@@ -87,9 +87,9 @@ def check_circuits() -> None:
 
 
 def check_lanes() -> None:
-    """A lane is late while a due job has waited for more than a minute; waiting for a circuit is not being due."""
+    """A lane is late while a due job has waited for too long; waiting for a circuit is not being due."""
     with connection.cursor() as cursor:
-        cursor.execute(_LATE_LANES)
+        cursor.execute(_LATE_LANES, [read_thresholds("lane.late")["wait_seconds"]])
         late = cursor.fetchall()
     present = [
         Raising("lane.late", f"lane:{name}", f"The lane {name} is {'paused' if paused else 'behind'}: due work waits.")
@@ -99,11 +99,11 @@ def check_lanes() -> None:
 
 
 def check_beat() -> None:
-    """Beat is late when none of those that registered today has ticked for half a minute."""
+    """Beat is late when none of those that registered today has ticked for too long."""
     with connection.cursor() as cursor:
         cursor.execute(_BEAT_TICK)
         age = cursor.fetchone()[0]
-    late = age is not None and age > BEAT_LIMIT_SECONDS
+    late = age is not None and age > read_thresholds("beat.late")["silent_seconds"]
     text = f"The scheduler has not ticked for {age:.0f} seconds." if late else ""
     present = [Raising("beat.late", "process:beat", text)] if late else []
     follow_condition("beat.late", present, reason="it ticks again")
@@ -118,16 +118,16 @@ def check_clock() -> None:
     way = time.time() - before
     drift = abs(theirs - (before + way / 2)) - way / 2
     name = socket.gethostname()[:100]
-    far = drift > CLOCK_LIMIT_SECONDS
+    far = drift > read_thresholds("clock.drift")["drift_seconds"]
     text = f"The clock of {name} is {drift:.1f} s away from the database's."
     present = [Raising("clock.drift", f"host:{name}", text)] if far else []
     follow_condition("clock.drift", present, reason="the clocks agree", prefix=f"host:{name}")
 
 
 def check_upkeep() -> None:
-    """Upkeep runs every hour; it is behind once it has not run to its end for three."""
+    """Upkeep runs every hour; it is behind once it has not run to its end for several."""
     with connection.cursor() as cursor:
-        cursor.execute(_BEHIND)
+        cursor.execute(_BEHIND, [3600 * read_thresholds("upkeep.behind")["late_hours"]])
         behind = cursor.fetchall()
     present = [
         Raising("upkeep.behind", f"retention:{kind}", f"Upkeep of {kind} is behind: {error or 'it did not run'}.")

@@ -11,9 +11,8 @@ import time
 from django.db import DatabaseError, InterfaceError, connection, connections, transaction
 
 from reliability.core.alerts import AlertState
-from reliability.core.conditions import CONDITIONS
-from reliability.models import AlertRule
 from reliability.services.alert_conditions import CHECKS
+from reliability.services.alert_rules import ensure_rules
 from reliability.services.error_groups import BATCH as ERROR_BATCH
 from reliability.services.error_groups import roll_up_errors
 from reliability.services.escalation import run_due_escalations, tell_of_new_alerts
@@ -92,11 +91,6 @@ def keep_alerts() -> None:
     follow_alerts()
     run_due_escalations()
     tell_of_new_alerts()
-
-
-def ensure_rules() -> None:
-    """Have a row to tune for each condition of the catalogue."""
-    AlertRule.objects.bulk_create([AlertRule(condition=name) for name in CONDITIONS], ignore_conflicts=True)
 
 
 class AlertKeeper:

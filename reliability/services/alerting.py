@@ -13,12 +13,13 @@ from typing import Any
 
 from django.db import connection
 
-from reliability.core.alerts import FLAP_WINDOW, LONGEST_SCOPE, AlertState, subject_of
+from reliability.core.alerts import FLAP_THRESHOLD, FLAP_WINDOW, LONGEST_SCOPE, AlertState, subject_of
 from reliability.core.conditions import get_condition
 from reliability.core.correlation import current_correlation_id
 from reliability.core.taxonomy import ErrorSeverity
 from reliability.core.text import storable
 from reliability.models import Alert, AlertOccurrence, AlertRule
+from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.timeline import Happening, record_timeline
 
 _ROUNDS = 5
@@ -38,11 +39,12 @@ SELECT row.condition, row.scope, row.subject, row.domain, row.severity, 'open', 
        row.correlation_id, 1,
        coalesce((SELECT former.flaps + 1 FROM reliability_alert former
                  WHERE former.condition = row.condition AND former.scope = row.scope
-                   AND former.resolved_at > clock_timestamp() - %s
+                   AND former.resolved_at > clock_timestamp() - make_interval(secs => row.comes_back_seconds)
                  ORDER BY former.resolved_at DESC LIMIT 1), 0),
        '', '', '', '', clock_timestamp(), clock_timestamp()
 FROM json_to_recordset(%s) AS row (condition text, scope text, subject text, domain text, severity smallint,
-                                   message text, details jsonb, correlation_id text)
+                                   message text, details jsonb, correlation_id text,
+                                   comes_back_seconds double precision)
 ORDER BY row.condition, row.scope
 ON CONFLICT (condition, scope) WHERE resolved_at IS NULL DO NOTHING
 RETURNING id, condition, scope
@@ -228,10 +230,10 @@ def _find_open(keys: Sequence[_Key]) -> dict[_Key, int]:
 def _insert(fresh: Sequence[tuple[Raising, int]]) -> dict[_Key, int]:
     if not fresh:
         return {}
-    rows = [_row(raising, severity) for raising, severity in fresh]
-    parameters: Any = [FLAP_WINDOW, json.dumps(rows, default=str)]
+    windows = _flap_seconds({raising.condition for raising, _ in fresh})
+    rows = [_row(raising, severity, windows[raising.condition]) for raising, severity in fresh]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, parameters)
+        cursor.execute(_INSERT, [json.dumps(rows, default=str)])
         born = {(condition, scope): pk for pk, condition, scope in cursor.fetchall()}
     record_timeline(
         Happening("alert", born[_key(raising)], "raised", to_state=AlertState.OPEN, reason=raising.message)
@@ -241,7 +243,14 @@ def _insert(fresh: Sequence[tuple[Raising, int]]) -> dict[_Key, int]:
     return born
 
 
-def _row(raising: Raising, severity: int) -> dict[str, Any]:
+def _flap_seconds(conditions: set[str]) -> dict[str, float]:
+    """Return, by condition, how soon after its end it came back rather than being a new one."""
+    named = {name for name in conditions if any(one.name == FLAP_THRESHOLD for one in get_condition(name).thresholds)}
+    usual = FLAP_WINDOW.total_seconds()
+    return {name: read_thresholds(name)[FLAP_THRESHOLD] if name in named else usual for name in conditions}
+
+
+def _row(raising: Raising, severity: int, comes_back_seconds: float) -> dict[str, Any]:
     row = {
         "condition": raising.condition,
         "scope": raising.scope,
@@ -251,6 +260,7 @@ def _row(raising: Raising, severity: int) -> dict[str, Any]:
         "message": raising.message[:1000],
         "details": dict(raising.details),
         "correlation_id": current_correlation_id()[:64],
+        "comes_back_seconds": comes_back_seconds,
     }
     return dict(storable(row))
 

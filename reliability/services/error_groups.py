@@ -13,6 +13,7 @@ from reliability.core.fingerprint import VERSION
 from reliability.core.guesses import normalize_message
 from reliability.core.taxonomy import ErrorSeverity
 from reliability.models import ErrorFingerprint, ErrorGroup
+from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.alerting import Raising, end_alerts, raise_alerts
 from reliability.services.timeline import Happening, record_timeline
 
@@ -173,14 +174,15 @@ def _words(group: ErrorGroup) -> str:
 
 
 def end_quiet_groups() -> None:
-    """Let the alerts of new kinds be over that were not met for a day."""
+    """Let the alerts of new kinds be over that were not met for a day, or what is set instead."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT alert.scope FROM reliability_alert alert JOIN reliability_errorgroup grp"
             " ON grp.id = (alert.details->>'group')::bigint"
             " WHERE alert.condition = 'error.new_group' AND alert.resolved_at IS NULL"
-            " AND grp.last_seen_at < clock_timestamp() - interval '1 day'"
+            " AND grp.last_seen_at < clock_timestamp() - make_interval(hours => 1) * %s",
+            [read_thresholds("error.new_group")["quiet_hours"]],
         )
         quiet = [row[0] for row in cursor.fetchall()]
     if quiet:
-        end_alerts([("error.new_group", scope) for scope in quiet], by="", reason="not met for a day")
+        end_alerts([("error.new_group", scope) for scope in quiet], by="", reason="not met for long")

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 
 from reliability import dispatch
 from reliability.services.alert_keeper import AlertKeeper
+from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.alerting import Raising, follow_condition, raise_alerts
 from reliability.services.circuit_records import CircuitKeeper
 from reliability.services.jobs.execution import DatabaseUnavailable
@@ -18,7 +19,7 @@ from reliability.services.watches import Watcher
 _INTERVAL_SECONDS = 0.1
 _STANDBY_SECONDS = 0.25
 _GRACE_SECONDS = 2.0
-_LATE_SECONDS = 10.0
+_SURELY_IN_TIME_SECONDS = 2.0  # below it nothing is read to find out
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,9 @@ class Sentinel:
     def _tell_if_late(self) -> None:
         """Tell when alerts are not evaluated any more: who watches is watched by the thread beside it."""
         seconds = self._alerts.late_seconds
-        if (seconds > _LATE_SECONDS) == self._is_late:
+        if seconds < _SURELY_IN_TIME_SECONDS and not self._is_late:
+            return
+        if (seconds > read_thresholds("watch.late")["late_seconds"]) == self._is_late:
             return
         self._is_late = not self._is_late
         text = f"Alerts were not evaluated for {seconds:.0f} seconds."

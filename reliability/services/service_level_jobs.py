@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from reliability.core.jobs import ClaimedJob, Disposition, Done, Performed
 from reliability.services.jobs.kinds import JobKind, Prepared
-from reliability.services.service_levels import ensure_levels, evaluate, sample, thin
+from reliability.services.service_level_alerts import evaluate
+from reliability.services.service_levels import ensure_levels, sample, thin
 
 SAMPLE_KIND = "service_levels.sample"
 THIN_KIND = "service_levels.thin"

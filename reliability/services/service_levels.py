@@ -1,19 +1,18 @@
 """Service levels: counted calls and watched connections become samples, samples become budgets and alerts."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
 
-from reliability.core.burn_rate import BURN_WINDOWS, Burning, Counts, Objective, find_burning, is_failing_often
+from reliability.core.burn_rate import BURN_WINDOWS, Burning, BurnWindow, Counts, Floor, Objective, find_burning
 from reliability.core.metrics import Metric, MetricKind
-from reliability.core.taxonomy import ErrorSeverity
-from reliability.models import Alert, ServiceLevel
+from reliability.models import ServiceLevel
 from reliability.selectors.service_levels import SampledService, budget_history, counts_of, list_sampled
-from reliability.services.alerting import Raising, follow_condition
+from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.guarding.outcomes import CallOutcome, CallResult
 from reliability.services.guarding.policy import CircuitEffect, circuit_effect
 from reliability.services.metering import meter
@@ -26,11 +25,8 @@ SERVED = Metric(
     ("dependency", "service", "verdict"),
 )
 
-ERROR_RATE_LIMIT = 0.01
-ERROR_RATE_WINDOW = timedelta(minutes=5)
-CALM_RATE = 0.005
 SAMPLE_EVERY = timedelta(seconds=10)
-_WINDOWS = sorted({ERROR_RATE_WINDOW, *(part for window in BURN_WINDOWS for part in (window.long, window.short))})
+_WINDOWS = sorted({part for window in BURN_WINDOWS for part in (window.long, window.short)})
 _KEPT = ((timedelta(hours=2), 60), (timedelta(days=4), 900))  # older samples: one a minute, then one in 15 minutes
 
 DEFAULTS = (
@@ -171,6 +167,7 @@ class ServiceState:
 def list_states(now: datetime | None = None) -> list[ServiceState]:
     """Return every service that is measured and has an objective, by subject."""
     at, levels = now or timezone.now(), {level.service: level for level in ServiceLevel.objects.all()}
+    windows, floor = _burn_limits()
     states = []
     for sampled in list_sampled():
         level = levels.get(sampled.service)
@@ -179,50 +176,17 @@ def list_states(now: datetime | None = None) -> list[ServiceState]:
         objective = level.objective
         counts = counts_of(sampled, [*_WINDOWS, objective.period], at)
         period = counts.pop(objective.period)
-        states.append(ServiceState(sampled, level, counts, period, find_burning(objective, counts.__getitem__)))
+        burning = find_burning(objective, counts.__getitem__, windows, floor)
+        states.append(ServiceState(sampled, level, counts, period, burning))
     return sorted(states, key=lambda state: (state.sampled.subject, state.sampled.service))
 
 
-def evaluate(now: datetime | None = None) -> None:
-    """Raise and end the alerts on budgets that burn and on error rates."""
-    at = now or timezone.now()
-    states = [state for state in list_states(at) if state.level.is_alerting]
-    burning = [_burn_alert(state, state.burning) for state in states if state.burning is not None]
-    follow_condition("slo.burn_rate", burning, reason="the budget lasts again")
-    told = set(Alert.objects.filter(condition="error.rate", resolved_at=None).values_list("scope", flat=True))
-    failing = [_rate_alert(state) for state in states if _fails_often(state, at, state.scope in told)]
-    follow_condition("error.rate", failing, reason="calls succeed again")
-
-
-def _fails_often(state: ServiceState, at: datetime, is_told: bool) -> bool:
-    """Above the limit now and ten seconds ago; once told, until the rate is well below."""
-    counts = state.counts[ERROR_RATE_WINDOW]
-    if is_told:
-        return counts.bad_ratio > CALM_RATE
-    if not is_failing_often(counts, ERROR_RATE_LIMIT):
-        return False
-    before = counts_of(state.sampled, [ERROR_RATE_WINDOW], at - SAMPLE_EVERY)
-    return is_failing_often(before[ERROR_RATE_WINDOW], ERROR_RATE_LIMIT)
-
-
-def _burn_alert(state: ServiceState, burning: Burning) -> Raising:
-    where, counts = f"{state.sampled.subject}: {state.sampled.service}", burning.counts
-    message = (
-        f"{where} uses its error budget up {burning.long_burn:.1f} times as fast as it may: {counts.bad} of "
-        f"{counts.all} were bad in {window_name(burning.window.long)}, and {max(0.0, state.budget_left):.0%} is left."
-    )
-    return Raising("slo.burn_rate", state.scope, message, burning.window.severity, service_facts(state))
-
-
-def _rate_alert(state: ServiceState) -> Raising:
-    where, counts = f"{state.sampled.subject}: {state.sampled.service}", state.counts[ERROR_RATE_WINDOW]
-    burn = state.burn(ERROR_RATE_WINDOW)
-    severity = ErrorSeverity.CRITICAL if burn >= 14.4 else ErrorSeverity.HIGH if burn >= 6 else ErrorSeverity.MEDIUM
-    message = (
-        f"{where}: {counts.bad} of {counts.all} calls failed within five minutes ({counts.bad_ratio:.1%}), "
-        f"{burn:.1f} times what its objective allows."
-    )
-    return Raising("error.rate", state.scope, message, severity, service_facts(state))
+def _burn_limits() -> tuple[list[BurnWindow], Floor]:
+    """Return the pairs of windows and the floor as they are set now."""
+    values = read_thresholds("slo.burn_rate")
+    factors = values["fast_burn"], values["slow_burn"], values["lasting_burn"]
+    windows = [replace(window, factor=factor) for window, factor in zip(BURN_WINDOWS, factors, strict=True)]
+    return windows, Floor(values["fewest_calls"], values["fewest_errors"])
 
 
 def service_facts(state: ServiceState) -> dict[str, Any]:

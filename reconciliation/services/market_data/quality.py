@@ -8,10 +8,8 @@ from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import BarSeries
 from reconciliation.selectors.quality import DayQuality, extents, open_gaps_between, quality_by_day
 from reconciliation.services.market_data.calendars import grid_around, last_due_stamp
+from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.alerting import Raising, follow_condition
-
-MARK = 0.98
-"""The least share of bars of a day that is complete, in time and valid without anybody being told."""
 
 
 def read_quality(
@@ -74,10 +72,12 @@ def tell_quality(series: Sequence[BarSeries], now: datetime) -> None:
     """Raise or end the alert of each series whose bars of today are below the mark."""
     today = now.astimezone(UTC).date()
     table = read_quality(series, today, today, now)
+    set_to = read_thresholds("data.quality")
+    mark, fewest = set_to["mark_percent"] / 100, set_to["fewest_bars"]
     present = []
     for one in series:
         quality = table[one.pk][today]
-        if quality.score is not None and quality.expected >= _FEWEST and quality.score < MARK:
+        if quality.score is not None and quality.expected >= fewest and quality.score < mark:
             shares = ", ".join(
                 f"{name} {share:.1%}"
                 for name, share in (
@@ -90,6 +90,3 @@ def tell_quality(series: Sequence[BarSeries], now: datetime) -> None:
             scope = f"series:{one.symbol}/{one.timeframe}"
             present.append(Raising("data.quality", scope, message=f"{one} today: {shares}."))
     follow_condition("data.quality", present, reason="today's bars are good enough again", prefix="series:")
-
-
-_FEWEST = 50  # of few bars a single one would be told

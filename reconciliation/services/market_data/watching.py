@@ -22,11 +22,11 @@ from reconciliation.services.market_data.lateness import lateness, trades_rarely
 from reconciliation.services.market_data.quality import tell_quality
 from reconciliation.services.market_data.releases import release_waiting
 from reconciliation.services.market_data.usual_silence import learn_silence
+from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.alerting import Raising, follow_condition
 
 _EVERY_SECONDS = 2.0
-_PATIENCE = timedelta(seconds=60)  # a gap may take this long to be filled before people are told
-_FEED_PATIENCE = timedelta(seconds=10)
+_PATIENCE = timedelta(seconds=60)  # history may take this long to begin to come, and a feed to be tried
 
 logger = logging.getLogger(__name__)
 _looked_at = 0.0
@@ -84,7 +84,8 @@ def check_account_gaps(account_id: int) -> GapCheck:
 
 
 def _tell_gaps(series_ids: Sequence[int], now: datetime) -> None:
-    gaps = Gap.objects.select_related("series").filter(series_id__in=series_ids, found_at__lte=now - _PATIENCE)
+    patience = timedelta(seconds=read_thresholds("data.gap")["patience_seconds"])
+    gaps = Gap.objects.select_related("series").filter(series_id__in=series_ids, found_at__lte=now - patience)
     present: dict[str, Raising] = {}
     states = [GapState.FOUND.value, GapState.FILLING.value, GapState.UNFILLABLE.value]
     for gap in gaps.filter(state__in=states, cause=GapCause.MISSING.value).order_by("started_at")[:500]:
@@ -108,12 +109,14 @@ def _tell_stale(series: Sequence[BarSeries], now: datetime) -> None:
         started_at__lt=F("series__created_at"),
     )
     busy = set(fetching.values_list("series_id", flat=True))
+    bars = int(read_thresholds("data.stale")["bars"])
     present = []
     for one in series:
         if one.pk in busy:
             continue
         late = lateness(one, now)
-        if late.is_stale:
+        allowed = late.allowed if trades_rarely(one) else bars
+        if late.lacking > allowed:
             message = f"{one}: the last bar is of {one.checked_until:%Y-%m-%d %H:%M} UTC, {late.lacking} more were due."
             if trades_rarely(one):
                 message += f" Usually at most {late.allowed} are missing."
@@ -123,7 +126,8 @@ def _tell_stale(series: Sequence[BarSeries], now: datetime) -> None:
 
 def _tell_feeds(now: datetime) -> None:
     """A feed that somebody wants bars of is told while it is down; one that nobody has tried yet, after a minute."""
-    down = Feed.objects.filter(enabled=True, state=Feed.State.DOWN, state_since__lte=now - _FEED_PATIENCE)
+    patience = timedelta(seconds=read_thresholds("feed.silent")["silent_seconds"])
+    down = Feed.objects.filter(enabled=True, state=Feed.State.DOWN, state_since__lte=now - patience)
     down = down.exclude(last_error="", state_since__gt=now - _PATIENCE)
     present = [
         Raising("feed.silent", f"feed:{one.name}", message=f"The feed {one.name} is down: {one.last_error or 'silent'}")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from reliability.core.jobs import JobState
 from reliability.models import Job
+from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.alerting import Raising, end_alerts, raise_alerts
 
 CONDITION = "job.dead_letter"
@@ -11,7 +12,18 @@ CONDITION = "job.dead_letter"
 
 def tell_dead(dead: Sequence[tuple[str, str]]) -> None:
     """Raise the alerts of jobs that died, given as kind and error message, in the caller's transaction."""
-    raise_alerts([Raising(CONDITION, f"jobs:{kind}", f"A job {kind} died: {message}") for kind, message in dead])
+    few = _kinds_with_few({kind for kind, _ in dead}) if dead else set()
+    told = [(kind, message) for kind, message in dead if kind not in few]
+    raise_alerts([Raising(CONDITION, f"jobs:{kind}", f"A job {kind} died: {message}") for kind, message in told])
+
+
+def _kinds_with_few(kinds: set[str]) -> set[str]:
+    """Return the kinds of which fewer are dead than are worth an alert."""
+    fewest = int(read_thresholds(CONDITION)["fewest"])
+    if fewest <= 1:
+        return set()
+    dead = Job.objects.filter(state=JobState.DEAD)
+    return {kind for kind in kinds if len(dead.filter(kind=kind)[:fewest]) < fewest}
 
 
 def tell_decided(kinds: Iterable[str], *, actor: str, reason: str) -> None:

@@ -15,7 +15,8 @@ from reliability.models import Alert, AlertOccurrence, AlertRule, AuditEntry
 from reliability.selectors.alerts import count_unresolved, list_timeline
 from reliability.services import alert_conditions
 from reliability.services.alert_decisions import acknowledge_alerts
-from reliability.services.alert_keeper import add_up_repeats, end_cleared, ensure_rules, keep_alerts
+from reliability.services.alert_keeper import add_up_repeats, end_cleared, keep_alerts
+from reliability.services.alert_rules import ensure_rules
 from reliability.services.alerting import (
     Raising,
     end_alerts,

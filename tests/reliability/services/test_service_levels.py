@@ -12,11 +12,11 @@ from reliability.services import service_levels
 from reliability.services.classification import preview
 from reliability.services.guarding.outcomes import CallOutcome, CallResult
 from reliability.services.metering import meter
+from reliability.services.service_level_alerts import evaluate
 from reliability.services.service_levels import (
     Slice,
     budget_line,
     ensure_levels,
-    evaluate,
     list_states,
     note_service_call,
     sample,
