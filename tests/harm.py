@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-HARM = re.compile(r"\b(lost|doubled|differs): order|stray order at a broker|position of \S+ in \S+: ")
+HARM = re.compile(r"(lost|doubled|differs): order \S+ \(|stray order at a broker: \S|position of \S+ in \S+: \S+ here")
 CACHE_KEY = "stanchion/harm"
 _harmed: set[str] = set()
 
