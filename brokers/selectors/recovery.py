@@ -9,11 +9,17 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import F, QuerySet
 
-from brokers.core.identifiers import earliest_uuid7
 from brokers.core.orders import OrderState
-from brokers.models import Account, Order, Position, PositionEvent, StreamSession
+from brokers.models import Account, Order, OrderEvent, Position, PositionEvent, StreamSession
 
 NEWEST_EVENTS = 2000  # of each position, so that the cost follows change and not history
+
+NEWEST_EVENTS_READ = 200_000  # of all orders, where the last verdict is long ago
+_TOUCHED = """
+SELECT o.id FROM (SELECT DISTINCT order_id FROM brokers_orderevent WHERE id > %(after)s) e
+JOIN brokers_order o ON o.id = e.order_id
+WHERE o.account_id = %(account)s ORDER BY o.id DESC LIMIT %(limit)s
+"""
 
 # A position touched since an instant is the sum of what its events moved, event by event without a gap,
 # and each event moved it by what its fill says.
@@ -170,13 +176,22 @@ def orders_missing_fills(account_id: int) -> list[tuple[UUID, str]]:
     return list(rows.order_by("pk").values_list("pk", "symbol"))
 
 
-def orders_touched_since(account_id: int, since: datetime, limit: int) -> list[UUID]:
-    """Return open orders and those that were accepted since an instant and have ended, the newest first."""
+def newest_order_event_id() -> int:
+    """Return the number of the newest event of all orders, 0 without any."""
+    return OrderEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0
+
+
+def orders_touched_since(account_id: int, event_id: int, limit: int) -> list[UUID]:
+    """Return open orders and those to which something happened behind an event, the newest first.
+
+    Events are read back to ``NEWEST_EVENTS_READ`` before the newest of all accounts, orders up to ``limit``.
+    """
     open_ids = list(_open(account_id).order_by("-pk").values_list("pk", flat=True)[:limit])
-    ended = Order.objects.filter(
-        account_id=account_id, pk__gte=earliest_uuid7(since.timestamp()), finished_at__isnull=False
-    )
-    return list(dict.fromkeys([*open_ids, *ended.order_by("-pk").values_list("pk", flat=True)[:limit]]))[:limit]
+    after = max(event_id, newest_order_event_id() - NEWEST_EVENTS_READ)
+    with connection.cursor() as cursor:
+        cursor.execute(_TOUCHED, {"account": account_id, "after": after, "limit": limit})
+        touched = [row[0] for row in cursor.fetchall()]
+    return list(dict.fromkeys([*open_ids, *touched]))[:limit]
 
 
 def position_quantities(account_id: int) -> dict[str, Decimal]:

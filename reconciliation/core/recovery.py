@@ -200,7 +200,8 @@ class IntegrityFacts:
 
     ``unknown_orders`` were unknown before the run; ``unbooked_orders`` have fills that were reported and
     not booked; ``unbalanced`` symbols are not the sum of their events and fills; ``differing`` ones are not what
-    the broker holds; ``broken_orders`` are not what their events make them; ``open_gaps`` is of market data.
+    the broker holds; ``broken_orders`` are not what their events make them; ``broken_seals`` tells of rows that are
+    not as they were sealed; ``open_gaps`` is of market data.
     """
 
     unknown_orders: tuple[str, ...] = ()
@@ -208,6 +209,7 @@ class IntegrityFacts:
     unbalanced: tuple[str, ...] = ()
     differing: Mapping[str, str] = field(default_factory=dict)
     broken_orders: tuple[str, ...] = ()
+    broken_seals: tuple[str, ...] = ()
     open_gaps: int = 0
 
 
@@ -237,6 +239,10 @@ def judge_integrity(facts: IntegrityFacts) -> IntegrityVerdict:
     if facts.broken_orders:
         findings.append(
             f"{len(facts.broken_orders)} orders are not what their events make them: {_some(facts.broken_orders)}."
+        )
+    if facts.broken_seals:
+        findings.append(
+            f"{len(facts.broken_seals)} rows of the history are not as they were sealed: {_some(facts.broken_seals)}"
         )
     if facts.open_gaps:
         findings.append(f"{facts.open_gaps} gaps in market data are open.")

@@ -1,7 +1,8 @@
 """The integrity check after a recovery: facts from rows, and a freeze for each doubt."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -9,17 +10,20 @@ from brokers.core.freezes import FreezeCause, FreezeMode
 from brokers.core.halts import Scope, ScopeKind
 from brokers.selectors.recovery import (
     get_account_name,
+    newest_order_event_id,
     orders_missing_fills,
     orders_touched_since,
     unbalanced_positions,
     unsettled_orders,
 )
 from brokers.services.freezes import freeze_trading
+from brokers.services.history.chains import broken_seals
 from brokers.services.history.rebuilding import compare_some_orders
 from reconciliation.core.recovery import IntegrityFacts, RecoveryState
 from reconciliation.models import RecoveryRun
 
-MOST_ORDERS_CHECKED = 500
+MOST_ORDERS_CHECKED = 4000
+_AT_ONCE = 500
 _BY = "recovery"
 _AT_MOST_BACK = timedelta(hours=1)
 
@@ -30,14 +34,17 @@ def gather_facts(run: RecoveryRun) -> IntegrityFacts:
     unknown = unsettled_orders(run.account_id, run.started_at)
     before = set(run.memo.get("missing_fills", ()))
     unbooked = [str(order_id) for order_id, _ in orders_missing_fills(run.account_id) if str(order_id) in before]
-    touched = orders_touched_since(run.account_id, since, MOST_ORDERS_CHECKED)
-    broken = [str(difference.order_id) for difference in compare_some_orders(touched)]
+    newest = newest_order_event_id()
+    touched = orders_touched_since(run.account_id, _judged_up_to(run), MOST_ORDERS_CHECKED)
+    broken, seals = _check_records(touched)
+    run.memo["judged_event"], run.memo["judged_orders"] = newest, len(touched)
     return IntegrityFacts(
         unknown_orders=tuple(str(order_id) for order_id, _ in unknown),
         unbooked_orders=tuple(unbooked),
         unbalanced=tuple(unbalanced_positions(run.account_id, since)),
         differing=dict(run.differing),
         broken_orders=tuple(broken),
+        broken_seals=tuple(seals),
         open_gaps=int(run.memo.get("open_gaps", 0)),
     )
 
@@ -56,10 +63,32 @@ def freeze_what_is_in_doubt(run: RecoveryRun, facts: IntegrityFacts) -> None:
     for symbol in facts.unbalanced:
         reason = f"The position in {symbol} is not the sum of its fills."
         _freeze(Scope(ScopeKind.ACCOUNT, account, symbol), FreezeCause.RECORD_BROKEN, reason, evidence)
+    if facts.broken_seals:
+        reason = f"{len(facts.broken_seals)} rows of the history are not as they were sealed."
+        told = {**evidence, "rows": list(facts.broken_seals[:20])}
+        _freeze(Scope(ScopeKind.ACCOUNT, account), FreezeCause.RECORD_BROKEN, reason, told)
     if facts.broken_orders:
         reason = f"{len(facts.broken_orders)} orders are not what their events make them."
         told = {**evidence, "orders": list(facts.broken_orders[:20])}
         _freeze(Scope(ScopeKind.ACCOUNT, account), FreezeCause.RECORD_BROKEN, reason, told)
+
+
+def _check_records(order_ids: Sequence[UUID]) -> tuple[list[str], list[str]]:
+    """Hold orders against their events, and their rows against the seals; returns the orders and rows that fail."""
+    broken: list[str] = []
+    seals: list[str] = []
+    for start in range(0, len(order_ids), _AT_ONCE):
+        some = order_ids[start : start + _AT_ONCE]
+        broken += [str(difference.order_id) for difference in compare_some_orders(some)]
+        seals += [str(finding) for finding in broken_seals(some)]
+    return broken, seals
+
+
+def _judged_up_to(run: RecoveryRun) -> int:
+    """Return the event up to which the last clean verdict looked, 0 where there was none."""
+    clean = RecoveryRun.objects.filter(account_id=run.account_id, state=RecoveryState.RECOVERED)
+    memo = clean.order_by("-generation").values_list("memo", flat=True).first()
+    return int((memo or {}).get("judged_event", 0))
 
 
 def _freeze(scope: Scope, cause: FreezeCause, reason: str, evidence: Mapping[str, object]) -> None:

@@ -148,6 +148,24 @@ def leaf_marks(anchor: Anchor) -> dict[tuple[int, int], bytes]:
     return dict(zip(names, marks, strict=True))
 
 
+def marks_of(anchor: Anchor, names: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """Return the marks of some rows, by ledger and row id, without reading all; those not covered are left out."""
+    covered: Mapping[str, list[list[int]]] = json.loads(anchor.contents)
+    runs: dict[int, list[tuple[int, int, int]]] = {}
+    before = 0
+    for code, ranges in covered.items():
+        for first, last in ranges:
+            runs.setdefault(int(code), []).append((first, last, before))
+            before += last - first + 1
+    found: dict[tuple[int, int], bytes] = {}
+    for ledger, row_id in names:
+        for first, last, count in runs.get(ledger, ()):
+            if first <= row_id <= last:
+                at = (count + row_id - first) * _MARK_BYTES
+                found[ledger, row_id] = anchor.marks[at : at + _MARK_BYTES]
+    return found
+
+
 def is_marked(mark: bytes, seal: bytes) -> bool:
     """Return whether a seal is the one its anchor's mark was taken of."""
     return seal[:_MARK_BYTES] == mark

@@ -9,19 +9,16 @@ from django.db import connection
 
 from brokers.core.event_chain import LEDGERS
 from brokers.models import HistoryAnchor, SealCursor
-from brokers.services.history.sealing import content_of
-from reliability.core.hash_chain import (
-    GENESIS,
-    Anchor,
-    Fault,
-    Leaf,
-    Ledger,
-    is_intact,
-    is_marked,
-    leaf_marks,
-    root_of,
-    seal_hash,
+from brokers.services.history.sealed_rows import (
+    Finding,
+    Sealed,
+    check_chain,
+    check_content,
+    check_place,
+    read_anchored,
+    to_anchor,
 )
+from reliability.core.hash_chain import GENESIS, Anchor, Fault, Leaf, Ledger, is_intact, leaf_marks, root_of
 
 _ROWS_AT_ONCE = 5000
 _ANCHORS_AT_ONCE = 500
@@ -35,41 +32,12 @@ _NAMES = {ledger.code: ledger.name for ledger in LEDGERS}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """The first row that is not as it was sealed: which, what is wrong with it, and what shows it."""
-
-    fault: Fault
-    table: str
-    row_id: int
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.table} {self.row_id}: {self.fault}. {self.detail}"
-
-
-@dataclass(frozen=True, slots=True)
 class Progress:
     """How far it got: the anchor just verified, the rows so far, and the first finding, after which it ends."""
 
     anchor: int
     rows: int
     finding: Finding | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Sealed:
-    """A seal beside the row it is of, and the seal its chain says comes before it."""
-
-    anchor: int
-    ledger: Ledger
-    row_id: int
-    position: int
-    form: int
-    previous: bytes
-    hash: bytes
-    content: str | None
-    place: int
-    before: bytes | None
 
 
 def missing_guards() -> list[str]:
@@ -128,7 +96,7 @@ class _Verification:
         chosen: list[Anchor] = []
         rows = 0
         for row in HistoryAnchor.objects.filter(number__gt=self._after).order_by("number")[:_ANCHORS_AT_ONCE]:
-            chosen.append(_anchor(row))
+            chosen.append(to_anchor(row))
             rows += row.rows
             if rows >= _ROWS_AT_ONCE:
                 break
@@ -158,9 +126,9 @@ class _Verification:
     # -- rows ---------------------------------------------------------------------------
 
     def _check_rows(self, anchors: Sequence[Anchor]) -> Finding | None:
-        sealed: dict[int, list[_Sealed]] = defaultdict(list)
+        sealed: dict[int, list[Sealed]] = defaultdict(list)
         for ledger in LEDGERS:
-            for item in _read_sealed(ledger, anchors[0].number, anchors[-1].number):
+            for item in read_anchored(ledger, anchors[0].number, anchors[-1].number):
                 sealed[item.anchor].append(item)
         for anchor in anchors:
             finding = self._check_anchored(anchor, sealed[anchor.number])
@@ -169,7 +137,7 @@ class _Verification:
             self._rows += anchor.rows
         return None
 
-    def _check_anchored(self, anchor: Anchor, sealed: Sequence[_Sealed]) -> Finding | None:
+    def _check_anchored(self, anchor: Anchor, sealed: Sequence[Sealed]) -> Finding | None:
         by_name = {(item.ledger.code, item.row_id): item for item in sealed}
         marks = leaf_marks(anchor)
         for name in sorted({*marks, *by_name}):
@@ -184,33 +152,16 @@ class _Verification:
             return _anchor_finding(Fault.ANCHOR_CHANGED, anchor.number, "The seals it covers do not make its root.")
         return None
 
-    def _check_row(self, item: _Sealed, mark: bytes | None) -> Finding | None:
+    def _check_row(self, item: Sealed, mark: bytes | None) -> Finding | None:
         self._first_ids.setdefault(item.ledger.code, item.row_id)
-        if item.content is None:
-            return _finding(Fault.ROW_MISSING, item, f"Its seal is there, in anchor {item.anchor}.")
-        expected = seal_hash(item.ledger.code, item.row_id, item.position, item.previous, item.content, item.form)
-        if item.hash != expected:
-            return _finding(Fault.CONTENT_CHANGED, item, f"It is not what anchor {item.anchor} sealed.")
-        if mark is None:
-            return _finding(Fault.SEAL_INSERTED, item, f"Anchor {item.anchor} does not know its seal.")
-        if not is_marked(mark, item.hash):
-            detail = f"Row and seal agree, but anchor {item.anchor} covers another seal: both were rewritten."
-            return _finding(Fault.SEAL_CHANGED, item, detail)
-        return self._check_chain(item)
+        return check_content(item, mark) or self._check_chain(item)
 
-    def _check_chain(self, item: _Sealed) -> Finding | None:
+    def _check_chain(self, item: Sealed) -> Finding | None:
         if item.ledger.chain:
-            expected = GENESIS if item.place == 1 else item.before
-            position = item.place
-        else:
-            number, expected = self._heads.get(item.ledger.code, (item.position - 1, item.previous))
-            position = number + 1
-            self._heads[item.ledger.code] = (item.position, item.hash)
-        if expected is None:
-            return _finding(Fault.CHAIN_CUT, item, f"Number {item.place - 1} of its chain, or its seal, is gone.")
-        if item.position != position or item.previous != expected:
-            return _finding(Fault.CHAIN_CUT, item, f"Its seal does not follow from the {item.ledger.name} before it.")
-        return None
+            return check_chain(item)
+        number, expected = self._heads.get(item.ledger.code, (item.position - 1, item.previous))
+        self._heads[item.ledger.code] = (item.position, item.hash)
+        return check_place(item, number + 1, expected)
 
     # -- what no anchor covers ----------------------------------------------------------
 
@@ -261,39 +212,6 @@ class _Verification:
         return None
 
 
-def _read_sealed(ledger: Ledger, first: int, last: int) -> Iterator[_Sealed]:
-    """Return the seals of these anchors with their rows, in sealing order."""
-    place, before, joins = "0", "NULL", ""
-    if ledger.chain:
-        place, before = f"coalesce(t.{ledger.place}, 0)", "b.hash"
-        joins = (
-            f"LEFT JOIN {ledger.table} p ON p.{ledger.chain} = t.{ledger.chain} "
-            f"AND p.{ledger.place} = t.{ledger.place} - 1 "
-            "LEFT JOIN brokers_event_seal b ON b.ledger = s.ledger AND b.row_id = p.id "
-        )
-    sql = (
-        "SELECT s.anchor, s.row_id, s.position, s.form, s.previous, s.hash, "  # noqa: S608
-        f"CASE WHEN t.id IS NOT NULL THEN {content_of(ledger, 't')} END, {place}, {before} "
-        f"FROM brokers_event_seal s LEFT JOIN {ledger.table} t ON t.id = s.row_id {joins}"
-        "WHERE s.ledger = %s AND s.anchor BETWEEN %s AND %s ORDER BY s.anchor, s.position, s.row_id"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [ledger.code, first, last])
-        for anchor, row_id, position, form, previous, digest, content, at, prior in cursor.fetchall():
-            yield _Sealed(
-                anchor,
-                ledger,
-                row_id,
-                position,
-                form,
-                bytes(previous),
-                bytes(digest),
-                content,
-                at,
-                None if prior is None else bytes(prior),
-            )
-
-
 def _unsealed_row(ledger: Ledger, first: int, cursor: SealCursor) -> int | None:
     """Return the first row without a seal where all are sealed, other than in gaps not given up yet."""
     sql = (
@@ -318,23 +236,6 @@ def _unsealed(code: int, row_id: int, anchor: int) -> Finding:
     if exists:
         return Finding(Fault.SEAL_MISSING, ledger.table, row_id, f"Anchor {anchor} covers its seal, which is gone.")
     return Finding(Fault.ROW_MISSING, ledger.table, row_id, f"Anchor {anchor} covers it; row and seal are gone.")
-
-
-def _anchor(row: HistoryAnchor) -> Anchor:
-    return Anchor(
-        number=row.number,
-        recorded_at=row.recorded_at,
-        rows=row.rows,
-        previous=bytes(row.previous),
-        root=bytes(row.root),
-        contents=row.contents,
-        marks=bytes(row.marks),
-        hash=bytes(row.hash),
-    )
-
-
-def _finding(fault: Fault, item: _Sealed, detail: str) -> Finding:
-    return Finding(fault, item.ledger.table, item.row_id, detail)
 
 
 def _anchor_finding(fault: Fault, number: int, detail: str) -> Finding:

@@ -13,6 +13,7 @@ from brokers.core.freezes import FreezeCause, FreezeMode, parse_freeze_scope
 from brokers.core.reports import PositionReport
 from brokers.models import Account, Fill, Freeze, Order, Position, StreamSession
 from brokers.services.freezes import freeze_trading
+from brokers.services.history.sealing import seal_appended
 from brokers.services.order_batch import OrderBatch
 from brokers.services.submission import OrderSubmission, accept_order
 from reconciliation.core.recovery import STAGES, RecoveryState
@@ -24,6 +25,7 @@ from reliability.core.taxonomy import FailureKind
 from reliability.models import Alert, Saga, SagaEvent, SagaStep
 from tests.factories import make_dead_letter, make_user
 from tests.fakes import FakeBroker, call_error, make_due, run_due
+from tests.reconciliation.services.test_runs import damage
 
 pytestmark = pytest.mark.django_db
 
@@ -232,6 +234,54 @@ def test_an_order_that_is_not_what_its_events_make_it_fails_the_verdict(
     assert run.state == RecoveryState.FAILED
     assert in_force() == {("account:desk", "recovery"), ("account:desk", "record_broken")}
     assert str(order.pk) in run.findings[0]
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE brokers_orderevent SET actor = 'somebody' WHERE kind = 'accepted'", "brokers_orderevent"),
+        ("UPDATE brokers_fill SET price = price + 1", "brokers_fill"),
+        ("UPDATE brokers_positionevent SET realized_profit = 5", "brokers_positionevent"),
+        ("DELETE FROM brokers_event_seal WHERE ledger = 2", "brokers_fill"),
+        ("UPDATE brokers_event_seal SET previous = hash WHERE ledger = 1", "brokers_orderevent"),
+        ("UPDATE brokers_historyanchor SET rows = rows + 1", "brokers_historyanchor"),
+    ],
+)
+def test_a_broken_seal_fails_the_verdict_keeps_the_freeze_and_asks_a_person(
+    broker: FakeBroker, owner: AbstractBaseUser, account: Account, statement: str, named: str
+) -> None:
+    order = submit(owner, "k1")
+    broker.execute(order.client_order_id, 10)
+    broker.positions["AAPL"] = PositionReport("AAPL", Decimal(10), Decimal(100))
+    run_id = request_recovery(account.pk, trigger="stream_returned", by="watch")
+    drive(run_id, until=lambda: Fill.objects.exists())
+    seal_appended()
+    damage(statement)
+
+    run = drive(run_id)
+
+    assert (run.state, run.error_code) == (RecoveryState.FAILED, "DATA_INTEGRITY_IN_DOUBT")
+    assert any(named in finding for finding in run.findings), run.findings
+    assert {("account:desk", "recovery"), ("account:desk", "record_broken")} <= in_force()
+    alert = Alert.objects.get(condition="recovery.failed", resolved_at=None)
+    assert named in str(alert.details["findings"])
+
+
+def test_sealed_orders_that_nobody_touched_pass_and_are_not_read_again(
+    broker: FakeBroker, owner: AbstractBaseUser, account: Account
+) -> None:
+    order = submit(owner, "k1")
+    broker.execute(order.client_order_id, 10)
+    broker.positions["AAPL"] = PositionReport("AAPL", Decimal(10), Decimal(100))
+    run_id = request_recovery(account.pk, trigger="stream_returned", by="watch")
+    drive(run_id, until=lambda: Fill.objects.exists())
+    seal_appended()
+
+    first = drive(run_id)
+    second = recover(account, "person")
+
+    assert (first.state, first.memo["judged_orders"]) == (RecoveryState.RECOVERED, 1)
+    assert (second.state, second.memo["judged_orders"]) == (RecoveryState.RECOVERED, 0)
 
 
 def test_an_open_gap_in_market_data_fails_the_verdict_once_it_is_settled(

@@ -49,7 +49,13 @@ def at_rest() -> None:
 
 def damage(statement: str, *values: Any) -> None:
     """Change rows by hand, as nobody should."""
-    tables = ("brokers_fill", "brokers_orderevent", "brokers_positionevent")
+    tables = (
+        "brokers_fill",
+        "brokers_orderevent",
+        "brokers_positionevent",
+        "brokers_event_seal",
+        "brokers_historyanchor",
+    )
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for table in tables:
