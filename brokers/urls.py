@@ -3,6 +3,8 @@ from django.urls import path
 from brokers import views
 
 urlpatterns = [
+    path("accounts/<slug:name>", views.account_page, name="account"),
+    path("accounts/<slug:name>/live", views.account_live, name="account-live"),
     path("kill-switch/engage", views.engage_kill_switch, name="engage-kill-switch"),
     path("kill-switch/<int:switch_id>/ask", views.request_kill_switch_release, name="request-release"),
     path("kill-switch/<int:switch_id>/confirm", views.confirm_kill_switch_release, name="confirm-release"),

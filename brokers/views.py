@@ -1,4 +1,4 @@
-"""The page of one order, and the buttons of what stops orders."""
+"""The pages of an order and of an account, and the buttons of what stops orders."""
 
 from typing import Any
 from uuid import UUID
@@ -9,8 +9,10 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from brokers.core.orders import FINAL_STATES
-from brokers.selectors.orders import find_order, list_events, list_fills
+from brokers.core.orders import FINAL_STATES, OPEN_STATES, OrderState
+from brokers.selectors.accounts import list_accounts
+from brokers.selectors.exposure import exposure_facts, list_exposures
+from brokers.selectors.orders import find_order, list_events, list_fills, list_orders
 from brokers.services.cancellation import request_cancel
 from brokers.services.freezes import CONFIRM_PERMISSIONS as FREEZE_CONFIRMS
 from brokers.services.freezes import confirm_freeze_release, release_freeze, request_freeze_release
@@ -19,6 +21,10 @@ from brokers.services.kill_switch import confirm_release, engage, request_releas
 from reliability.selectors.jobs import list_unfinished_jobs
 from reliability.views.actions import act_and_return, posted_reason
 from reliability.views.fragments import fragment_response
+
+_ACCOUNT_PERMISSIONS = ("brokers.view_order", "brokers.view_position")
+_MOST_SHOWN = 50
+_KNOWN_OPEN = tuple(OPEN_STATES - {OrderState.UNKNOWN})
 
 
 @require_GET
@@ -36,6 +42,23 @@ def order_page(request: HttpRequest, order_id: UUID) -> HttpResponse:
 @permission_required("brokers.view_order", raise_exception=True)
 def order_live(request: HttpRequest, order_id: UUID) -> HttpResponse:
     return fragment_response(request, "brokers/order_live.html", _order_context(order_id))
+
+
+@require_GET
+@never_cache
+@login_required
+@permission_required(_ACCOUNT_PERMISSIONS, raise_exception=True)
+def account_page(request: HttpRequest, name: str) -> HttpResponse:
+    """What an account holds, and what its orders may still make of that."""
+    return render(request, "brokers/account.html", _account_context(name))
+
+
+@require_GET
+@never_cache
+@login_required
+@permission_required(_ACCOUNT_PERMISSIONS, raise_exception=True)
+def account_live(request: HttpRequest, name: str) -> HttpResponse:
+    return fragment_response(request, "brokers/account_live.html", _account_context(name))
 
 
 @require_POST
@@ -114,6 +137,19 @@ def confirm_one_freeze_release(request: HttpRequest, freeze_id: int) -> HttpResp
         return f"Released: {freeze.scope}. Orders are sent again."
 
     return act_and_return(request, act)
+
+
+def _account_context(name: str) -> dict[str, Any]:
+    found = [one for one in list_accounts() if one.name == name]
+    if not found:
+        raise Http404("There is no such account.")
+    return {
+        "name": name,
+        "accounts": found,
+        "exposures": exposure_facts(list_exposures(name)),
+        "unknown_orders": list_orders(account=name, states=(OrderState.UNKNOWN,), is_open=True, limit=_MOST_SHOWN),
+        "open_orders": list_orders(account=name, states=_KNOWN_OPEN, is_open=True, limit=_MOST_SHOWN),
+    }
 
 
 def _order_context(order_id: UUID) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 from django.urls import path
 
-from brokers.api import baskets, external_orders, freezes, holdings, kill_switch, views
+from brokers.api import baskets, exposure, external_orders, freezes, holdings, kill_switch, views
 
 urlpatterns = [
     path("baskets", baskets.BasketListView.as_view()),
     path("baskets/<uuid:basket_id>", baskets.BasketView.as_view()),
     path("baskets/<uuid:basket_id>/cancel", baskets.BasketCancelView.as_view()),
+    path("exposure", exposure.ExposureListView.as_view()),
     path("external-orders", external_orders.ExternalOrderListView.as_view()),
     path("freezes", freezes.FreezeListView.as_view()),
     path("freezes/<int:freeze_id>", freezes.FreezeView.as_view()),

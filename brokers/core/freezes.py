@@ -3,12 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 
 from brokers.core.halts import Scope, ScopeKind, parse_scope
 from brokers.core.order_requests import is_usable_symbol
-from brokers.core.orders import Side
 
 SCOPE_HELP = "write global, broker:NAME, account:NAME or account:NAME/symbol:SYMBOL"
 
@@ -108,28 +106,3 @@ def find_freeze(freezes: Iterable[FreezeInForce], *, account: str, broker: str, 
 def _strictest_first(freeze: FreezeInForce) -> tuple[bool, int, bool, int]:
     kind = list(ScopeKind).index(freeze.scope.kind)
     return freeze.mode is not FreezeMode.HALT, kind, bool(freeze.scope.symbol), freeze.id
-
-
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """What is recorded of one symbol on one account.
-
-    ``held`` is the signed position; ``buying`` and ``selling`` are how much orders at the broker
-    may still trade, None where nobody can say.
-    """
-
-    held: Decimal
-    buying: Decimal | None
-    selling: Decimal | None
-
-
-def provably_reduces(exposure: Exposure, side: Side, quantity: Decimal | None) -> bool:
-    """Return whether an order can only bring a position nearer to zero, whatever becomes of the open orders.
-
-    An order by money, or beside an open one by money, proves nothing.
-    """
-    pending = exposure.buying if side is Side.BUY else exposure.selling
-    if quantity is None or pending is None:
-        return False
-    held = -exposure.held if side is Side.BUY else exposure.held
-    return held > 0 and pending + quantity <= held

@@ -1,14 +1,10 @@
 """Reading freezes: what is frozen now, and what was."""
 
-from collections.abc import Collection
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
-from django.db import connection
 from django.db.models import Count, QuerySet
 
-from brokers.core.freezes import Exposure, FreezeCause, FreezeInForce, FreezeMode, release_rule
+from brokers.core.freezes import FreezeCause, FreezeInForce, FreezeMode, release_rule
 from brokers.models import Account, Freeze, FreezeEvent
 
 # Accounts and symbols of accounts under any freeze, as arrays to compare with inside a statement: each
@@ -19,27 +15,6 @@ FROZEN_ACCOUNTS = """ARRAY(
     WHERE f.released_at IS NULL AND f.symbol = '')"""
 FROZEN_SYMBOLS = """ARRAY(
     SELECT f.account_id || '/' || f.symbol FROM brokers_freeze f WHERE f.released_at IS NULL AND f.symbol <> '')"""
-
-# One snapshot: a fill moves its order and the position together. An order that ended counts with the
-# fills that its broker reported and nobody has booked yet.
-_EXPOSURE = """
-WITH pending AS (
-    SELECT side, CASE WHEN finished_at IS NULL THEN quantity - filled_quantity
-                      ELSE reported_filled_quantity - filled_quantity END AS quantity
-    FROM brokers_order
-    WHERE account_id = %(account)s AND symbol = %(symbol)s AND id <> ALL(%(besides)s::uuid[])
-      AND ((finished_at IS NULL AND state <> 'accepted') OR reported_filled_quantity > filled_quantity)
-    UNION ALL
-    SELECT side, quantity - filled_quantity FROM brokers_externalorder
-    WHERE account_id = %(account)s AND symbol = %(symbol)s AND status IN ('working', 'partially_filled')
-), sums AS (
-    SELECT side, CASE WHEN bool_or(quantity IS NULL) THEN NULL ELSE sum(greatest(quantity, 0)) END AS quantity
-    FROM pending GROUP BY side
-)
-SELECT coalesce((SELECT quantity FROM brokers_position WHERE account_id = %(account)s AND symbol = %(symbol)s), 0),
-       NOT EXISTS (SELECT 1 FROM sums WHERE side = 'buy'), (SELECT quantity FROM sums WHERE side = 'buy'),
-       NOT EXISTS (SELECT 1 FROM sums WHERE side = 'sell'), (SELECT quantity FROM sums WHERE side = 'sell')
-"""
 
 
 def list_freezes_in_force() -> list[FreezeInForce]:
@@ -58,15 +33,6 @@ def freeze_value(row: Freeze) -> FreezeInForce:
     """Return a row as a plain value."""
     mode, cause = FreezeMode(row.mode), FreezeCause(row.cause)
     return FreezeInForce(row.pk, row.scope, mode, cause, row.reason, row.frozen_by, row.frozen_at)
-
-
-def read_exposure(account_id: int, symbol: str, *, besides: Collection[UUID] = ()) -> Exposure:
-    """Return what is recorded of one symbol on one account, without the orders ``besides``."""
-    parameters: dict[str, Any] = {"account": account_id, "symbol": symbol, "besides": list(besides)}
-    with connection.cursor() as cursor:
-        cursor.execute(_EXPOSURE, parameters)
-        held, no_buys, buying, no_sells, selling = cursor.fetchone()
-    return Exposure(held, Decimal(0) if no_buys else buying, Decimal(0) if no_sells else selling)
 
 
 def accounts_frozen_by(freeze: Freeze) -> QuerySet[Account]:

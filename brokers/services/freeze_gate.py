@@ -6,9 +6,11 @@ from decimal import Decimal
 
 from django.db import connection
 
-from brokers.core.freezes import Exposure, FreezeInForce, FreezeMode, find_freeze, provably_reduces
+from brokers.core.exposure import Exposure, provably_reduces
+from brokers.core.freezes import FreezeInForce, FreezeMode, find_freeze
 from brokers.core.orders import Side
-from brokers.selectors.freezes import list_freezes_in_force, read_exposure
+from brokers.selectors.exposure import read_exposure
+from brokers.selectors.freezes import list_freezes_in_force
 from brokers.services.accounts import get_profile
 from brokers.services.order_batch import OrderRow
 

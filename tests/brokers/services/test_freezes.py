@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from brokers.core.freezes import FreezeCause, FreezeMode, parse_freeze_scope
 from brokers.models import Account, ExternalOrder, Freeze, FreezeEvent, Order, OrderEvent, Position
-from brokers.selectors.freezes import read_exposure
+from brokers.selectors.exposure import read_exposure
 from brokers.services.accounts import forget_accounts
 from brokers.services.cancellation import request_cancel
 from brokers.services.freezes import (
