@@ -118,6 +118,7 @@ ENDPOINTS = [
     ("GET", "/api/v1/reconciliations/1"),
     ("GET", "/api/v1/discrepancies"),
     ("POST", "/api/v1/discrepancies/1/accept"),
+    ("GET", "/api/v1/exposure"),
     ("GET", "/api/v1/positions"),
     ("GET", "/api/v1/positions/then"),
     ("GET", "/api/v1/positions/history"),
@@ -575,7 +576,11 @@ def test_a_wrong_filter_is_named(client: Client, query: str) -> None:
 
 
 def test_a_filter_that_fits_nothing_finds_nothing(client: Client) -> None:
-    for path in ("/api/v1/positions?account=nobody", "/api/v1/orders?account=nobody"):
+    for path in (
+        "/api/v1/positions?account=nobody",
+        "/api/v1/exposure?account=nobody",
+        "/api/v1/orders?account=nobody",
+    ):
         answer = client.get(path)
         assert (answer.status_code, answer.json()["results"]) == (200, []), path
 
