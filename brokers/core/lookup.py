@@ -12,6 +12,12 @@ def lookup_delay(misses: int) -> timedelta:
     return _SCHEDULE[misses] if misses < len(_SCHEDULE) else _POLL
 
 
+def delay_after_miss(*, misses: int, age: timedelta, settle_time: timedelta) -> timedelta:
+    """Return the wait after a clean miss: no longer than to the moment at which one more may prove absence."""
+    delay, remaining = lookup_delay(misses), settle_time - age
+    return remaining if timedelta(0) < remaining < delay else delay
+
+
 def absence_is_proven(*, misses: int, age: timedelta, settle_time: timedelta) -> bool:
     """Return whether the broker provably never got the order.
 

@@ -69,7 +69,11 @@ _OPERATIONS = {
     CallClass.READS: Operation.QUERY,
     CallClass.DATA: Operation.DATA,
 }
-_CRITICAL = frozenset({CallClass.ORDERS, CallClass.CANCELS, CallClass.LOOK_UPS})
+_PRIORITIES = {
+    CallClass.CANCELS: Priority.CRITICAL,
+    CallClass.LOOK_UPS: Priority.CRITICAL,
+    CallClass.ORDERS: Priority.HIGH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,7 @@ def _make_guard(broker: str, account: str, call_class: CallClass, limits: Limits
         operation_class=call_class.value,
         account=account,
         source=adapter,
-        priority=Priority.CRITICAL if call_class in _CRITICAL else Priority.NORMAL,
+        priority=_PRIORITIES.get(call_class, Priority.NORMAL),
         rate_limit=RateLimit(limits.calls_per_minute, 60.0) if limits.calls_per_minute else None,
         budget=RETRIES,
         bulkhead=BulkheadLimit(limits.max_concurrent_calls),

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from brokers.adapters.errors import BrokerCallError
 from brokers.conf import get_conf
-from brokers.core.lookup import absence_is_proven, lookup_delay
+from brokers.core.lookup import absence_is_proven, delay_after_miss, lookup_delay
 from brokers.core.orders import OrderState, OrderTerms
 from brokers.core.reports import OrderReport
 from brokers.core.routing import WhenUnavailable
@@ -36,6 +36,7 @@ from brokers.services.sessions import get_session
 from brokers.services.submission import SUBMIT_KIND
 from brokers.services.synchronization import want_sync
 from reliability.core.jobs import (
+    URGENT_PRIORITY,
     ClaimedJob,
     Dead,
     Disposition,
@@ -249,7 +250,7 @@ class SubmitOrderJob(JobKind):
         message = found.message if found else repr(error)
         batch.move(row, OrderState.UNKNOWN, "unknown", "reply", code=code, message=message[:500])
         delay = timedelta(0) if code == _DUPLICATE else lookup_delay(0)
-        return Snooze(delay, JobError(code, message))
+        return Snooze(delay, JobError(code, message), URGENT_PRIORITY)
 
     def _apply_definite(self, batch: OrderBatch, row: OrderRow, error: BrokerCallError, job: ClaimedJob) -> Disposition:
         """The broker provably did not carry it out: refused for good, or to be sent later."""
@@ -294,10 +295,7 @@ class SubmitOrderJob(JobKind):
             batch.note(row, "absence_proven", "lookup", misses=row.lookup_misses, age_seconds=age.total_seconds())
             return Snooze(timedelta(0), JobError("BROKER_ORDER_NOT_FOUND", "Absence is proven; it is sent again."))
         batch.note(row, "lookup_missed", "lookup", misses=row.lookup_misses)
-        remaining = max(settle_time - age, timedelta(0))
-        delay = lookup_delay(row.lookup_misses)
-        if timedelta(0) < remaining < delay:
-            delay = remaining
+        delay = delay_after_miss(misses=row.lookup_misses, age=age, settle_time=settle_time)
         return Snooze(delay, JobError("BROKER_ORDER_NOT_FOUND", "The broker does not know it yet."))
 
     def _adopt(self, batch: OrderBatch, row: OrderRow, report: OrderReport) -> Disposition:

@@ -1,4 +1,4 @@
-"""How many calls to one dependency are under way at once, with places that only critical calls may take."""
+"""How many calls to one dependency are under way at once, with places that normal calls may not take."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from reliability.core.rate_limit import Priority
 
 @dataclass(frozen=True, slots=True)
 class BulkheadLimit:
-    """At most ``concurrent`` calls at once; a share ``reserve`` of the places is kept for critical ones.
+    """At most ``concurrent`` calls at once; a share ``reserve`` of the places is kept from normal ones.
 
     Raises:
         ValueError: ``concurrent`` is below 1 or ``reserve`` outside [0, 1).
@@ -23,7 +23,7 @@ class BulkheadLimit:
 
     @property
     def open_to_all(self) -> int:
-        """How many places work that is not critical may fill; at least one, however small the whole."""
+        """How many places normal work may fill; at least one, however small the whole."""
         return max(1, self.concurrent - math.ceil(self.concurrent * self.reserve))
 
     def admits(self, occupied: int, priority: Priority) -> bool:
@@ -32,7 +32,7 @@ class BulkheadLimit:
 
     def places(self, priority: Priority) -> int:
         """Return how many places calls of ``priority`` may fill."""
-        return self.concurrent if priority is Priority.CRITICAL else self.open_to_all
+        return self.open_to_all if priority is Priority.NORMAL else self.concurrent
 
     def share(self, processes: int) -> "BulkheadLimit":
         """Return the part of one of ``processes`` that do not hear of each other: at least one place each."""

@@ -8,6 +8,9 @@ from uuid import UUID
 
 from reliability.core.text import storable
 
+URGENT_PRIORITY = 20
+"""Of a job that may be half done, because its process died or nobody knows its outcome: ahead of what was not begun."""
+
 
 class JobState(StrEnum):
     READY = "ready"
@@ -92,10 +95,14 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Snooze:
-    """Not now: run again after ``delay`` without spending an attempt."""
+    """Not now: run again after ``delay`` without spending an attempt.
+
+    ``priority`` is the job's from then on, lower ones are claimed first; None leaves it as it is.
+    """
 
     delay: timedelta
     error: JobError | None = None
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How often something may be called: a bucket of tokens that orders may empty and other work may not."""
+"""How often something may be called: a bucket of tokens, the last of which are for what settles and ends orders."""
 
 import math
 from dataclasses import dataclass, replace
@@ -6,12 +6,13 @@ from enum import StrEnum
 
 
 class Priority(StrEnum):
-    """Whose call it is when not everybody can be served.
+    """Whose call it is when not everybody can be served, first to last.
 
-    ``CRITICAL``: orders, their cancels and the look-ups that settle them. ``NORMAL``: all else.
+    ``CRITICAL``: cancels, and the look-ups that settle orders. ``HIGH``: new orders. ``NORMAL``: all else.
     """
 
     CRITICAL = "critical"
+    HIGH = "high"
     NORMAL = "normal"
 
 
@@ -20,7 +21,7 @@ class RateLimit:
     """At most ``calls`` in any window of ``per_seconds``, however calls and windows lie.
 
     ``burst`` of them may come at once; the rest are spaced so that a full burst and the refill
-    after it stay within ``calls``. Work that is not critical leaves ``reserve`` of the burst alone.
+    after it stay within ``calls``. Normal work leaves ``reserve`` of the burst alone, high work a third of that.
     ``lease_seconds`` is how long tokens that a process took in advance may be used later; the
     spacing allows for it, so leasing never breaks the promise.
 
@@ -56,10 +57,13 @@ class RateLimit:
         """The time an empty bucket takes to be full."""
         return self.burst * self.interval_seconds
 
-    @property
-    def reserve_seconds(self) -> float:
-        """The part of the capacity that only critical calls may use: whole tokens, and never the only one."""
-        kept = min(math.ceil(self.burst * self.reserve), self.burst - 1)
+    def kept_seconds(self, priority: Priority) -> float:
+        """Return the part of the capacity that calls of ``priority`` leave alone: whole tokens, and never the only one.
+
+        So a flood of orders keeps no look-up or cancel waiting: those take the next token that comes back.
+        """
+        share = {Priority.CRITICAL: 0.0, Priority.HIGH: self.reserve / 3, Priority.NORMAL: self.reserve}[priority]
+        kept = min(math.ceil(self.burst * share), self.burst - 1)
         return kept * self.interval_seconds
 
     def share(self, processes: int) -> "RateLimit":
@@ -98,8 +102,7 @@ def take(limit: RateLimit, bucket: Bucket, now: float, wanted: int, priority: Pr
     if now < bucket.paused_until:
         return bucket, 0, bucket.paused_until - now
     missing = max(bucket.full_at - now, 0.0)
-    floor = 0.0 if priority is Priority.CRITICAL else limit.reserve_seconds
-    free = limit.capacity_seconds - floor - missing
+    free = limit.capacity_seconds - limit.kept_seconds(priority) - missing
     granted = min(wanted, math.floor(free / limit.interval_seconds + 1e-9))
     if granted < 1:
         return bucket, 0, max(limit.interval_seconds - free, 1e-6)
@@ -118,19 +121,21 @@ def penalize(bucket: Bucket, now: float, seconds: float) -> Bucket:
     return replace(bucket, paused_until=max(bucket.paused_until, now + max(seconds, 0.0)))
 
 
+_AS_LOW = {one: list(Priority)[number:] for number, one in enumerate(Priority)}
+
+
 class LeasedTokens:
     """Tokens one process took in advance, and how many it should take next; not safe in threads by itself.
 
-    Tokens taken by critical calls serve only those; tokens taken by other work serve everybody.
+    Tokens serve calls of the priority they were taken for, and of higher ones.
     A lease that was used up asks for twice as many next time, one that expired for half.
     """
 
-    __slots__ = ("_critical", "_expires_at", "_limit", "_open", "_size")
+    __slots__ = ("_expires_at", "_left", "_limit", "_size")
 
     def __init__(self, limit: RateLimit) -> None:
         self._limit = limit
-        self._critical = 0
-        self._open = 0
+        self._left = dict.fromkeys(Priority, 0)
         self._expires_at = -math.inf
         self._size = 1
 
@@ -145,35 +150,32 @@ class LeasedTokens:
         return self._size
 
     def has(self, now: float, priority: Priority) -> bool:
-        return now < self._expires_at and (self._open > 0 or (priority is Priority.CRITICAL and self._critical > 0))
+        return now < self._expires_at and any(self._left[one] for one in _AS_LOW[priority])
 
     def use(self, now: float, priority: Priority) -> bool:
         """Use one token, if there is one for ``priority``."""
         if now >= self._expires_at:
-            if self._open or self._critical:
-                self._open = self._critical = 0
+            if any(self._left.values()):
+                self.drop()
                 self._size = max(1, self._size // 2)
             return False
-        if priority is Priority.CRITICAL and self._critical:
-            self._critical -= 1
-        elif self._open:
-            self._open -= 1
+        for one in _AS_LOW[priority]:
+            if self._left[one]:
+                self._left[one] -= 1
+                break
         else:
             return False
-        if not self._open and not self._critical:
+        if not any(self._left.values()):
             self._size = min(self._size * 2, self.most)
         return True
 
     def add(self, now: float, tokens: int, priority: Priority) -> None:
         """Keep ``tokens`` granted for ``priority``; all of them expire together, at the earliest moment of any."""
-        if now >= self._expires_at or not (self._open or self._critical):
-            self._open = self._critical = 0
+        if now >= self._expires_at or not any(self._left.values()):
+            self.drop()
             self._expires_at = now + self._limit.lease_seconds
-        if priority is Priority.CRITICAL:
-            self._critical += tokens
-        else:
-            self._open += tokens
+        self._left[priority] += tokens
 
     def drop(self) -> None:
         """Forget all tokens: somebody was told to slow down."""
-        self._open = self._critical = 0
+        self._left = dict.fromkeys(Priority, 0)

@@ -231,8 +231,8 @@ def _finish(job: ClaimedJob, disposition: Disposition) -> tuple[Finish, AttemptO
     match disposition:
         case Done():
             return Finish(job.id, JobState.SUCCEEDED), None
-        case Snooze(delay, error):
-            return _ready(job, delay, error, refund=1, snoozed=1), AttemptOutcome.SNOOZED
+        case Snooze(delay, error, priority):
+            return _ready(job, delay, error, refund=1, snoozed=1, priority=priority), AttemptOutcome.SNOOZED
         case Wait(delay, error, circuit):
             return _ready(job, delay, error, refund=1, waits_for=circuit), None
         case Retry(error) if job.attempt < job.max_attempts:
@@ -251,9 +251,10 @@ def _ready(
     refund: int = 0,
     snoozed: int = 0,
     waits_for: str = "",
+    priority: int | None = None,
 ) -> Finish:
     code, message = (error.code, error.message[:1000]) if error else ("", "")
-    return Finish(job.id, JobState.READY, delay, refund, snoozed, code, message, waits_for)
+    return Finish(job.id, JobState.READY, delay, refund, snoozed, code, message, waits_for, priority)
 
 
 def _record_late(outcomes: Sequence[Performed]) -> None:

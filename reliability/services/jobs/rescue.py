@@ -6,7 +6,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from reliability.conf import get_conf
-from reliability.core.jobs import JobState
+from reliability.core.jobs import URGENT_PRIORITY, JobState
 from reliability.services.jobs.dead_alerts import tell_dead
 from reliability.services.pulse import PULSE_CLASS
 
@@ -32,6 +32,7 @@ WITH alive AS MATERIALIZED (
     UPDATE reliability_job job
     SET state = CASE WHEN lost.crashes >= %(max_crashes)s THEN 'dead' ELSE 'ready' END,
         crashes = lost.crashes, fence = job.fence + 1, worker = NULL, lease_until = NULL, run_at = clock_timestamp(),
+        priority = least(job.priority, %(urgent)s),
         finished_at = CASE WHEN lost.crashes >= %(max_crashes)s THEN clock_timestamp() END,
         error_code = CASE WHEN lost.crashes >= %(max_crashes)s THEN 'SYSTEM_CRASH_LOOP'
                           WHEN lost.dead THEN 'SYSTEM_WORKER_LOST' ELSE 'SYSTEM_LEASE_EXPIRED' END,
@@ -93,7 +94,12 @@ def rescue_lost_jobs(*, by_pulse: bool = True) -> list[Rescued]:
     ``by_pulse`` False looks at leases only, as long as processes may still be on their way
     back after a database outage.
     """
-    parameters: Any = {"pulse_class": PULSE_CLASS, "max_crashes": get_conf().max_crashes, "by_pulse": by_pulse}
+    parameters: Any = {
+        "pulse_class": PULSE_CLASS,
+        "max_crashes": get_conf().max_crashes,
+        "by_pulse": by_pulse,
+        "urgent": URGENT_PRIORITY,
+    }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_RESCUE, parameters)
         rescued = [Rescued(*row) for row in cursor.fetchall()]

@@ -55,7 +55,7 @@ WHERE id = ANY(%s::bigint[])
 
 _FINISH = """
 UPDATE reliability_job job
-SET state = done.state, worker = NULL, lease_until = NULL,
+SET state = done.state, priority = coalesce(done.priority, job.priority), worker = NULL, lease_until = NULL,
     attempt = job.attempt - done.refund, snoozes = job.snoozes + done.snoozed,
     run_at = CASE WHEN done.state = 'ready' THEN clock_timestamp() + make_interval(secs => done.delay_seconds)
                   ELSE job.run_at END,
@@ -63,7 +63,7 @@ SET state = done.state, worker = NULL, lease_until = NULL,
     error_code = done.error_code, error_message = done.error_message, waits_for = done.waits_for
 FROM json_to_recordset(%s::json)
      AS done (id bigint, state text, delay_seconds float, refund int, snoozed int, error_code text, error_message text,
-              waits_for text)
+              waits_for text, priority smallint)
 WHERE job.id = done.id
 """
 
@@ -83,7 +83,10 @@ WHERE job.id = held.id AND job.fence = held.fence AND job.state = 'running'
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How one job's row changes: ``refund`` 1 gives the attempt back, ``snoozed`` 1 counts a snooze."""
+    """How one job's row changes: ``refund`` 1 gives the attempt back, ``snoozed`` 1 counts a snooze.
+
+    ``priority`` is the job's from then on; None leaves it as it is.
+    """
 
     id: int
     state: JobState
@@ -93,6 +96,7 @@ class Finish:
     error_code: str = ""
     error_message: str = ""
     waits_for: str = ""
+    priority: int | None = None
 
     @property
     def is_dead(self) -> bool:
@@ -164,6 +168,7 @@ def _finish_row(finish: Finish) -> dict[str, Any]:
         "error_code": finish.error_code,
         "error_message": finish.error_message,
         "waits_for": finish.waits_for,
+        "priority": finish.priority,
     }
 
 

@@ -30,7 +30,7 @@ class Bulkhead:
     """Places for calls to one dependency in this process; safe in threads and coroutines, never blocks to enter.
 
     A place that becomes free goes to whoever has waited longest among those who may have it,
-    critical calls first; nobody who comes later overtakes them.
+    of the highest priority first; nobody who comes later overtakes them.
     """
 
     def __init__(self, name: str, limit: BulkheadLimit) -> None:
@@ -124,7 +124,7 @@ class Bulkhead:
 
     def _next_waiter(self) -> _Waiter | None:
         """Take out who gets the place that the caller is about to give back."""
-        for priority in (Priority.CRITICAL, Priority.NORMAL):
+        for priority in Priority:
             queue = self._queues[priority]
             if queue and self._occupied <= self._places[priority]:
                 return queue.popleft()
@@ -158,7 +158,7 @@ class SharedPlaces:
     def try_enter(self, priority: Priority) -> str | None:
         """Take a place. Returns what ``leave`` wants back, or None when all are taken; one trip to Redis."""
         place_id = uuid.uuid4().hex
-        most = self.limit.concurrent if priority is Priority.CRITICAL else self.limit.open_to_all
+        most = self.limit.places(priority)
         lease_us = round(self._lease_seconds * 1_000_000)
         reply = self._store.run(ENTER, [self._key], [most, lease_us, place_id, lease_us // 500])
         if reply is None:

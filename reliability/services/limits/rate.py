@@ -126,8 +126,7 @@ class RateLimiter:
 
     def _ask(self, priority: Priority, wanted: int) -> list[int] | None:
         limit = self.limit
-        floor = 0.0 if priority is Priority.CRITICAL else limit.reserve_seconds
-        durations = (limit.interval_seconds, limit.capacity_seconds, floor)
+        durations = (limit.interval_seconds, limit.capacity_seconds, limit.kept_seconds(priority))
         in_us = [f"{seconds * _MICROSECONDS:.4f}" for seconds in durations]
         return self._store.run(TAKE_TOKENS, [self._key], [*in_us, wanted, _KEY_SECONDS * 1000])
 

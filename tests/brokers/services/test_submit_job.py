@@ -18,7 +18,7 @@ from brokers.core.orders import Side
 from brokers.core.reports import ReportedStatus
 from brokers.models import Account, Order, OrderEvent
 from brokers.services.cancellation import request_cancel
-from brokers.services.submission import OrderSubmission, accept_order
+from brokers.services.submission import OrderSubmission, accept_order, accept_orders
 from brokers.services.synchronization import record_evidence
 from reliability.core.jobs import NotStartedError, Performed
 from reliability.core.taxonomy import FailureKind
@@ -124,6 +124,28 @@ def test_an_unknown_outcome_is_looked_up_and_adopted(broker: FakeBroker, order_i
     assert state(order_id) == "working"
     assert broker.calls == ["submit", "find"]
     assert len(broker.orders) == 1
+
+
+@pytest.mark.parametrize("lost", ["the reply", "the sender"])
+def test_a_look_up_goes_ahead_of_orders_that_were_not_sent_yet(broker: FakeBroker, order_id: UUID, lost: str) -> None:
+    """However many wait, and however long they have: an order in doubt is settled before any of them is begun."""
+    if lost == "the reply":
+        broker.fail("submit", call_error(FailureKind.AMBIGUOUS), carried_out=True)
+        run_due("orders")
+    else:
+        calls, _ = claim_and_prepare("orders", 1, 10)
+        perform_calls(calls)
+        rescue_lost_jobs()
+    waiting = [OrderSubmission(f"w{number}", BODY) for number in range(5)]
+    accept_orders(owner_id=Order.objects.get(pk=order_id).owner_id, actor="desk", submissions=waiting)
+    Job.objects.update(run_at=timezone.now() - timedelta(minutes=1))
+    Job.objects.filter(subject=order_id).update(run_at=timezone.now())
+
+    calls, _ = claim_and_prepare("orders", 1, 1)
+    apply_outcomes(perform_calls(calls))
+
+    assert state(order_id) == "working"
+    assert broker.calls[-1] == "find"
 
 
 def test_an_error_nobody_foresaw_is_an_unknown_outcome(broker: FakeBroker, order_id: UUID) -> None:

@@ -70,6 +70,13 @@ def test_other_work_stops_at_the_reserve_and_orders_go_on(store: LimitStore) -> 
     assert take_all(limiter, CRITICAL) == 6
 
 
+def test_orders_leave_the_last_tokens_to_what_settles_and_ends_them(store: LimitStore) -> None:
+    limiter = RateLimiter("s", RateLimit(200, 60, burst=20, reserve=0.3), store, processes=1)
+
+    assert take_all(limiter, Priority.HIGH) == 18
+    assert take_all(limiter, CRITICAL) == 2
+
+
 def test_a_full_limiter_names_the_wait_and_a_look_takes_nothing(store: LimitStore) -> None:
     limiter = RateLimiter("look", SLOW, store, 1)
     assert limiter.wait_seconds(NORMAL) == 0
