@@ -8,6 +8,7 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
   services     start PostgreSQL and Valkey only, for development
   status       show what runs in an instance
   backup-drill  back up a temporary instance in the middle of work, wipe, restore, compare with the brokers' ledgers
+  upgrade-drill  replace the release before by this one while orders flow, compare with the brokers' ledgers
   test         run the tests (arguments go to pytest); without arguments in several processes where they may
   check        formatting, lint, types, imports, migrations, lock files
   fmt          format the code and apply safe fixes
@@ -43,7 +44,7 @@ SUPPORTED = ((3, 11), (3, 12), (3, 13))
 STACK_TESTS = ("tests/acceptance", "tests/chaos")
 SECOND_LOOKS = 8  # more failures than that are no accident of a busy machine
 TEST_PROCESSES = 3  # most tests wait for a server or a timer, so more than two cores are busy
-STACK_COMMANDS = ("demo", "up", "observe", "services", "status", "backup-drill")
+STACK_COMMANDS = ("demo", "up", "observe", "services", "status", "backup-drill", "upgrade-drill")
 LOCKS = {"tool.lock": ["requirements/tool.in"], "run.lock": ["pyproject.toml"]}
 DEVELOPMENT_GROUPS = ("dev", "bench", "mutation")
 LOCKS["dev.lock"] = ["pyproject.toml", *(word for name in DEVELOPMENT_GROUPS for word in ("--group", name))]

@@ -9,6 +9,7 @@ from typing import Any
 
 from config.stack.console import print_status
 from config.stack.control import Control, ControlError
+from config.stack.earlier_release import NoEarlierReleaseError
 from config.stack.instance import (
     Instance,
     InstanceInUseError,
@@ -34,6 +35,7 @@ _FAILURES = (
     NoFreePortsError,
     InstanceFailedError,
     ObserveError,
+    NoEarlierReleaseError,
 )
 
 
@@ -70,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     drill.add_argument("--orders", type=int, default=60, help="orders before the backup (60)")
     drill.add_argument("--json", type=Path, metavar="FILE", help="write what was found")
     drill.set_defaults(run=_backup_drill)
+    upgrade = commands.add_parser("upgrade-drill", help="replace an earlier release by this one while orders flow")
+    upgrade.add_argument("--from", dest="reference", metavar="REF", help="commit of the earlier release")
+    upgrade.add_argument("--rate", type=float, default=5.0, help="orders a second (5)")
+    upgrade.add_argument("--stage", type=float, default=3.0, metavar="SECONDS", help="of each stage, at least (3)")
+    upgrade.add_argument("--json", type=Path, metavar="FILE", help="write what was found")
+    upgrade.set_defaults(run=_upgrade_drill)
     status = commands.add_parser("status", help="show what runs")
     status.add_argument("--directory", type=Path, help="one instance; default all in .stanchion")
     status.set_defaults(run=_status)
@@ -113,6 +121,12 @@ def _backup_drill(args: argparse.Namespace) -> int:
     print("starting PostgreSQL, Valkey, two simulated brokers and the application ...")
     with running_instance(environment={"DATABASE_URL": "", "REDIS_URL": ""}, without=["flower"]) as instance:
         return backup_drill.show(instance, orders=args.orders, file=args.json)
+
+
+def _upgrade_drill(args: argparse.Namespace) -> int:
+    from config.stack import upgrade_drill
+
+    return upgrade_drill.show(args.reference, rate=args.rate, stage_seconds=args.stage, file=args.json)
 
 
 def _demo(args: argparse.Namespace) -> int:

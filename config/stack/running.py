@@ -62,6 +62,7 @@ def running_instance(
     keep: bool = False,
     environment: dict[str, str] | None = None,
     report: Callable[[str], object] | None = None,
+    root: Path = ROOT,
 ) -> Iterator[RunningInstance]:
     """Start an instance, yield it once everything is ready, stop it at the end.
 
@@ -74,6 +75,7 @@ def running_instance(
         keep: Keep a temporary directory, to look into it.
         environment: Variables to set for all of its processes.
         report: Receives a line every two seconds of waiting.
+        root: The tree whose code runs; for an earlier release.
 
     Raises:
         InstanceFailedError: It did not come up.
@@ -85,7 +87,7 @@ def running_instance(
     with tempfile.TemporaryFile("w+") as errors:
         supervisor = subprocess.Popen(
             argv,
-            cwd=ROOT,
+            cwd=root,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL if quiet else None,
