@@ -13,13 +13,13 @@ from uuid import UUID
 from brokers.core.reports import OrderReport
 from brokers.services.order_statements import (
     ACKNOWLEDGE_CHOSEN,
-    SEND_CHOSEN,
     SENDABLE,
-    SENT_COLUMNS,
     UNANSWERED,
     SendingOrder,
     reply_row,
+    send_chosen,
     sending_order,
+    sent_columns,
 )
 from reliability.core.jobs import ClaimedJob
 from reliability.services.jobs.express import CLAIMED_COLUMNS, claim_of, due_jobs, finish_of, held_of
@@ -35,11 +35,9 @@ WITH due AS MATERIALIZED ({due_jobs()}), chosen AS MATERIALIZED (
     FROM due JOIN brokers_order o ON o.id = due.subject
     WHERE due.kind = %(kind)s AND due.snoozes = 0 AND due.deadline_at IS NULL AND {SENDABLE}
     ORDER BY o.id FOR UPDATE OF o
-), wanted AS (
-    SELECT job AS id, lease FROM chosen
-), claimed AS ({claim_of("wanted")}), {SEND_CHOSEN}
-SELECT (SELECT count(*) FROM due) - (SELECT count(*) FROM chosen), claimed.*, {SENT_COLUMNS}
-FROM (VALUES (1)) AS always LEFT JOIN (claimed JOIN sent ON sent.id = claimed.subject) ON true
+), {send_chosen("job", "lease")}, claimed AS ({claim_of("sent", key="job", also=sent_columns("due"))})
+SELECT (SELECT count(*) FROM due) - (SELECT count(*) FROM chosen), claimed.*
+FROM (VALUES (1)) AS always LEFT JOIN claimed ON true
 """  # noqa: S608  # constants of our own
 
 _ACKNOWLEDGE_AND_FINISH = f"""

@@ -29,32 +29,46 @@ SENDABLE = f"""
     AND o.account_id <> ALL(%(narrow)s::bigint[]) AND o.account_id <> ALL({HALTED_ACCOUNTS})
     AND o.account_id <> ALL({FROZEN_ACCOUNTS}) AND o.account_id || '/' || o.symbol <> ALL({FROZEN_SYMBOLS})
 """
-# What marks the orders of ``chosen`` (id, evidence) as being sent, with their events.
-SEND_CHOSEN = """
-sent AS (
-    UPDATE brokers_order o
-    SET state = 'sending', version = o.version + 1, sent_at = statement_timestamp(), lookup_misses = 0,
-        absence_proven_at = NULL
-    FROM chosen WHERE o.id = chosen.id
-    RETURNING o.id, o.version, chosen.evidence, o.account_id, o.client_order_id, o.correlation_id, o.symbol, o.side,
-        o.order_type, o.time_in_force, o.quantity, o.notional, o.limit_price, o.stop_price, o.extended_hours,
-        o.order_class, o.take_profit_price, o.stop_loss_price, o.stop_loss_limit_price
-), noted AS (
-    INSERT INTO brokers_orderevent (order_id, sequence, kind, from_state, to_state, source, actor, evidence)
-    SELECT id, version, 'sending', 'accepted', 'sending', 'worker', '', evidence FROM sent
-)
-"""
-SENT_COLUMNS = """sent.id, sent.account_id, sent.client_order_id, sent.correlation_id, sent.symbol, sent.side,
-    sent.order_type, sent.time_in_force, sent.quantity, sent.notional, sent.limit_price, sent.stop_price,
-    sent.extended_hours, sent.order_class, sent.take_profit_price, sent.stop_loss_price, sent.stop_loss_limit_price"""
+_SENT = (
+    "id", "account_id", "client_order_id", "correlation_id", "symbol", "side", "order_type", "time_in_force",
+    "quantity", "notional", "limit_price", "stop_price", "extended_hours", "order_class", "take_profit_price",
+    "stop_loss_price", "stop_loss_limit_price",
+)  # fmt: skip
+
+
+def send_chosen(*kept: str) -> str:
+    """Return SQL that marks the orders of ``chosen`` (id, evidence) as being sent, with their events, as ``sent``.
+
+    ``kept`` are further columns of ``chosen`` that ``sent`` is to have.
+    """
+    return f"""
+    sent AS (
+        UPDATE brokers_order o
+        SET state = 'sending', version = o.version + 1, sent_at = statement_timestamp(), lookup_misses = 0,
+            absence_proven_at = NULL
+        FROM chosen WHERE o.id = chosen.id
+        RETURNING o.version, chosen.evidence, {", ".join(f"chosen.{name}" for name in kept)}{", " if kept else ""}
+            {sent_columns("o")}
+    ), noted AS (
+        INSERT INTO brokers_orderevent (order_id, sequence, kind, from_state, to_state, source, actor, evidence)
+        SELECT id, version, 'sending', 'accepted', 'sending', 'worker', '', evidence FROM sent
+    )
+    """  # noqa: S608  # names of our own code
+
+
+def sent_columns(source: str) -> str:
+    """Return SQL that lists what ``sending_order`` takes, out of ``source``."""
+    return ", ".join(f"{source}.{name}" for name in _SENT)
+
+
 _MARK_SENDING = f"""
 WITH chosen AS MATERIALIZED (
     SELECT o.id, job.evidence FROM brokers_order o
     JOIN json_to_recordset(%(orders)s::json) AS job (id uuid, evidence jsonb) ON job.id = o.id
     WHERE {SENDABLE}
     ORDER BY o.id FOR UPDATE OF o
-), {SEND_CHOSEN}
-SELECT {SENT_COLUMNS} FROM sent
+), {send_chosen()}
+SELECT {sent_columns("sent")} FROM sent
 """  # noqa: S608  # constants of our own
 
 # Which orders a plain acknowledgement is recorded of.
@@ -110,7 +124,7 @@ def mark_sending(
 
 
 def sending_order(row: tuple[Any, ...]) -> SendingOrder:
-    """Make an order of what ``SENT_COLUMNS`` are."""
+    """Make an order of what ``sent_columns`` lists."""
     order_id, account_id, client_order_id, correlation_id, *terms = row
     return SendingOrder(order_id, account_id, client_order_id, correlation_id, _terms(*terms))
 

@@ -68,6 +68,9 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["lane", "priority", "run_at"], condition=Q(state="ready"), name="job_due"),
             models.Index(
+                fields=["lane", "priority", "run_at"], condition=Q(state="ready", crashes__gte=2), name="job_suspects"
+            ),
+            models.Index(
                 fields=["waits_for", "priority", "id"],
                 condition=Q(state="ready") & ~Q(waits_for=""),
                 name="job_waiting",

@@ -19,3 +19,14 @@ def fetch_prepared(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> l
     ):
         prepared.execute(sql, parameters, prepare=True)
         return prepared.fetchall() if prepared.description is not None else []
+
+
+def forget_plans() -> None:
+    """Have the statements of Django's connection planned anew at their next use.
+
+    A plan is kept for as long as the statistics stay as they are, and PostgreSQL gathers them once a minute. One made
+    while a table had a page reads the whole table for each row of a batch; after some thousand new orders that takes
+    longer than any statement may.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("DISCARD PLANS")

@@ -7,7 +7,7 @@ else goes the general way, which does the same and more. A single statement is a
 nothing is half done, and the locks are taken in the same order: jobs first.
 """
 
-from reliability.services.jobs.table import CLAIM, CLAIMED_COLUMNS, DUE
+from reliability.services.jobs.table import CLAIM_OF, CLAIMED_COLUMNS, DUE
 
 
 def due_jobs() -> str:
@@ -15,9 +15,13 @@ def due_jobs() -> str:
     return DUE
 
 
-def claim_of(source: str) -> str:
-    """Return SQL that claims the jobs of ``source`` (``id, lease``) and returns ``CLAIMED_COLUMNS`` columns of each."""
-    return CLAIM.replace("FROM due ", f"FROM {source} due ")
+def claim_of(source: str, *, key: str, also: str) -> str:
+    """Return SQL that claims the jobs of ``source``, which has their ``lease`` and their id as ``key``.
+
+    It returns ``CLAIMED_COLUMNS`` columns of each job, and behind them those of the source that ``also`` lists, with
+    ``due.`` before their names: a join of two results of one statement would compare every row with every other.
+    """
+    return f"{CLAIM_OF.format(source=source, key=key)}, {also}"
 
 
 def held_of(source: str) -> str:

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from reliability.conf import get_conf
 from reliability.core.jobs import URGENT_PRIORITY, JobState
 from reliability.services.jobs.dead_alerts import tell_dead
+from reliability.services.jobs.table import find_due
 from reliability.services.pulse import PULSE_CLASS
 
 # A process is dead when nobody holds its pulse lock. The statement's snapshot is taken
@@ -57,13 +58,6 @@ WHERE ended_at IS NULL AND beat_at < clock_timestamp() - %(grace)s
                     WHERE locktype = 'advisory' AND classid = %(pulse_class)s AND granted AND objsubid = 2
                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 RETURNING kind, name, pid, extract(epoch FROM clock_timestamp() - beat_at)::float
-"""
-
-_DUE_LANES = """
-SELECT name FROM reliability_lane lane
-WHERE paused_at IS NULL
-  AND EXISTS (SELECT 1 FROM reliability_job
-              WHERE reliability_job.lane = lane.name AND state = 'ready' AND run_at <= clock_timestamp() - %s)
 """
 
 
@@ -117,7 +111,4 @@ def end_dead_processes() -> list[EndedProcess]:
 
 def find_due_lanes() -> list[str]:
     """Return the lanes in which a due job has waited longer than a nudge should take."""
-    parameters: Any = [get_conf().heartbeat_interval / 5]
-    with connection.cursor() as cursor:
-        cursor.execute(_DUE_LANES, parameters)
-        return [row[0] for row in cursor.fetchall()]
+    return find_due(None, get_conf().heartbeat_interval / 5)

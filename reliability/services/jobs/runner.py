@@ -23,6 +23,7 @@ from reliability.services.jobs.execution import apply_outcomes, claim_and_prepar
 from reliability.services.jobs.kinds import Call, lane_room
 from reliability.services.jobs.table import find_due, has_suspects, renew_leases
 from reliability.services.jobs.traced import apply_traced, note_origins
+from reliability.services.prepared import forget_plans
 from reliability.services.pulse import Pulse
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class JobRunner:
         self._next_renewal = 0.0
         self._next_claim = 0.0
         self._busy_until = 0.0
+        self._has_worked = False
         self._suspected: list[str] = []
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._thread.start()
@@ -155,6 +157,7 @@ class JobRunner:
             self._suspected.pop(0)
 
     def _claim_lane(self, lane: LaneState, room: int, *, suspects: bool = False) -> int:
+        self._has_worked = True  # or is about to fail, maybe for a plan that has become bad
         calls, claimed = claim_and_prepare(lane.name, self._pulse.number, room, suspects=suspects)
         now = time.monotonic()
         self._next_claim = now + (0.0 if claimed == room else CLAIM_PACE_SECONDS)
@@ -206,13 +209,16 @@ class JobRunner:
         return sum(len(lane.calls) for lane in self._lanes.values())
 
     def _refresh(self) -> None:
-        """Once a second: read the lanes' settings and whether some job must run alone."""
+        """Once a second: read the lanes' settings, whether some job must run alone, and plan for tables as they are."""
         now = time.monotonic()
         if now < self._next_refresh:
             return
         self._next_refresh = now + _LANE_REFRESH_SECONDS
         if not self._count_calls():
             close_old_connections()
+        if self._has_worked:
+            self._has_worked = False
+            forget_plans()
         for row in Lane.objects.filter(name__in=self._lanes).values_list("name", "concurrency"):
             self._lanes[row[0]].concurrency = max(1, row[1])
         self._suspected = sorted(has_suspects(list(self._lanes)))

@@ -14,30 +14,36 @@ from reliability.core.jobs import ClaimedJob, JobState
 from reliability.services.jobs.kinds import list_kinds
 from reliability.services.prepared import fetch_prepared
 
-# The parts of a claim, for statements that do more at once (``express``).
-DUE = """
-    SELECT job.id, job.kind, job.subject, job.attempt, job.snoozes, job.fence, job.deadline_at, kinds.lease
+# The parts of a claim, for statements that do more at once (``express``). Its order is that of the index ``job_due``,
+# and what is compared with the run time is stable, so that a claim reads as many entries as it takes and no others:
+# neither the backlog behind them nor what waits for later. A join to the kinds would sort the backlog.
+_DUE = """
+    SELECT job.id, job.kind, job.subject, job.attempt, job.snoozes, job.fence, job.deadline_at,
+           (%(leases)s::interval[])[array_position(%(kinds)s::text[], job.kind::text)] AS lease
     FROM reliability_job job
-    JOIN unnest(%(kinds)s::text[], %(leases)s::interval[]) AS kinds (name, lease) ON kinds.name = job.kind
-    WHERE job.lane = %(lane)s AND job.state = 'ready' AND job.run_at <= clock_timestamp()
-      AND (job.crashes >= 2) = %(suspects)s
+    WHERE job.lane = %(lane)s AND job.state = 'ready' AND job.run_at <= statement_timestamp()
+      AND job.kind = ANY(%(kinds)s::text[]) AND {suspicion}
       AND NOT EXISTS (SELECT 1 FROM reliability_lane WHERE name = %(lane)s AND paused_at IS NOT NULL)
     ORDER BY job.priority, job.run_at
     LIMIT %(limit)s
     FOR UPDATE OF job SKIP LOCKED
 """
-CLAIM = """
+DUE = _DUE.format(suspicion="job.crashes < 2")
+_DUE_SUSPECTS = _DUE.format(suspicion="job.crashes >= 2")
+CLAIM_OF = """
     UPDATE reliability_job job
     SET state = 'running', attempt = job.attempt + 1, fence = job.fence + 1, worker = %(worker)s,
         lease_until = clock_timestamp() + due.lease
-    FROM due WHERE job.id = due.id
+    FROM {source} due WHERE job.id = due.{key}
     RETURNING job.id, job.kind, job.lane, job.subject, job.payload, job.attempt, job.max_attempts, job.crashes,
               job.snoozes, job.fence, job.correlation_id,
               coalesce(job.deadline_at <= clock_timestamp(), false) AS is_overdue,
               extract(epoch FROM due.lease)::float AS lease_seconds
 """
 CLAIMED_COLUMNS = 13
-_CLAIM = f"WITH due AS MATERIALIZED ({DUE}) {CLAIM}"  # constants of our own
+_CLAIM = CLAIM_OF.format(source="due", key="id")
+_CLAIM_USUAL = f"WITH due AS MATERIALIZED ({DUE}) {_CLAIM}"  # constants of our own
+_CLAIM_SUSPECTS = f"WITH due AS MATERIALIZED ({_DUE_SUSPECTS}) {_CLAIM}"
 
 _LOCK_CURRENT = """
 SELECT job.id, job.fence FROM reliability_job job
@@ -67,11 +73,19 @@ FROM json_to_recordset(%s::json)
 WHERE job.id = done.id
 """
 
+# Not EXISTS, which PostgreSQL may turn into a join that reads the whole backlog to know that there is one.
 _FIND_DUE = """
-SELECT name FROM reliability_lane lane
-WHERE name = ANY(%s) AND paused_at IS NULL
-  AND EXISTS (SELECT 1 FROM reliability_job job
-              WHERE job.lane = lane.name AND job.state = 'ready' AND job.run_at <= clock_timestamp())
+SELECT lane.name FROM reliability_lane lane CROSS JOIN LATERAL (
+    SELECT 1 FROM reliability_job job
+    WHERE job.lane = lane.name AND job.state = 'ready' AND job.run_at <= statement_timestamp() - %(waited)s
+    LIMIT 1
+) due
+WHERE lane.paused_at IS NULL AND (%(lanes)s::text[] IS NULL OR lane.name = ANY(%(lanes)s::text[]))
+"""
+
+_FIND_SUSPECTS = """
+SELECT DISTINCT lane FROM reliability_job
+WHERE lane = ANY(%s) AND state = 'ready' AND crashes >= 2 AND run_at <= statement_timestamp()
 """
 
 _RENEW = """
@@ -110,27 +124,26 @@ def claim_jobs(lane: str, worker: int, limit: int, *, suspects: bool = False) ->
     alone. Jobs of a kind this process does not know stay where they are.
     """
     before = time.monotonic()
-    rows = fetch_prepared(_CLAIM, claim_parameters(lane, worker, limit, suspects=suspects))
+    rows = fetch_prepared(_CLAIM_SUSPECTS if suspects else _CLAIM_USUAL, claim_parameters(lane, worker, limit))
     jobs = [claimed_job(row, before) for row in rows]
     return sorted(jobs, key=lambda job: job.id)
 
 
-def claim_parameters(lane: str, worker: int, limit: int, *, suspects: bool = False) -> dict[str, Any]:
-    """Return what ``DUE`` and ``CLAIM`` take."""
+def claim_parameters(lane: str, worker: int, limit: int) -> dict[str, Any]:
+    """Return what ``DUE`` and ``CLAIM_OF`` take."""
     kinds = list_kinds()
     lease = get_conf().job_lease
     return {
         "kinds": [kind.name for kind in kinds],
         "leases": [kind.lease or lease for kind in kinds],
         "lane": lane,
-        "suspects": suspects,
         "limit": limit,
         "worker": worker,
     }
 
 
 def claimed_job(row: Sequence[Any], before: float) -> ClaimedJob:
-    """Make a job of what ``CLAIM`` returns; ``before`` is the monotonic clock before the claim."""
+    """Make a job of what ``CLAIM_OF`` returns; ``before`` is the monotonic clock before the claim."""
     values: list[Any] = list(row)
     values[4] = json.loads(values[4])
     values.insert(-1, before)
@@ -186,17 +199,12 @@ def renew_leases(jobs: Sequence[ClaimedJob], lease: timedelta) -> None:
         cursor.execute(_RENEW, parameters)
 
 
-def find_due(lanes: Sequence[str]) -> list[str]:
-    """Return those of these lanes that are not paused and have a due job; one cheap statement."""
-    return [row[0] for row in fetch_prepared(_FIND_DUE, [list(lanes)])]
+def find_due(lanes: Sequence[str] | None, waited: timedelta = timedelta(0)) -> list[str]:
+    """Return those of these lanes, or of all, that are not paused and have a job due for that long."""
+    parameters = {"lanes": None if lanes is None else list(lanes), "waited": waited}
+    return [row[0] for row in fetch_prepared(_FIND_DUE, parameters)]
 
 
 def has_suspects(lanes: Sequence[str]) -> set[str]:
     """Return the lanes in which a due job waits that must run alone."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT lane FROM reliability_job WHERE lane = ANY(%s) AND state = 'ready'"
-            " AND run_at <= clock_timestamp() AND crashes >= 2",
-            [list(lanes)],
-        )
-        return {row[0] for row in cursor.fetchall()}
+    return {row[0] for row in fetch_prepared(_FIND_SUSPECTS, [list(lanes)])}
