@@ -15,7 +15,8 @@ class BrokerCallError(BrokersError):
 
     ``kind`` says what that proves about its effect, ``code`` is the stable code of the
     error catalogue, ``raw_code`` the broker's own (``HTTP status/broker code`` or an
-    exception class), ``retry_after_seconds`` is set when the broker named a wait.
+    exception class), ``retry_after_seconds`` is set when the broker named a wait. ``unexplained``:
+    no rule of the adapter knew it, so its shape alone decided. ``rule`` names who decided.
     """
 
     def __init__(
@@ -25,14 +26,23 @@ class BrokerCallError(BrokersError):
         message: str,
         raw_code: str = "",
         retry_after_seconds: float | None = None,
+        unexplained: bool = False,
+        rule: str = "adapter",
     ) -> None:
         message, raw_code = storable(message), storable(raw_code)
-        super().__init__(kind, code, message, raw_code, retry_after_seconds)
+        super().__init__(kind, code, message, raw_code, retry_after_seconds, unexplained, rule)
         self.kind = kind
         self.code = code
         self.message = message
         self.raw_code = raw_code
         self.retry_after_seconds = retry_after_seconds
+        self.unexplained = unexplained
+        self.rule = rule
+
+    def reworded(self, message: str) -> "BrokerCallError":
+        """Return the same failure in other words: without secrets."""
+        facts = (self.raw_code, self.retry_after_seconds, self.unexplained, self.rule)
+        return BrokerCallError(self.kind, self.code, message, *facts)
 
     def __str__(self) -> str:
         return f"{self.code} ({self.kind}): {self.message}"
@@ -53,7 +63,7 @@ class BrokerCallError(BrokersError):
             retryable=definition.retryable if ambiguous else self.kind is not FailureKind.REJECTED,
             ambiguous=ambiguous,
             raw=RawFailure(source, operation, self.raw_code, self.message),
-            rule="adapter",
+            rule=self.rule,
             retry_after_seconds=self.retry_after_seconds,
         )
 

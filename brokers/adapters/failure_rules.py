@@ -21,6 +21,15 @@ RESOLVERS: Mapping[str, Resolver] = {
 }
 
 
+_LIVE_SOURCES = {"alpaca": alpaca.SOURCE}
+
+
+def live_source(adapter: str) -> str:
+    """Return the source that rules name for failures of calls of an adapter: ``alpaca_rest``, ``ccxt``, ``ib``."""
+    family = adapter.partition(":")[0]
+    return _LIVE_SOURCES.get(family, family)
+
+
 class Register(Protocol):
     def __call__(self, source: str, rules: Iterable[Rule] = (), resolver: Resolver | None = None) -> None: ...
 

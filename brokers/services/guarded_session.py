@@ -15,6 +15,7 @@ from brokers.core.reports import (
 )
 from brokers.services.accounts import AccountProfile
 from brokers.services.guards import BrokerGuard, CallClass, get_guard
+from reliability.core.classification import Operation
 
 
 class GuardedSession:
@@ -23,6 +24,7 @@ class GuardedSession:
     def __init__(self, session: BrokerSession, profile: AccountProfile) -> None:
         self._session = session
         self._guards: dict[CallClass, BrokerGuard] = {one: get_guard(profile, one) for one in CallClass}
+        self._replacing = get_guard(profile, CallClass.ORDERS, Operation.MODIFY)
 
     async def submit_order(self, client_order_id: str, terms: OrderTerms, correlation_id: str = "") -> OrderReport:
         guard = self._guards[CallClass.ORDERS]
@@ -32,8 +34,7 @@ class GuardedSession:
         return await self._guards[CallClass.CANCELS].call(self._session.cancel_order, broker_order_id)
 
     async def replace_order(self, broker_order_id: str, client_order_id: str, terms: OrderTerms) -> OrderReport:
-        guard = self._guards[CallClass.ORDERS]
-        return await guard.call(self._session.replace_order, broker_order_id, client_order_id, terms)
+        return await self._replacing.call(self._session.replace_order, broker_order_id, client_order_id, terms)
 
     async def get_order(self, broker_order_id: str) -> OrderReport:
         return await self._guards[CallClass.READS].call(self._session.get_order, broker_order_id)

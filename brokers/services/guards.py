@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import ParamSpec, TypeVar
 
 from brokers.adapters.errors import BrokerCallError
+from brokers.adapters.failure_rules import live_source
 from brokers.services.accounts import AccountProfile, Limits
 from reliability.core.breaker import BreakerState
 from reliability.core.budget import BudgetPolicy
@@ -153,18 +154,23 @@ def circuit_name(broker: str, call_class: CallClass) -> str:
     return f"{broker}:{call_class.value}"
 
 
-def get_guard(profile: AccountProfile, call_class: CallClass) -> BrokerGuard:
-    return _make_guard(profile.broker, profile.name, call_class, profile.limits, profile.adapter.name)
+def get_guard(profile: AccountProfile, call_class: CallClass, operation: Operation | None = None) -> BrokerGuard:
+    """Return the guard of an account's calls of a class; ``operation`` where it is not the one of its class."""
+    operation = operation or _OPERATIONS[call_class]
+    source = live_source(profile.adapter.name)
+    return _make_guard(profile.broker, profile.name, call_class, profile.limits, source, operation)
 
 
 @lru_cache(maxsize=4096)
-def _make_guard(broker: str, account: str, call_class: CallClass, limits: Limits, adapter: str) -> BrokerGuard:
+def _make_guard(
+    broker: str, account: str, call_class: CallClass, limits: Limits, source: str, operation: Operation
+) -> BrokerGuard:
     policy = GuardPolicy(
         name=broker,
-        operation=_OPERATIONS[call_class],
+        operation=operation,
         operation_class=call_class.value,
         account=account,
-        source=adapter,
+        source=source,
         priority=_PRIORITIES.get(call_class, Priority.NORMAL),
         rate_limit=RateLimit(limits.calls_per_minute, 60.0) if limits.calls_per_minute else None,
         budget=RETRIES,

@@ -5,10 +5,13 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from brokers.adapters.failure_rules import live_source
 from brokers.adapters.market_data import MarketDataSession, can_stream, open_market_data
 from brokers.core.reports import BarPage, ReportedBar
 from brokers.services.accounts import AccountProfile, list_profiles
 from brokers.services.guards import CallClass, get_guard
+from brokers.services.reviewed_session import reviewed
+from reliability.core.classification import Operation
 from reliability.core.errors import ReliabilityError
 
 
@@ -37,10 +40,15 @@ class BarSource:
         )
         self.profile = profile
         self._session: MarketDataSession = open_market_data(profile.adapter.name, settings)
+        self._source = live_source(profile.adapter.name)
         self._guard = get_guard(profile, CallClass.DATA)
 
     async def fetch_bars(self, symbol: str, timeframe: str, start: datetime, end: datetime, token: str) -> BarPage:
-        return await self._guard.call(self._session.fetch_bars, symbol, timeframe, start, end, token)
+        return await self._guard.call(self._fetch, symbol, timeframe, start, end, token)
+
+    async def _fetch(self, symbol: str, timeframe: str, start: datetime, end: datetime, token: str) -> BarPage:
+        fetching = self._session.fetch_bars(symbol, timeframe, start, end, token)
+        return await reviewed(self._source, Operation.DATA, fetching)
 
     def stream_bars(self, symbols: Sequence[str]) -> AsyncGenerator[list[ReportedBar] | None, None]:
         return self._session.stream_bars(symbols)

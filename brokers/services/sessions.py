@@ -2,10 +2,12 @@
 
 import asyncio
 
-from brokers.adapters.interface import BrokerSession
+from brokers.adapters.failure_rules import live_source
+from brokers.adapters.interface import AccountSettings, BrokerSession
 from brokers.core.streams import Endpoint
 from brokers.services.accounts import AccountProfile
 from brokers.services.guarded_session import GuardedSession
+from brokers.services.reviewed_session import ReviewedSession
 from brokers.services.two_addresses import TwoAddressSession
 
 _sessions: dict[tuple[int, int], tuple[AccountProfile, GuardedSession]] = {}
@@ -26,12 +28,16 @@ def get_session(profile: AccountProfile) -> GuardedSession:
 
 def _open(profile: AccountProfile) -> BrokerSession:
     """Open a session at the broker's address, or at both if it has two for calls."""
-    session = profile.adapter.open_session(profile.settings)
+    session = _open_one(profile, profile.settings)
     backup = profile.second_address
     if backup is None:
         return session
-    sessions = {Endpoint.PRIMARY: session, Endpoint.BACKUP: profile.adapter.open_session(backup)}
+    sessions = {Endpoint.PRIMARY: session, Endpoint.BACKUP: _open_one(profile, backup)}
     return TwoAddressSession(sessions, profile.calls_to)
+
+
+def _open_one(profile: AccountProfile, settings: AccountSettings) -> BrokerSession:
+    return ReviewedSession(profile.adapter.open_session(settings), live_source(profile.adapter.name))
 
 
 def _close_later(session: GuardedSession) -> None:

@@ -114,11 +114,16 @@ class Classifier:
         decision = self._decide(raw, codes, text)
         return _conclude(raw, decision, text)
 
+    def classify_confirmed(self, raw: RawFailure) -> ClassifiedError | None:
+        """Return what a rule that a person confirmed says of ``raw``, or None where there is none for it."""
+        codes, text = codes_of(raw.raw_code), text_of(raw)
+        decision = self._by_confirmed(raw, codes, text)
+        return _conclude(raw, decision, text) if decision is not None else None
+
     def _decide(self, raw: RawFailure, codes: tuple[str, ...], text: str) -> _Decision:
-        confirmed = self._confirmed.get(raw.source)
-        rule = confirmed.find(raw, codes, text) if confirmed else None
-        if rule is not None:
-            return _Decision(rule.verdict, f"confirmed {rule.name}")
+        confirmed = self._by_confirmed(raw, codes, text)
+        if confirmed is not None:
+            return confirmed
         decision = self._by_source(raw, codes, text) or _by_status(raw)
         chain = self._judge_causes(raw)
         if decision is None or decision.verdict.vague:
@@ -126,6 +131,11 @@ class Classifier:
         if decision is None:
             decision = self._by_class(raw) or _guess(raw, text)
         return _doubt(raw, decision, chain, text)
+
+    def _by_confirmed(self, raw: RawFailure, codes: tuple[str, ...], text: str) -> _Decision | None:
+        table = self._confirmed.get(raw.source)
+        rule = table.find(raw, codes, text) if table else None
+        return _Decision(rule.verdict, f"confirmed {rule.name}") if rule is not None else None
 
     def _by_source(self, raw: RawFailure, codes: tuple[str, ...], text: str) -> _Decision | None:
         table = self._tables.get(raw.source)

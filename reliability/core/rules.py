@@ -14,6 +14,7 @@ class Verdict:
     """A code of the catalogue and what is proven; None leaves a value to the catalogue and the operation.
 
     ``vague``: the failure's outer shape says little, so that a wrapped cause decides where there is one.
+    ``unexplained``: the shape of the answer decided alone, because nobody knows its words: for people to look at.
     """
 
     code: str
@@ -22,6 +23,7 @@ class Verdict:
     severity: ErrorSeverity | None = None
     strategy: RecoveryStrategy | None = None
     vague: bool = False
+    unexplained: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

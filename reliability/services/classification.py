@@ -47,6 +47,16 @@ def classify(raw: RawFailure) -> ClassifiedError:
     return error
 
 
+def classify_confirmed(raw: RawFailure) -> ClassifiedError | None:
+    """Return what a rule that a person confirmed says of ``raw``, or None: for callers that judge by themselves."""
+    return _classifier.classify_confirmed(raw)
+
+
+def tell_guess(error: ClassifiedError) -> None:
+    """Tell whoever asked for guesses of one that was made elsewhere."""
+    _tell(error)
+
+
 def preview(raw: RawFailure) -> ClassifiedError:
     """Return what ``raw`` would mean, and tell nobody."""
     return _classifier.classify(raw)

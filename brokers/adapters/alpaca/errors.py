@@ -96,7 +96,9 @@ def classify_response(
     message = error.message or f"HTTP {status} without a message"
     retry_after = _retry_after(headers, now) if kind is FailureKind.THROTTLED or status >= 500 else None
     raw_code = f"{status}/{'-' if error.code is None else error.code}"
-    return BrokerCallError(kind, verdict.code, message[:MESSAGE_LIMIT], raw_code, retry_after)
+    return BrokerCallError(
+        kind, verdict.code, message[:MESSAGE_LIMIT], raw_code, retry_after, unexplained=verdict.unexplained
+    )
 
 
 def _kind(operation: Operation, verdict: Verdict) -> FailureKind:
@@ -154,7 +156,8 @@ def classify_exception(operation: Operation, exception: BaseException) -> Broker
     kind = FailureKind.TRANSIENT if code else unproven_kind(operation)
     name = type(exception).__name__
     message = f"{name}: {_describe(exception)}"[:MESSAGE_LIMIT]
-    return BrokerCallError(kind, code or _exchange_code(exception), message, name)
+    code = code or _exchange_code(exception)
+    return BrokerCallError(kind, code, message, name, unexplained=code == "SYSTEM_ADAPTER_FAILURE")
 
 
 def _connect_code(exception: BaseException) -> str:

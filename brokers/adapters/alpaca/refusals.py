@@ -37,6 +37,12 @@ _BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 _BY_BROKER_CODE = {40310100: "BROKER_PATTERN_DAY_TRADER"}
+_GENERAL = frozenset({"BROKER_ORDER_REJECTED", "VALIDATION_INVALID_ORDER", "VALIDATION_INVALID_REQUEST"})
+# Words in which a request is found wrong, whatever is wrong about it.
+_OF_VALIDATION = re.compile(
+    r"\b(must|required?|requires|missing|malformed|invalid|cannot|can't|should|(not|un)supported|unknown|duplicate"
+    r"|unauthorized|forbidden|only|greater|less|too (small|large|long)|minimum|maximum|increments?|decimals?)\b"
+)
 _UNDER_WAY = re.compile(r"pending[ _](new|cancel|replace)|\baccepted\b")
 _READS = frozenset({Operation.QUERY, Operation.ACCOUNT, Operation.DATA, Operation.STREAM, Operation.CONNECT})
 
@@ -48,6 +54,11 @@ def known_reason(message: str) -> str:
         if pattern.search(text):
             return code
     return ""
+
+
+def is_explained(code: str, message: str) -> bool:
+    """Return whether a refusal is for a reason that is known, or says in the usual words what is wrong."""
+    return code not in _GENERAL or bool(known_reason(message) or _OF_VALIDATION.search(message.lower()))
 
 
 def refusal_code(operation: Operation, status: int, broker_code: int | None, message: str) -> str:

@@ -13,10 +13,18 @@ Sources:
 import re
 from dataclasses import replace
 
-from brokers.adapters.alpaca.refusals import known_reason, refusal_code
+from brokers.adapters.alpaca.refusals import is_explained, known_reason, refusal_code
 from brokers.adapters.failures.bodies import ErrorBody, as_code, read_body
 from brokers.adapters.failures.transport import judge_causes, judge_exception
-from brokers.adapters.failures.verdicts import EFFECTFUL, ORDER_ENTRY, exists, refused, refused_for_now, unproven
+from brokers.adapters.failures.verdicts import (
+    EFFECTFUL,
+    ORDER_ENTRY,
+    exists,
+    refused,
+    refused_for_now,
+    unexplained,
+    unproven,
+)
 from reliability.core.classification import Operation, RawFailure
 from reliability.core.rules import Verdict
 from reliability.core.wording import leaves_open, tells_of_duplicate
@@ -106,10 +114,17 @@ def _judge_refusal(operation: Operation, status: int, error: ErrorBody) -> Verdi
     if status in (401, 403) and _is_about_identity(status, error):
         return refused("AUTH_INVALID_CREDENTIALS" if status == 401 else "AUTH_FORBIDDEN")
     if status == 404 and not is_about_a_known_thing(error.code, error.message):
-        return unproven("DATA_MALFORMED_REPLY")
+        return _malformed(error)
     if status in _REFUSAL_STATUSES and error.is_refusal:
-        return refused(refusal_code(operation, status, error.code, error.message))
-    return unproven("DATA_MALFORMED_REPLY")
+        verdict = refused(refusal_code(operation, status, error.code, error.message))
+        return verdict if is_explained(verdict.code, error.message) else unexplained(verdict)
+    return _malformed(error)
+
+
+def _malformed(error: ErrorBody) -> Verdict:
+    """Return the verdict of a reply that is none of Alpaca's; a proxy's page explains itself."""
+    verdict = unproven("DATA_MALFORMED_REPLY")
+    return verdict if error.is_page or not error.message else unexplained(verdict)
 
 
 def _is_whole(message: str) -> bool:

@@ -138,7 +138,7 @@ class AlpacaTransport:
     def _classify(self, operation: Operation, error: Exception) -> BrokerCallError:
         cause = error.__cause__ if isinstance(error, _LostConnectionError) and error.__cause__ else error
         failure = classify_exception(operation, cause)
-        return BrokerCallError(failure.kind, failure.code, self._redact(failure.message), failure.raw_code)
+        return failure.reworded(self._redact(failure.message))
 
     def _redact(self, text: str) -> str:
         return text.replace(self._secret, "[secret]").replace(self._key, "[key]")

@@ -332,7 +332,7 @@ class CcxtSession:
         message = failure.message
         for secret in self._secrets:
             message = message.replace(secret, "[secret]")
-        return BrokerCallError(failure.kind, failure.code, message, failure.raw_code, failure.retry_after_seconds)
+        return failure.reworded(message)
 
 
 def _is_bar(row: Any) -> bool:

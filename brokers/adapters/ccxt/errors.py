@@ -12,7 +12,7 @@ from brokers.adapters.ccxt.rules import CLASSES, SOURCE, resolve_ccxt
 from brokers.adapters.ccxt.transport import Attempt, AttemptError, CallRecord, LostConnectionError, NotBegunError, Reply
 from brokers.adapters.errors import BrokerCallError
 from brokers.adapters.failures.bodies import read_body
-from brokers.adapters.failures.verdicts import unproven
+from brokers.adapters.failures.verdicts import unexplained, unproven
 from reliability.core.catalog import get_definition
 from reliability.core.classification import Operation, RawFailure
 from reliability.core.retry import parse_retry_after
@@ -135,23 +135,25 @@ def _transport_error(operation: Operation, attempt: Attempt, error: Exception) -
     if isinstance(error, LostConnectionError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     raw = RawFailure(SOURCE, operation, _name(error), str(error), causes=_causes(error))
-    verdict = resolve_ccxt(raw) or unproven(_ADAPTER_FAILURE)
+    verdict = resolve_ccxt(raw) or unexplained(unproven(_ADAPTER_FAILURE))
     message = f"{_name(error)}: {_text(error)}"[:MESSAGE_LIMIT]
-    return BrokerCallError(kind_of(operation, verdict), verdict.code, message, _name(error))
+    kind = kind_of(operation, verdict)
+    return BrokerCallError(kind, verdict.code, message, _name(error), unexplained=verdict.unexplained)
 
 
 def _refusal(operation: Operation, exchange_id: str, error: Exception, reply: Reply, now: datetime) -> BrokerCallError:
     """Judge an error that ccxt read out of a reply, by the reply itself."""
     body = read_body(reply.body[:_SEARCHED])
     raw = RawFailure(SOURCE, operation, _name(error), f"{exchange_id} {reply.body[:_SEARCHED]}", reply.status)
-    verdict = resolve_ccxt(raw) or unproven("BROKER_SERVER_ERROR")
+    verdict = resolve_ccxt(raw) or unexplained(unproven("BROKER_SERVER_ERROR"))
     kind = kind_of(operation, verdict)
     wait = None
     if kind is FailureKind.THROTTLED or reply.status >= 500:
         wait = parse_retry_after(_header(reply.headers, "Retry-After"), now)
     raw_code = f"{reply.status}/{'-' if body.code is None else body.code}"
     message = (body.message or _text(error))[:MESSAGE_LIMIT]
-    return BrokerCallError(kind, verdict.code, message, raw_code, wait.total_seconds() if wait is not None else None)
+    seconds = wait.total_seconds() if wait is not None else None
+    return BrokerCallError(kind, verdict.code, message, raw_code, seconds, unexplained=verdict.unexplained)
 
 
 def _distrust(operation: Operation, reply: Reply, error: Exception) -> BrokerCallError:

@@ -25,6 +25,7 @@ from brokers.adapters.failures.verdicts import (
     read_back,
     refused,
     refused_for_now,
+    unexplained,
     unproven,
 )
 from reliability.core.classification import Operation, RawFailure
@@ -78,6 +79,7 @@ _UNPROVEN = {
     "checksumerror": "DATA_FEED_INTERRUPTED",
     "unsubscribeerror": "NETWORK_STREAM_CLOSED",
 }
+_SAYING_NOTHING = frozenset({"baseerror", "exchangeerror", "operationfailed"})
 _SHARED_WITH_DUPLICATES = frozenset({"VALIDATION_INVALID_ORDER", "VALIDATION_INVALID_REQUEST"})
 CLASSES = frozenset(
     {*_REFUSED, *_NEVER_SENT, *_UNPROVEN, "ratelimitexceeded", "invalidnonce", "ordernotfound", "duplicateorderid",
@@ -189,7 +191,10 @@ def _judge_class(raw: RawFailure, name: str) -> Verdict:
         return refused_for_now("BROKER_MAINTENANCE")
     if name == "requesttimeout" and "keepalive" in raw.message.lower():
         return unproven("NETWORK_STREAM_SILENT")
-    return judge_causes(raw.causes) or _judge_own_text(raw, name) or unproven(_UNPROVEN[name])
+    known = judge_causes(raw.causes) or _judge_own_text(raw, name)
+    if known is not None:
+        return known
+    return unexplained(unproven(_UNPROVEN[name])) if name in _SAYING_NOTHING else unproven(_UNPROVEN[name])
 
 
 def _judge_own_text(raw: RawFailure, name: str) -> Verdict | None:

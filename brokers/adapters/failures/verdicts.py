@@ -1,5 +1,7 @@
 """Verdicts that the rules of every broker share, named after what happened."""
 
+from dataclasses import replace
+
 from reliability.core.classification import Operation
 from reliability.core.rules import Proof, Verdict
 from reliability.core.taxonomy import ErrorSeverity, RecoveryStrategy
@@ -28,6 +30,11 @@ def refused(code: str) -> Verdict:
 def refused_for_now(code: str, strategy: RecoveryStrategy | None = None) -> Verdict:
     """Return that the broker provably did not carry it out, and that the same may be sent again later."""
     return Verdict(code, Proof.REFUSED, retryable=True, strategy=strategy)
+
+
+def unexplained(verdict: Verdict) -> Verdict:
+    """Return the same verdict, marked as one that the shape of the answer decided alone."""
+    return replace(verdict, unexplained=True)
 
 
 def exists(code: str = "BROKER_DUPLICATE_CLIENT_ORDER_ID") -> Verdict:

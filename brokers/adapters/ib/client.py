@@ -272,7 +272,7 @@ class IBSession:
         for secret in (self._connections.account, *self._settings.credentials.values()):
             if secret:
                 message = message.replace(secret, "[account]")
-        return BrokerCallError(error.kind, error.code, message, error.raw_code, error.retry_after_seconds)
+        return error.reworded(message)
 
 
 def _perm_id(broker_order_id: str) -> int:

@@ -62,7 +62,8 @@ def call_error(operation: Operation, failure: Exception) -> BrokerCallError:
         kind = unproven_kind(operation)
         return BrokerCallError(kind, failure.code, failure.message[:MESSAGE_LIMIT], failure.raw_code)
     text = f"{type(failure).__name__}: {failure}"[:MESSAGE_LIMIT]
-    return BrokerCallError(unproven_kind(operation), "SYSTEM_ADAPTER_FAILURE", text, type(failure).__name__)
+    name, kind = type(failure).__name__, unproven_kind(operation)
+    return BrokerCallError(kind, "SYSTEM_ADAPTER_FAILURE", text, name, unexplained=True)
 
 
 def unproven_kind(operation: Operation) -> FailureKind:
@@ -126,11 +127,13 @@ def _judged(operation: Operation, failure: ApiError) -> BrokerCallError:
     verdict = judge_code(operation, failure.number, failure.text)
     text, raw_code = failure.text[:MESSAGE_LIMIT], str(failure.number)
     if verdict is None or verdict.proof is Proof.UNPROVEN or verdict.proof is Proof.EXISTS:
-        return refused("BROKER_ORDER_REJECTED", text, raw_code)
+        unexplained = verdict is None
+        return BrokerCallError(FailureKind.REJECTED, "BROKER_ORDER_REJECTED", text, raw_code, unexplained=unexplained)
     return refused(verdict.code, text, raw_code)
 
 
 def _unproven(operation: Operation, failure: ApiError) -> BrokerCallError:
     verdict = judge_code(operation, failure.number, failure.text)
     code = verdict.code if verdict is not None else "BROKER_SERVER_ERROR"
-    return BrokerCallError(unproven_kind(operation), code, failure.text[:MESSAGE_LIMIT], str(failure.number))
+    text, raw_code = failure.text[:MESSAGE_LIMIT], str(failure.number)
+    return BrokerCallError(unproven_kind(operation), code, text, raw_code, unexplained=verdict is None)
