@@ -54,6 +54,17 @@ FROM brokers_order o LEFT JOIN brokers_orderevent e ON e.order_id = o.id AND e.s
 WHERE o.account_id = %(account)s AND (o.client_order_id = ANY(%(client_ids)s)
       OR (o.broker_order_id <> '' AND o.broker_order_id = ANY(%(broker_ids)s)))
 """
+# How often rows of these tables were added, changed and taken out, as PostgreSQL counts it, and the file they are in.
+_ROW_COUNTS = """
+SELECT c.relname, coalesce(pg_relation_filenode(c.oid), 0)::bigint,
+       pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_xact_tuples_inserted(c.oid),
+       pg_stat_get_tuples_updated(c.oid) + pg_stat_get_xact_tuples_updated(c.oid),
+       pg_stat_get_tuples_deleted(c.oid) + pg_stat_get_xact_tuples_deleted(c.oid)
+FROM pg_class c WHERE c.oid = ANY(%s::regclass[]) AND current_setting('track_counts')::boolean
+"""
+APPEND_ONLY = ("brokers_fill", "brokers_orderevent", "brokers_positionevent")
+ORDERS_TABLE = "brokers_order"
+NEVER_DELETED = (*APPEND_ONLY, ORDERS_TABLE)
 _CASH_ENTRIES = """
 SELECT coalesce(sum(amount) FILTER (WHERE currency = %(currency)s), 0), coalesce(max(id), 0)
 FROM brokers_cashentry WHERE account_id = %(account)s AND id > %(after)s
@@ -132,6 +143,17 @@ def read_cash_entries(account_id: int, currency: str, after: int) -> tuple[Decim
         cursor.execute(_CASH_ENTRIES, {"account": account_id, "currency": currency, "after": after})
         amount, newest = cursor.fetchone()
     return amount, newest
+
+
+def read_row_counts() -> dict[str, list[int]]:
+    """Return how the record's tables were written to so far: file, rows added, changed and taken out, by table.
+
+    PostgreSQL keeps these counts by itself, so reading them costs the same whatever is recorded. Empty where
+    it was told not to count (``track_counts``). A session's last changes are counted when it is idle, within seconds.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ROW_COUNTS, [list(NEVER_DELETED)])
+        return {name: list(counts) for name, *counts in cursor.fetchall()}
 
 
 def account_name(account_id: int) -> str:

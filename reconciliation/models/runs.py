@@ -56,6 +56,17 @@ class ReconciliationRun(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} run {self.pk} ({self.state})"
 
+    @property
+    def hand_changes(self) -> dict[str, str]:
+        """Tables of the record that were changed by hand since the mark, and how: such a run goes through all of it."""
+        found: dict[str, str] = self.marks.get("hand_changes", {})
+        return found
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether it reads executions from the beginning and adds up every order."""
+        return self.kind == RunKind.FULL or bool(self.hand_changes)
+
 
 class ReconciliationMark(models.Model):
     """Up to where an account's records were last found to be the broker's: incremental runs go on from here."""
@@ -69,6 +80,7 @@ class ReconciliationMark(models.Model):
     cash_entry_id = models.BigIntegerField(default=0)
     clean_at = models.DateTimeField(null=True)
     full_at = models.DateTimeField(null=True)
+    row_counts = models.JSONField(default=dict, db_default={})
 
     class Meta:
         default_permissions = ("view",)

@@ -6,17 +6,20 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.core.capabilities import Capabilities
+from brokers.core.history import OrderValues
 from brokers.selectors.recorded import (
+    ORDERS_TABLE,
     list_recorded_fills,
     list_recorded_orders,
     order_ids_with_fills_after,
     read_cash_entries,
     read_cash_flow,
 )
+from brokers.services.history.rebuilding import orders_without_rows
 from reconciliation.core.cash import compare_cash
 from reconciliation.core.discrepancy import Difference, DiscrepancyKind, SubjectType
 from reconciliation.core.matching import amount, compare_fill, compare_order, compare_position, find_recorded
-from reconciliation.core.runs import GRACE, RunKind
+from reconciliation.core.runs import GRACE
 from reconciliation.models import ReconciliationMark, ReconciliationRun
 from reconciliation.selectors.comparison import (
     differing_fills,
@@ -42,9 +45,9 @@ def compare_all(run: ReconciliationRun, mark: ReconciliationMark, capabilities: 
     """
     assert run.asked_at is not None
     since = run.asked_at - GRACE
-    seen = _orders(run, since) + _fills(run, since) + _bookings(run, mark)
+    seen = _orders(run, since) + _fills(run, since) + _bookings(run, mark) + _taken_out(run)
     judged = {SubjectType.ORDER}
-    if run.kind == RunKind.FULL:
+    if run.reads_all:
         judged |= {SubjectType.FILL, SubjectType.BOOKING}
     if capabilities.positions_follow_fills:
         judged.add(SubjectType.POSITION)
@@ -91,12 +94,25 @@ def _fills(run: ReconciliationRun, since: datetime) -> int:
 
 
 def _bookings(run: ReconciliationRun, mark: ReconciliationMark) -> int:
-    """Find orders that do not add up: all of them in a full run, else those that changed since the mark."""
-    is_full = run.kind == RunKind.FULL
-    with patiently(by_hash=is_full):
-        changed = None if is_full else order_ids_with_fills_after(run.account_id, mark.fill_id)
+    """Find orders that do not add up: all of them where all is read, else those that changed since the mark."""
+    with patiently(by_hash=run.reads_all):
+        changed = None if run.reads_all else order_ids_with_fills_after(run.account_id, mark.fill_id)
         rows = uneven_bookings(run.account_id, changed)
     return record_differences(run, [booking_difference(*row) for row in rows])
+
+
+def _taken_out(run: ReconciliationRun) -> int:
+    """Find orders whose rows were taken out, where the counts say that some were: their events are still there."""
+    if ORDERS_TABLE not in run.hand_changes:
+        return 0
+    return record_differences(run, [_gone(values) for values in orders_without_rows(run.account_id)])
+
+
+def _gone(values: OrderValues) -> Difference:
+    recorded = {"row": "taken out", "order": str(values.id), "client_order_id": values.client_order_id}
+    subject = values.broker_order_id or str(values.id)
+    kind = DiscrepancyKind.MISSING_HERE
+    return Difference(kind, SubjectType.ORDER, subject, values.symbol, recorded, {}, values.id)
 
 
 def booking_difference(order_id: Any, name: str, symbol: str, filled: Decimal, booked: Decimal) -> Difference:

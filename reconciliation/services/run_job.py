@@ -95,7 +95,7 @@ class ReconcileAccountJob(JobKind):
             return self._hold(run, held)
         if run.state == RunState.QUEUED:
             begin(run)
-        cursor = "" if run.kind == RunKind.FULL else get_mark(run.account_id).fill_cursor
+        cursor = "" if run.reads_all else get_mark(run.account_id).fill_cursor
         questions = next_questions(run) if run.step == RunStep.LOOK_AGAIN else Questions()
         return Request(profile, RunStep(run.step), run.token, cursor, questions)
 

@@ -1,5 +1,6 @@
 """Reconciliation runs: asking for one, and what it means that one is over."""
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -7,8 +8,9 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from brokers.selectors.recorded import newest_fill_id
+from brokers.selectors.recorded import APPEND_ONLY, newest_fill_id, read_row_counts
 from reconciliation.core.discrepancy import DiscrepancyState
+from reconciliation.core.hand_changes import changed_by_hand
 from reconciliation.core.runs import UNFINISHED, RunKind, RunState, RunStep
 from reconciliation.models import Discrepancy, ReconciliationMark, ReconciliationRun
 from reconciliation.services import staging
@@ -27,6 +29,8 @@ ON CONFLICT (account_id, kind) WHERE state = 'queued'
 DO UPDATE SET kind = excluded.kind
 RETURNING id
 """
+
+logger = logging.getLogger(__name__)
 
 _when_finished: list[Callable[[int], None]] = []
 
@@ -73,13 +77,21 @@ def give_up_stuck(run: ReconciliationRun) -> None:
 
 
 def begin(run: ReconciliationRun) -> None:
-    """Start a run, or start it again after what was put aside for it got lost."""
+    """Start a run, or start it again after what was put aside for it got lost.
+
+    Where rows were changed that nothing changes, it goes through the whole record, whatever its kind.
+    """
     staging.clear(run.pk)
     now = timezone.now()
     run.state, run.step, run.token = RunState.RUNNING, RunStep.ORDERS, ""
     run.started_at = run.started_at or now
     run.asked_at = run.progress_at = now
-    run.marks = {"fill_id": newest_fill_id()}
+    counts, known = read_row_counts(), get_mark(run.account_id).row_counts
+    run.marks = {"fill_id": newest_fill_id(), "row_counts": counts}
+    changes = changed_by_hand(known, counts, APPEND_ONLY)
+    if changes:
+        run.marks["hand_changes"] = changes
+        logger.warning("records changed by hand", extra={"run": run.pk, "tables": changes})
     run.orders_reported = run.fills_reported = run.positions_reported = 0
     run.save()
 
@@ -122,12 +134,13 @@ def _move_mark(run: ReconciliationRun) -> None:
     mark = get_mark(run.account_id)
     mark.fill_cursor = run.marks.get("fill_cursor", mark.fill_cursor)
     mark.fill_id = run.marks["fill_id"]
+    mark.row_counts = run.marks.get("row_counts", mark.row_counts)
     cash = run.marks.get("agreed_cash")
     if cash is not None:
         mark.cash, mark.cash_fill_id, mark.cash_entry_id = cash["cash"], cash["fill_id"], cash["entry_id"]
     if run.state == RunState.CLEAN:
         mark.clean_at = run.asked_at
-        mark.full_at = run.asked_at if run.kind == RunKind.FULL else mark.full_at
+        mark.full_at = run.asked_at if run.reads_all else mark.full_at
     mark.save()
 
 

@@ -100,6 +100,22 @@ def compare_some_orders(order_ids: Sequence[UUID]) -> list[OrderDifference]:
     return [difference for item in found if (difference := _compare(item)) is not None]
 
 
+def orders_without_rows(account_id: int) -> list[OrderValues]:
+    """Return the orders of an account that have events and no row, as their events make them.
+
+    It reads every event: for when rows were taken out. Those whose events make no order are left out.
+    """
+    found = []
+    for order_id in _rowless(_NO_ID, None):
+        try:
+            values = fold(read_events(order_id))
+        except HistoryBrokenError:
+            continue
+        if values.account_id == account_id:
+            found.append(values)
+    return found
+
+
 def repair_order(order_id: UUID, *, actor: str, reason: str) -> OrderDifference | None:
     """Write an order's row as its events have it, with an audit entry; returns what differed.
 

@@ -1,6 +1,7 @@
 """Damage done by hand, at a real simulated broker over its wire: each kind is named by the next reconciliation."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +19,9 @@ from tests.reconciliation.services.test_runs import at_rest, damage, reconcile
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    running = Simulator(tmp_path_factory.mktemp("broker")).start()
+@pytest.fixture
+def simulator(tmp_path: Path) -> Iterator[Simulator]:
+    running = Simulator(tmp_path).start()
     yield running
     running.kill()
 
@@ -50,7 +51,10 @@ def synchronize(account: Account) -> None:
     at_rest()
 
 
-def test_each_kind_of_damage_is_named_by_the_next_reconciliation(simulator: Simulator, desk: Account) -> None:
+@pytest.mark.parametrize("kind", ["incremental", "full"])
+def test_each_kind_of_damage_is_named_by_the_next_reconciliation(
+    simulator: Simulator, desk: Account, kind: str
+) -> None:
     resting = submit("resting", type="limit", limit_price="1")
     filled = submit("filled", type="limit", limit_price="1", symbol="MSFT")
     simulator.force_fill(filled.broker_order_id, "10")
@@ -58,15 +62,17 @@ def test_each_kind_of_damage_is_named_by_the_next_reconciliation(simulator: Simu
     simulator.force_fill(held.broker_order_id, "4")
     synchronize(desk)
     at_first = reconcile(desk, "full")
+    again = reconcile(desk)
 
     assert (at_first.state, list(Discrepancy.objects.values_list("kind", "subject"))) == ("clean", [])
+    assert (again.state, again.hand_changes) == ("clean", {})
 
     fill = Fill.objects.get(symbol="MSFT")
     damage("UPDATE brokers_fill SET quantity = quantity / 2 WHERE id = %s", fill.pk)
     damage("DELETE FROM brokers_order WHERE id = %s", resting.pk)
     damage("UPDATE brokers_position SET quantity = 9 WHERE symbol = 'NVDA'")
     elsewhere = simulator.rest_order("by-hand", symbol="TSLA")
-    run = reconcile(desk, "full")
+    run = reconcile(desk, kind)
 
     found = set(Discrepancy.objects.filter(state="open").values_list("kind", "subject_type", "subject"))
     assert run.state == "differences"
