@@ -9,7 +9,7 @@ import pytest
 import bootstrap
 
 _ROOT = Path(__file__).resolve().parents[2]
-_PYTEST = [sys.executable, "-m", "pytest", "-p", "tests.harm", "-p", "no:django", "-q"]
+_PYTEST = [sys.executable, "-m", "pytest", "-p", "tests.harm", "-p", "xdist", "-q"]
 _SHAKY = """
 from pathlib import Path
 
@@ -29,23 +29,22 @@ def project(tmp_path: Path, monkeypatch: Any) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(_ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     return tmp_path
 
 
-@pytest.mark.parametrize("beside", [[], ["-n", "2"]])
-def test_what_passes_by_itself_is_named(project: Path, capfd: Any, beside: list[str]) -> None:
+def test_what_passes_by_itself_is_named(project: Path, capfd: Any) -> None:
     (project / "test_it.py").write_text(_SHAKY.format(why="too slow"))
-    assert bootstrap.looked_at_twice(_PYTEST, beside) == 0
+    assert bootstrap.looked_at_twice(_PYTEST, ["-n", "1"]) == 0
     assert "want mending: test_it.py::test_shaky" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("why", ["doubled: order 7 (working): 2 orders at the broker", "stray order at a broker: x"])
-@pytest.mark.parametrize("beside", [[], ["-n", "2"]])
-def test_harm_is_believed_at_once(project: Path, beside: list[str], why: str) -> None:
+def test_harm_is_believed_at_once(project: Path, why: str) -> None:
     (project / "test_it.py").write_text(_SHAKY.format(why=why))
-    assert bootstrap.looked_at_twice(_PYTEST, beside) == 1
+    assert bootstrap.looked_at_twice(_PYTEST, ["-n", "1"]) == 1
 
 
 def test_what_fails_twice_fails(project: Path) -> None:
