@@ -27,8 +27,10 @@ class BrokersConfig(AppConfig):
         register_saga_kind(BasketSaga())
         declare_operations()
         connect_measures()
-        for check in (check_unknown_orders, check_streams, check_halts, check_stops):
-            add_check(check)
+        add_check(check_unknown_orders, "order.unknown_aged", "intervention.needed")
+        add_check(check_streams, "stream.silent")
+        add_check(check_halts, "trading.halted", "trading.frozen")
+        add_check(check_stops, "intervention.needed")
         register_broker_actions()
         register_intervention_kind(order_kind("/admin/brokers/order/{}/decide/"))
         for kind in stop_kinds("/admin/brokers/killswitch/{}/change/", "/admin/brokers/freeze/{}/change/"):

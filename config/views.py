@@ -30,6 +30,7 @@ from reliability.selectors.incidents import count_unresolved_incidents, list_unr
 from reliability.selectors.interventions import count_undecided, list_interventions
 from reliability.selectors.jobs import list_dead_letter_groups, list_lanes, list_newest_dead_letters
 from reliability.selectors.processes import list_processes
+from reliability.services.alert_evaluation import evaluations_age
 from reliability.services.circuit_board import read_board
 from reliability.services.degradation import read_status
 from reliability.services.health import check_health
@@ -144,7 +145,12 @@ def _decisions_part() -> dict[str, Any]:
 
 def _alerts_part() -> dict[str, Any]:
     counts = count_unresolved()
-    return {"alerts": list_unresolved(ALERTS_SHOWN), "alert_counts": counts, "alert_count": sum(counts.values())}
+    return {
+        "alerts": list_unresolved(ALERTS_SHOWN),
+        "alert_counts": counts,
+        "alert_count": sum(counts.values()),
+        "alerts_evaluated_seconds": evaluations_age(),
+    }
 
 
 def _orders_part() -> dict[str, Any]:

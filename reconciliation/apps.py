@@ -30,7 +30,7 @@ class ReconciliationConfig(AppConfig):
         register_saga_kind(RecoverySaga())
         add_watch(watch_disruptions)
         add_watch(watch_freezes)
-        add_watch(watch_market_data)
+        add_watch(watch_market_data, "data.gap", "data.stale", "feed.silent", "data.quality")
         register_gap_check(check_account_gaps)
         add_companion(keep_feeds)
         register_keepers()

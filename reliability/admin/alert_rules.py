@@ -6,14 +6,18 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from reliability.admin.deciding import ReasonForm, decide
 from reliability.admin.records import PlainAdmin, RefusalsTold
 from reliability.core.conditions import CONDITIONS, Condition
+from reliability.core.presentation import instant_text
 from reliability.core.taxonomy import ErrorSeverity
 from reliability.models import AlertRule
 from reliability.selectors.alert_rules import threshold_text
 from reliability.services.alert_rules import RuleValues, change_rule, reset_rule
+from reliability.templatetags.stanchion import badge
 
 _PREFIX = "threshold_"
 
@@ -54,7 +58,7 @@ def _thresholds(row: AlertRule) -> tuple[Any, ...]:
 class AlertRuleAdmin(RefusalsTold, PlainAdmin):
     form = AlertRuleForm
     list_display = (
-        "condition", "about", "severity", "hold_down_seconds", "numbers", "is_told", "changed_by", "changed_at"
+        "condition", "about", "severity", "hold_down_seconds", "numbers", "is_told", "data", "changed_by", "changed_at"
     )  # fmt: skip
     search_fields = ("condition",)
     readonly_fields = ("condition", "about", "resolves", "usual", "changed_by", "changed_at")
@@ -80,6 +84,12 @@ class AlertRuleAdmin(RefusalsTold, PlainAdmin):
     @admin.display(description="thresholds")
     def numbers(self, row: AlertRule) -> str:
         return threshold_text(row) or "—"
+
+    @admin.display(description="evaluated")
+    def data(self, row: AlertRule) -> SafeString | str:
+        if row.no_data_since is None:
+            return "yes"
+        return format_html("{} since {}: {}", badge("no_data"), instant_text(row.no_data_since), row.no_data_reason)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         if obj is None or not self.has_change_permission(request, obj):

@@ -43,6 +43,7 @@ class AlertAdmin(RecordAdmin):
         "id",
         severity_badge,
         "state",
+        "knowledge",
         "condition",
         "scope",
         "message",
@@ -58,6 +59,10 @@ class AlertAdmin(RecordAdmin):
     actions = ("acknowledge",)
     extra_details = ("what_to_do", "history")
     leading_fields = ("severity", "state", "condition", "scope", "message", "details")
+
+    @admin.display(description="data")
+    def knowledge(self, row: Alert) -> SafeString | str:
+        return badge("no_data") if row.no_data_since else "yes"
 
     @admin.display(description="what to do")
     def what_to_do(self, row: Alert) -> str:

@@ -43,6 +43,7 @@ _TONES = {
         "filling",
     ),
     "warn": (
+        "no_data",
         "paused",
         "silent",
         "cancel pending",

@@ -1,7 +1,7 @@
 """Alerts: one row per condition and scope while it is open; repeats are counted beside it."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.functions import Now
 
 from reliability.core.alerts import LONGEST_SCOPE, AlertState
@@ -27,8 +27,15 @@ class AlertRule(models.Model):
         "people are told", default=True, help_text="Off: alerts are recorded and shown, and nobody is sent a message."
     )
     thresholds = models.JSONField(
-        default=dict, blank=True, help_text="Numbers that differ from the catalogue's, by name."
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="Numbers that differ from the catalogue's, by name.",
     )
+    no_data_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it cannot be evaluated: nothing is known of it."
+    )
+    no_data_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
     changed_by = models.CharField(max_length=150, blank=True, default="")
     changed_at = models.DateTimeField(null=True, blank=True)
 
@@ -77,6 +84,10 @@ class Alert(models.Model):
     last_raised_at = models.DateTimeField(db_default=Now())
     clears_at = models.DateTimeField(null=True, blank=True)
     clear_reason = models.CharField(max_length=500, blank=True, default="")
+    no_data_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when nobody can say whether it goes on; it is not over by that."
+    )
+    no_data_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     acknowledged_by = models.CharField(max_length=150, blank=True, default="")
     resolved_at = models.DateTimeField(null=True, blank=True)

@@ -51,6 +51,9 @@ def rule_facts(row: AlertRule) -> dict[str, Any]:
             }
             for one in condition.thresholds
         ],
+        "no_data": row.no_data_since is not None,
+        "no_data_since": row.no_data_since,
+        "no_data_reason": row.no_data_reason,
         "changed_by": row.changed_by,
         "changed_at": row.changed_at,
     }

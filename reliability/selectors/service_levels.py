@@ -29,6 +29,13 @@ LEFT JOIN LATERAL (
 """
 
 
+_LATEST = f"""
+SELECT max(latest.at) FROM ({_SUBJECTS}) AS one, LATERAL (
+    SELECT at FROM reliability_servicesample s
+    WHERE s.service = one.service AND s.subject = one.subject ORDER BY at DESC LIMIT 1) AS latest
+"""  # noqa: S608  # the text above
+
+
 @dataclass(frozen=True, slots=True)
 class SampledService:
     """One service at one subject that was ever counted."""
@@ -42,6 +49,14 @@ def list_sampled() -> list[SampledService]:
     with connection.cursor() as cursor:
         cursor.execute(_SUBJECTS)
         return [SampledService(*row) for row in cursor.fetchall()]
+
+
+def latest_sample_at() -> datetime | None:
+    """Return when something was sampled last; None before the first time. A step into the index for each."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LATEST)
+        at: datetime | None = cursor.fetchone()[0]
+    return at
 
 
 def counts_of(sampled: SampledService, windows: list[timedelta], now: datetime) -> dict[timedelta, Counts]:

@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable
 
 from django.db import connection
+from django.utils import timezone
 
+from reliability.selectors.service_levels import latest_sample_at
+from reliability.services.alert_evaluation import NoDataError
 from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.alerting import Raising, end_alerts, follow_condition, resolve_alert
 from reliability.services.error_groups import end_quiet_groups
@@ -61,6 +64,9 @@ WHERE kind = 'beat' AND detail ? 'ticked_at' AND beat_at > clock_timestamp() - i
 """
 
 
+SAMPLES_LATE_SECONDS = 60.0
+
+
 def _scopes(sql: str) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(sql)
@@ -103,10 +109,11 @@ def check_beat() -> None:
     with connection.cursor() as cursor:
         cursor.execute(_BEAT_TICK)
         age = cursor.fetchone()[0]
+    silent = {} if age is not None else {"process:beat": "no scheduler has registered for a day"}
     late = age is not None and age > read_thresholds("beat.late")["silent_seconds"]
     text = f"The scheduler has not ticked for {age:.0f} seconds." if late else ""
     present = [Raising("beat.late", "process:beat", text)] if late else []
-    follow_condition("beat.late", present, reason="it ticks again")
+    follow_condition("beat.late", present, reason="it ticks again", unknown=silent)
 
 
 def check_clock() -> None:
@@ -136,6 +143,14 @@ def check_upkeep() -> None:
     follow_condition("upkeep.behind", present, reason="it has run to its end")
 
 
+def check_measured() -> None:
+    """Rates and budgets are judged by samples: without fresh ones nothing is known of them."""
+    at = latest_sample_at()
+    seconds = (timezone.now() - at).total_seconds() if at is not None else 0.0
+    if seconds > SAMPLES_LATE_SECONDS:
+        raise NoDataError(f"calls were not counted since {at:%Y-%m-%d %H:%M:%S}Z")
+
+
 CHECKS: list[Check] = [
     check_dead_letters,
     check_processes,
@@ -146,10 +161,27 @@ CHECKS: list[Check] = [
     check_beat,
     check_clock,
     check_upkeep,
+    check_measured,
 ]
 
 
-def add_check(check: Check) -> None:
-    """Have ``check`` done twice a second by the leading sentinel, in a transaction of its own."""
+# What cannot be said while a check fails.
+JUDGES: dict[Check, tuple[str, ...]] = {
+    check_dead_letters: ("job.dead_letter",),
+    check_processes: ("process.dead",),
+    check_circuits: ("circuit.opened",),
+    check_lanes: ("lane.late",),
+    end_quiet_groups: ("error.new_group",),
+    check_due_interventions: ("intervention.needed",),
+    check_beat: ("beat.late",),
+    check_clock: ("clock.drift",),
+    check_upkeep: ("upkeep.behind",),
+    check_measured: ("error.rate", "slo.burn_rate"),
+}
+
+
+def add_check(check: Check, *conditions: str) -> None:
+    """Have ``check`` done by the leading sentinel, in a transaction of its own; it judges ``conditions``."""
     if check not in CHECKS:
         CHECKS.append(check)
+        JUDGES[check] = conditions

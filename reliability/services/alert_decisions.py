@@ -45,7 +45,7 @@ def acknowledge_alerts(ids: Sequence[int], *, actor: str, reason: str = "") -> i
 
 
 def resolve_by_person(alert_id: int, *, actor: str, reason: str) -> None:
-    """Resolve an alert that nothing but a person can end.
+    """Resolve an alert that nothing but a person can end, or of which nothing is known any more.
 
     Raises:
         ReliabilityError: there is none, it is over, no reason is given, or its condition still holds: then it can be
@@ -56,7 +56,7 @@ def resolve_by_person(alert_id: int, *, actor: str, reason: str) -> None:
         row = Alert.objects.select_for_update().filter(pk=alert_id).first()
         if row is None or row.state == AlertState.RESOLVED:
             raise ReliabilityError("VALIDATION_WRONG_STATE", _what_they_are([alert_id]))
-        if not get_condition(row.condition).by_person:
+        if not get_condition(row.condition).by_person and row.no_data_since is None:
             text = (
                 f"It is over when {get_condition(row.condition).resolves}. To hear nothing of it meanwhile, silence it."
             )

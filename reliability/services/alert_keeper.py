@@ -11,7 +11,8 @@ import time
 from django.db import DatabaseError, InterfaceError, connection, connections, transaction
 
 from reliability.core.alerts import AlertState
-from reliability.services.alert_conditions import CHECKS
+from reliability.services.alert_conditions import CHECKS, JUDGES
+from reliability.services.alert_evaluation import evaluate_in_transaction, hold_what_nobody_watched
 from reliability.services.alert_rules import ensure_rules
 from reliability.services.error_groups import BATCH as ERROR_BATCH
 from reliability.services.error_groups import roll_up_errors
@@ -43,7 +44,8 @@ SELECT count(*) FROM gone
 _END_CLEARED = """
 WITH ending AS MATERIALIZED (
     SELECT id, state FROM reliability_alert
-    WHERE resolved_at IS NULL AND clears_at <= clock_timestamp() ORDER BY id FOR UPDATE SKIP LOCKED
+    WHERE resolved_at IS NULL AND clears_at <= clock_timestamp() AND no_data_since IS NULL
+    ORDER BY id FOR UPDATE SKIP LOCKED
 )
 UPDATE reliability_alert alert
 SET state = 'resolved', resolved_at = clock_timestamp(), resolved_reason = alert.clear_reason, clears_at = NULL
@@ -73,19 +75,13 @@ def end_cleared() -> list[int]:
 
 
 def keep_alerts() -> None:
-    """Do every duty once. Raises ``DatabaseError``; one check that fails otherwise does not stop the others."""
+    """Do every duty once. Raises ``DatabaseError`` when the database is away; one check that fails stops no other."""
     while add_up_repeats() == _BATCH:
         pass
     while roll_up_errors() >= ERROR_BATCH:
         pass
     for check in CHECKS:
-        try:
-            with transaction.atomic():
-                check()
-        except (DatabaseError, InterfaceError):
-            raise
-        except Exception:
-            logger.exception("an alert condition could not be evaluated", extra={"check": check.__qualname__})
+        evaluate_in_transaction(check, JUDGES.get(check, ()))
     end_cleared()
     mark_silenced()
     follow_alerts()
@@ -94,11 +90,15 @@ def keep_alerts() -> None:
 
 
 class AlertKeeper:
-    """Keeps alerts while it leads; ``late_seconds`` is how long ago it last finished a round."""
+    """Keeps alerts while it leads; ``late_seconds`` is how long ago it last finished a round.
+
+    ``evaluated_at`` is when it last did while leading, as seconds since 1970; other processes read it in the heartbeat.
+    """
 
     def __init__(self) -> None:
         self.leads = False
-        self._has_rules = False
+        self._has_begun = False
+        self.evaluated_at: float | None = None
         self._finished = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alert-keeper", daemon=True)
@@ -119,16 +119,17 @@ class AlertKeeper:
             if self.leads:
                 self._keep()
             else:
-                self._finished = time.monotonic()
+                self._finished, self._has_begun, self.evaluated_at = time.monotonic(), False, None
         connections.close_all()
 
     def _keep(self) -> None:
         try:
-            if not self._has_rules:
+            if not self._has_begun:
                 ensure_rules()
-                self._has_rules = True
+                hold_what_nobody_watched()
+                self._has_begun = True
             keep_alerts()
-            self._finished = time.monotonic()
+            self._finished, self.evaluated_at = time.monotonic(), time.time()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("alerts cannot be kept for now", extra={"error": str(error).strip()})
             connections.close_all()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
+from django.db.models.functions import Now
 
 from reliability.core.alerts import FLAP_THRESHOLD, FLAP_WINDOW, LONGEST_SCOPE, AlertState, subject_of
 from reliability.core.conditions import get_condition
@@ -34,14 +35,14 @@ JOIN reliability_alert alert
 _INSERT = """
 INSERT INTO reliability_alert
     (condition, scope, subject, domain, severity, state, message, details, correlation_id, occurrences, flaps,
-     clear_reason, acknowledged_by, resolved_by, resolved_reason, raised_at, last_raised_at)
+     clear_reason, no_data_reason, acknowledged_by, resolved_by, resolved_reason, raised_at, last_raised_at)
 SELECT row.condition, row.scope, row.subject, row.domain, row.severity, 'open', row.message, row.details,
        row.correlation_id, 1,
        coalesce((SELECT former.flaps + 1 FROM reliability_alert former
                  WHERE former.condition = row.condition AND former.scope = row.scope
                    AND former.resolved_at > clock_timestamp() - make_interval(secs => row.comes_back_seconds)
                  ORDER BY former.resolved_at DESC LIMIT 1), 0),
-       '', '', '', '', clock_timestamp(), clock_timestamp()
+       '', '', '', '', '', clock_timestamp(), clock_timestamp()
 FROM json_to_recordset(%s) AS row (condition text, scope text, subject text, domain text, severity smallint,
                                    message text, details jsonb, correlation_id text,
                                    comes_back_seconds double precision)
@@ -52,17 +53,20 @@ RETURNING id, condition, scope
 
 _COME_BACK = """
 WITH before AS MATERIALIZED (
-    SELECT alert.id, alert.clears_at IS NOT NULL AS was_clearing, wanted.severity
+    SELECT alert.id, alert.clears_at IS NOT NULL AS was_clearing, alert.severity > wanted.severity AS is_worse,
+           wanted.severity
     FROM unnest(%s::bigint[], %s::smallint[]) AS wanted (id, severity)
     JOIN reliability_alert alert ON alert.id = wanted.id AND alert.resolved_at IS NULL
-    WHERE alert.clears_at IS NOT NULL OR alert.severity > wanted.severity
+    WHERE alert.clears_at IS NOT NULL OR alert.severity > wanted.severity OR alert.no_data_since IS NOT NULL
     ORDER BY alert.id FOR UPDATE OF alert
 )
 UPDATE reliability_alert alert
-SET flaps = alert.flaps + before.was_clearing::int, clears_at = NULL, clear_reason = '',
+SET flaps = alert.flaps + before.was_clearing::int, clears_at = NULL, clear_reason = '', no_data_since = NULL,
+    no_data_reason = '',
     severity = least(alert.severity, before.severity)
 FROM before WHERE alert.id = before.id
-RETURNING alert.id, before.was_clearing
+RETURNING alert.id,
+          CASE WHEN before.was_clearing THEN 'came_back' WHEN before.is_worse THEN 'worse' ELSE 'data_again' END
 """
 
 _RESOLVE = """
@@ -76,6 +80,13 @@ UPDATE reliability_alert alert
 SET state = 'resolved', resolved_at = clock_timestamp(), resolved_by = %s, resolved_reason = %s, clears_at = NULL
 FROM ending WHERE alert.id = ending.id
 RETURNING alert.id, ending.state
+"""
+
+_KNOWN = """
+UPDATE reliability_alert
+SET no_data_since = NULL, no_data_reason = '', clears_at = clears_at + (clock_timestamp() - no_data_since)
+WHERE condition = %s AND scope = ANY(%s) AND resolved_at IS NULL AND no_data_since IS NOT NULL
+RETURNING id
 """
 
 _LET_CLEAR = """
@@ -180,16 +191,28 @@ def end_alerts(pairs: Sequence[tuple[str, str]], *, by: str, reason: str) -> lis
     return [pk for pk, _ in ended]
 
 
-def follow_condition(condition: str, present: Sequence[Raising], *, reason: str, prefix: str = "") -> None:
+def follow_condition(
+    condition: str,
+    present: Sequence[Raising],
+    *,
+    reason: str,
+    prefix: str = "",
+    unknown: Mapping[str, str] | None = None,
+) -> None:
     """Make the open alerts of a condition those of ``present``: raise what is new, let what is gone be over.
 
-    What is open already is not counted again. ``prefix`` limits it to scopes that begin so. Call it from one
-    process at a time, as a check of the alert keeper.
+    What is open already is not counted again. ``prefix`` limits it to scopes that begin so. ``unknown`` are scopes of
+    which nothing can be said now, with the reason: what is open of them stays, marked as without data. Call it from
+    one process at a time, as a check of the alert keeper.
     """
+    silent = unknown or {}
     rows = Alert.objects.filter(condition=condition, resolved_at=None, scope__startswith=prefix)
-    told = dict(rows.values_list("scope", "clears_at"))
-    raise_alerts([one for one in present if one.scope not in told or told[one.scope] is not None])
-    over = {scope for scope, clears_at in told.items() if clears_at is None} - {one.scope for one in present}
+    told = {scope: (clears_at, since) for scope, clears_at, since in rows.values_list(*_FOLLOWED)}
+    _mark_known(condition, [scope for scope, (_, since) in told.items() if since is not None and scope not in silent])
+    _mark_unknown(condition, {scope: why for scope, why in silent.items() if scope in told and told[scope][1] is None})
+    raise_alerts([one for one in present if one.scope not in told or told[one.scope][0] is not None])
+    over = {scope for scope, (clears_at, _) in told.items() if clears_at is None}
+    over -= {one.scope for one in present} | silent.keys()
     for scope in sorted(over):
         resolve_alert(condition, scope, reason=reason)
 
@@ -197,6 +220,25 @@ def follow_condition(condition: str, present: Sequence[Raising], *, reason: str,
 # -- inside ---------------------------------------------------------------------------------
 
 _Key = tuple[str, str]
+_FOLLOWED = ("scope", "clears_at", "no_data_since")
+
+
+def _mark_unknown(condition: str, reasons: Mapping[str, str]) -> None:
+    for scope, reason in reasons.items():
+        rows = Alert.objects.filter(condition=condition, scope=scope, resolved_at=None, no_data_since=None)
+        for pk in list(rows.values_list("pk", flat=True)):
+            rows.filter(pk=pk).update(no_data_since=Now(), no_data_reason=reason[:200])
+            record_timeline([Happening("alert", pk, "no_data", reason=reason)])
+
+
+def _mark_known(condition: str, scopes: Sequence[str]) -> None:
+    """Take the mark away; a hold-down goes on where it stood still."""
+    if not scopes:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN, [condition, list(scopes)])
+        known = [row[0] for row in cursor.fetchall()]
+    record_timeline(Happening("alert", pk, "data_again") for pk in known)
 
 
 def _key(raising: Raising) -> _Key:
@@ -276,4 +318,4 @@ def _count_again(ids: Mapping[_Key, int], repeats: Mapping[_Key, Sequence[Raisin
     with connection.cursor() as cursor:
         cursor.execute(_COME_BACK, [[ids[key] for key in keys], [ranks[key] for key in keys]])
         changed = cursor.fetchall()
-    record_timeline(Happening("alert", pk, "came_back" if flapped else "worse") for pk, flapped in changed)
+    record_timeline(Happening("alert", pk, kind) for pk, kind in changed)

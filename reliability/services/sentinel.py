@@ -7,6 +7,8 @@ import time
 from django.db import connection, transaction
 
 from reliability import dispatch
+from reliability.services.alert_conditions import JUDGES
+from reliability.services.alert_evaluation import mark_data, mark_no_data
 from reliability.services.alert_keeper import AlertKeeper
 from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.alerting import Raising, follow_condition, raise_alerts
@@ -42,7 +44,8 @@ class Sentinel:
         self._watcher.start()
         while not stop.is_set():
             leads = self._keeper.leads = self._alerts.leads = self._watcher.leads = self._slot.hold()
-            self._pulse.detail = {"leader": leads}
+            at = self._alerts.evaluated_at
+            self._pulse.detail = {"leader": leads} | ({"evaluated_at": at} if at is not None else {})
             if leads:
                 self._watch()
             stop.wait(_INTERVAL_SECONDS if leads else _STANDBY_SECONDS)
@@ -82,8 +85,13 @@ class Sentinel:
         self._is_late = not self._is_late
         text = f"Alerts were not evaluated for {seconds:.0f} seconds."
         present = [Raising("watch.late", "process:sentinel", text)] if self._is_late else []
+        judged = [condition for conditions in JUDGES.values() for condition in conditions]
         with transaction.atomic():
-            follow_condition("watch.late", present, reason="they are evaluated again")
+            if self._is_late:
+                mark_no_data(judged, text)
+            else:
+                mark_data(judged)
+            follow_condition("watch.late", present, reason="they are evaluated again", prefix="process:sentinel")
 
     def _rescue(self) -> None:
         """Right after an outage processes are still taking their pulses again: trust leases only."""

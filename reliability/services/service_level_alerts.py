@@ -11,7 +11,16 @@ from reliability.models import Alert
 from reliability.selectors.service_levels import counts_of
 from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.alerting import Raising, follow_condition
-from reliability.services.service_levels import SAMPLE_EVERY, ServiceState, list_states, service_facts, window_name
+from reliability.services.service_levels import (
+    SAMPLE_EVERY,
+    ServiceState,
+    burn_limits,
+    list_states,
+    service_facts,
+    window_name,
+)
+
+_NO_CALLS = "nothing was called within the window"
 
 
 def evaluate(now: datetime | None = None) -> None:
@@ -19,7 +28,8 @@ def evaluate(now: datetime | None = None) -> None:
     at = now or timezone.now()
     states = [state for state in list_states(at) if state.level.is_alerting]
     burning = [_burn_alert(state, state.burning) for state in states if state.burning is not None]
-    follow_condition("slo.burn_rate", burning, reason="the budget lasts again")
+    quiet = {state.scope: _NO_CALLS for state in states if state.burning is None and _may_burn(state)}
+    follow_condition("slo.burn_rate", burning, reason="the budget lasts again", unknown=quiet)
     told = set(Alert.objects.filter(condition="error.rate", resolved_at=None).values_list("scope", flat=True))
     limits = read_thresholds("error.rate")
     judged = [(state, _counts(state, limits, at)) for state in states]
@@ -28,7 +38,17 @@ def evaluate(now: datetime | None = None) -> None:
         for state, counts in judged
         if _fails_often(state, counts, limits, at, state.scope in told)
     ]
-    follow_condition("error.rate", failing, reason="calls succeed again")
+    uncalled = {state.scope: _NO_CALLS for state, counts in judged if not counts.all}
+    follow_condition("error.rate", failing, reason="calls succeed again", unknown=uncalled)
+
+
+def _may_burn(state: ServiceState) -> bool:
+    """Return whether a budget burnt and nothing was called since, so that nobody knows whether it would go on."""
+    windows, floor = burn_limits()
+    return any(
+        floor.is_met(state.counts[one.long]) and state.burn(one.long) >= one.factor and not state.counts[one.short].all
+        for one in windows
+    )
 
 
 def _counts(state: ServiceState, limits: Mapping[str, float], at: datetime) -> Counts:

@@ -167,7 +167,7 @@ class ServiceState:
 def list_states(now: datetime | None = None) -> list[ServiceState]:
     """Return every service that is measured and has an objective, by subject."""
     at, levels = now or timezone.now(), {level.service: level for level in ServiceLevel.objects.all()}
-    windows, floor = _burn_limits()
+    windows, floor = burn_limits()
     states = []
     for sampled in list_sampled():
         level = levels.get(sampled.service)
@@ -181,7 +181,7 @@ def list_states(now: datetime | None = None) -> list[ServiceState]:
     return sorted(states, key=lambda state: (state.sampled.subject, state.sampled.service))
 
 
-def _burn_limits() -> tuple[list[BurnWindow], Floor]:
+def burn_limits() -> tuple[list[BurnWindow], Floor]:
     """Return the pairs of windows and the floor as they are set now."""
     values = read_thresholds("slo.burn_rate")
     factors = values["fast_burn"], values["slow_burn"], values["lasting_burn"]

@@ -6,33 +6,29 @@ from collections.abc import Callable
 
 from django.db import DatabaseError, InterfaceError, connections
 
+from reliability.services.alert_evaluation import evaluate
+
 INTERVAL_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
 
 Watch = Callable[[], None]
-_WATCHES: list[Watch] = []
+_WATCHES: dict[Watch, tuple[str, ...]] = {}
 
 
-def add_watch(watch: Watch) -> None:
-    """Have ``watch`` called twice a second in one process; call it once, as the app starts.
+def add_watch(watch: Watch, *conditions: str) -> None:
+    """Have ``watch`` called twice a second in one process, to judge alert ``conditions``; call it as the app starts.
 
     It may raise ``DatabaseError`` and is then called again. What it must know of before, it keeps in rows:
     another process may lead the next time.
     """
-    if watch not in _WATCHES:
-        _WATCHES.append(watch)
+    _WATCHES.setdefault(watch, conditions)
 
 
 def look_once() -> None:
-    """Do every watch once. Raises ``DatabaseError``; one that fails otherwise does not stop the others."""
-    for watch in _WATCHES:
-        try:
-            watch()
-        except (DatabaseError, InterfaceError):
-            raise
-        except Exception:
-            logger.exception("a watch failed", extra={"watch": getattr(watch, "__qualname__", str(watch))})
+    """Do every watch once. Raises ``DatabaseError`` when the database is away; one that fails stops no other."""
+    for watch, conditions in _WATCHES.items():
+        evaluate(watch, conditions)
 
 
 class Watcher:
