@@ -200,14 +200,16 @@ class IntegrityFacts:
 
     ``unknown_orders`` were unknown before the run; ``unbooked_orders`` have fills that were reported and
     not booked; ``unbalanced`` symbols are not the sum of their events and fills; ``differing`` ones are not what
-    the broker holds; ``broken_orders`` are not what their events make them; ``broken_seals`` tells of rows that are
-    not as they were sealed; ``open_gaps`` is of market data.
+    the broker holds; ``differing_cash`` is not what executions and cash entries explain; ``broken_orders`` are not
+    what their events make them; ``broken_seals`` tells of rows that are not as they were sealed; ``open_gaps`` is of
+    market data.
     """
 
     unknown_orders: tuple[str, ...] = ()
     unbooked_orders: tuple[str, ...] = ()
     unbalanced: tuple[str, ...] = ()
     differing: Mapping[str, str] = field(default_factory=dict)
+    differing_cash: Mapping[str, str] = field(default_factory=dict)
     broken_orders: tuple[str, ...] = ()
     broken_seals: tuple[str, ...] = ()
     open_gaps: int = 0
@@ -236,6 +238,9 @@ def judge_integrity(facts: IntegrityFacts) -> IntegrityVerdict:
     if facts.differing:
         told = [f"{symbol} {difference}" for symbol, difference in sorted(facts.differing.items())]
         findings.append(f"Positions differ from the broker's by: {_some(told)}.")
+    if facts.differing_cash:
+        told = [f"{difference} {currency}" for currency, difference in sorted(facts.differing_cash.items())]
+        findings.append(f"Cash differs from what executions and cash entries explain by: {_some(told)}.")
     if facts.broken_orders:
         findings.append(
             f"{len(facts.broken_orders)} orders are not what their events make them: {_some(facts.broken_orders)}."

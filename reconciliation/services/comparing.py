@@ -1,6 +1,6 @@
 """The first look: records and reports side by side, and what differs as rows."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -130,27 +130,44 @@ def _positions(run: ReconciliationRun, since: datetime) -> int:
     return seen
 
 
+@dataclass(frozen=True, slots=True)
+class CashLook:
+    """One comparison of cash: what differs, or what is the next mark; neither where nothing can be said."""
+
+    differences: tuple[Difference, ...] = ()
+    agreed: dict[str, Any] | None = None
+
+
 def cash_differences(
     run: ReconciliationRun, mark: ReconciliationMark, account: dict[str, str], since: datetime
 ) -> tuple[Difference, ...]:
-    """Return the difference between the cash that was reported and what is explained.
+    """Return the difference between the cash that was reported and what is explained; see ``look_at_cash``.
 
-    None where nothing is known: before the first mark, while the account trades, or where executions were
-    paid for in another currency. Cash that agrees becomes the next mark.
+    Cash that agrees becomes the next mark.
     """
-    flow = read_cash_flow(run.account_id, account["currency"], mark.cash_fill_id)
-    if flow.has_other_currency or (flow.latest_at is not None and flow.latest_at > since):
-        return ()
-    reported = Decimal(account["cash"])
-    entries, newest_entry = read_cash_entries(run.account_id, account["currency"], mark.cash_entry_id)
+    look = look_at_cash(mark, account["currency"], Decimal(account["cash"]), since)
+    if look.agreed is not None:
+        run.marks["agreed_cash"] = look.agreed
+    return look.differences
+
+
+def look_at_cash(mark: ReconciliationMark, currency: str, reported: Decimal, since: datetime | None) -> CashLook:
+    """Hold the cash that was reported against the mark, the executions and the cash entries behind it.
+
+    Nothing can be said while the account trades (an execution later than ``since``), or where executions were
+    paid for in another currency. Before the first mark whatever is reported agrees.
+    """
+    flow = read_cash_flow(mark.account_id, currency, mark.cash_fill_id)
+    if flow.has_other_currency or (since is not None and flow.latest_at is not None and flow.latest_at > since):
+        return CashLook()
+    entries, newest_entry = read_cash_entries(mark.account_id, currency, mark.cash_entry_id)
     if mark.cash is not None:
         expected = mark.cash + flow.amount + entries
-        found = compare_cash(expected, reported, account["currency"], flow.executions)
+        found = compare_cash(expected, reported, currency, flow.executions)
         if found:
-            return found
-    run.marks["agreed_cash"] = {
-        "cash": account["cash"],
+            return CashLook(found)
+    newest = {
         "fill_id": max(flow.newest_id, mark.cash_fill_id),
         "entry_id": max(newest_entry, mark.cash_entry_id),
     }
-    return ()
+    return CashLook((), {"cash": str(reported), **newest})

@@ -43,6 +43,7 @@ def gather_facts(run: RecoveryRun) -> IntegrityFacts:
         unbooked_orders=tuple(unbooked),
         unbalanced=tuple(unbalanced_positions(run.account_id, since)),
         differing=dict(run.differing),
+        differing_cash=dict(run.memo.get("cash_difference", {})),
         broken_orders=tuple(broken),
         broken_seals=tuple(seals),
         open_gaps=int(run.memo.get("open_gaps", 0)),
@@ -60,6 +61,10 @@ def freeze_what_is_in_doubt(run: RecoveryRun, facts: IntegrityFacts) -> None:
         reason = f"The broker's position in {symbol} differs by {difference} after recovery {run.pk}."
         told = {**evidence, "difference": difference}
         _freeze(Scope(ScopeKind.ACCOUNT, account, symbol), FreezeCause.POSITION_MISMATCH, reason, told)
+    for currency, difference in facts.differing_cash.items():
+        reason = f"After recovery {run.pk} the cash differs from what is explained by {difference} {currency}."
+        told = {**evidence, "difference": difference}
+        _freeze(Scope(ScopeKind.ACCOUNT, account), FreezeCause.CASH_MISMATCH, reason, told)
     for symbol in facts.unbalanced:
         reason = f"The position in {symbol} is not the sum of its fills."
         _freeze(Scope(ScopeKind.ACCOUNT, account, symbol), FreezeCause.RECORD_BROKEN, reason, evidence)

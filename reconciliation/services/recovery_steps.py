@@ -37,6 +37,7 @@ from reconciliation.core.runs import RunKind
 from reconciliation.models import RecoveryRun
 from reconciliation.services.gap_checks import check_gaps
 from reconciliation.services.integrity import freeze_what_is_in_doubt, gather_facts
+from reconciliation.services.recovery_balances import BalancesStep
 from reconciliation.services.recovery_positions import PositionsStep
 from reconciliation.services.recovery_step import LATER, SOON, VOID, BrokerStep, RecoveryStep
 from reconciliation.services.runs import request_run
@@ -125,16 +126,6 @@ class FillsStep(RecoveryStep):
             return Finished({"were_missing": len(wanted)})
         want_sync({run.account_id})
         return LATER
-
-
-class BalancesStep(BrokerStep):
-    """The account's balances as the broker has them."""
-
-    async def perform(self, request: AccountProfile | None) -> AccountReport | None:
-        return None if request is None else await get_session(request).get_account()
-
-    def take(self, run: RecoveryRun, result: AccountReport) -> Verdict:
-        return Finished({"currency": result.currency, "cash": str(result.cash), "equity": str(result.equity)})
 
 
 class MarketDataStep(RecoveryStep):

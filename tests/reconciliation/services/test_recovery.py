@@ -9,16 +9,18 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import F
 from django.utils import timezone
 
+from brokers.core.corporate_actions import CashEntryKind
 from brokers.core.freezes import FreezeCause, FreezeMode, parse_freeze_scope
 from brokers.core.reports import PositionReport
-from brokers.models import Account, Fill, Freeze, Order, Position, StreamSession
+from brokers.models import Account, Balance, Fill, Freeze, Order, Position, StreamSession
 from brokers.services.freezes import freeze_trading
 from brokers.services.history.sealing import seal_appended
+from brokers.services.holdings import book_cash
 from brokers.services.order_batch import OrderBatch
 from brokers.services.submission import OrderSubmission, accept_order
 from reconciliation.core.recovery import STAGES, RecoveryState
-from reconciliation.models import ReconciliationRun, RecoveryRun, RecoveryTrigger
-from reconciliation.services import gap_checks, recovery_positions
+from reconciliation.models import ReconciliationMark, ReconciliationRun, RecoveryRun, RecoveryTrigger
+from reconciliation.services import gap_checks, recovery_balances, recovery_positions
 from reconciliation.services.gap_checks import GapCheck
 from reconciliation.services.recovery import request_recovery, start_waiting
 from reliability.core.taxonomy import FailureKind
@@ -174,6 +176,33 @@ def test_a_difference_that_stays_fails_the_verdict_keeps_the_freeze_and_asks_a_p
     assert second.disrupted_at == run.disrupted_at, "it has been wrong since then"
     assert in_force() == {("account:desk/symbol:AAPL", "position_mismatch")}, "two persons release that one"
     assert not Alert.objects.filter(condition="recovery.failed", resolved_at=None).exists()
+
+
+def test_balances_are_kept_and_a_wrong_one_fails_the_verdict(
+    broker: FakeBroker, owner: AbstractBaseUser, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = submit(owner, "k1")
+    ReconciliationMark.objects.create(account=account, cash=Decimal(1000))
+    broker.execute(order.client_order_id, 4)
+    broker.positions["AAPL"] = PositionReport("AAPL", Decimal(4), Decimal(100))
+    broker.cash = Decimal(600)
+    clean = recover(account)
+
+    assert (clean.state, clean.findings) == (RecoveryState.RECOVERED, [])
+    assert (steps_of(clean)["balances"].result["compared"], Balance.objects.get().cash) == (True, Decimal(600))
+
+    broker.cash = Decimal(550)
+    monkeypatch.setattr(recovery_balances, "_LOOKS_THAT_AGREE", 3)
+    run = recover(account)
+
+    assert (run.state, run.error_code) == (RecoveryState.FAILED, "DATA_INTEGRITY_IN_DOUBT")
+    assert run.findings == ["Cash differs from what executions and cash entries explain by: -50 USD."]
+    assert in_force() == {("account:desk", "recovery"), ("account:desk", "cash_mismatch")}
+    assert Balance.objects.order_by("-id").values_list("cash", flat=True)[0] == Decimal(550)
+    assert Alert.objects.filter(condition="recovery.failed", resolved_at=None).exists()
+
+    book_cash(account.pk, CashEntryKind.WITHDRAWAL, Decimal(-50), by="desk", reason="paid out")
+    assert recover(account, "person").state == RecoveryState.RECOVERED
 
 
 def test_an_order_that_only_a_person_can_settle_fails_the_verdict(

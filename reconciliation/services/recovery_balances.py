@@ -1,0 +1,62 @@
+"""The step of a recovery run that keeps an account's balances, and compares its cash while fills may be under way."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.utils import timezone
+
+from brokers.core.reports import AccountReport
+from brokers.services.accounts import AccountProfile, get_profile
+from brokers.services.holdings import record_balance
+from brokers.services.sessions import get_session
+from brokers.services.synchronization import want_sync
+from reconciliation.models import RecoveryRun
+from reconciliation.services.comparing import look_at_cash
+from reconciliation.services.recovery_step import LATER, BrokerStep
+from reconciliation.services.runs import get_mark
+from reliability.core.saga import Finished, Verdict
+
+_LOOKS_THAT_AGREE = 8  # 0.4 s apart: fills under way are booked by then
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedBalances:
+    """The account's money as the broker has it, and when it was asked."""
+
+    asked_at: datetime
+    account: AccountReport
+
+
+class BalancesStep(BrokerStep):
+    """What the broker reports is kept; its cash is seen equal once, or its difference stays.
+
+    Cash is compared where it follows the executions, from the first one that a reconciliation saw agree.
+    """
+
+    async def perform(self, request: AccountProfile | None) -> ReportedBalances | None:
+        if request is None:
+            return None
+        asked_at = timezone.now()
+        return ReportedBalances(asked_at, await get_session(request).get_account())
+
+    def take(self, run: RecoveryRun, result: ReportedBalances) -> Verdict:
+        account = result.account
+        balance = record_balance(run.account_id, account, result.asked_at)
+        told = {"balance": balance.pk, "currency": account.currency, "cash": str(account.cash)}
+        told["equity"] = str(account.equity)
+        if not get_profile(run.account_id).adapter.capabilities.cash_follows_fills:
+            return Finished({**told, "compared": False})
+        look = look_at_cash(get_mark(run.account_id), account.currency, account.cash, None)
+        if not look.differences:
+            run.memo["cash_difference"] = {}
+            return Finished({**told, "compared": look.agreed is not None})
+        sides = look.differences[0]
+        difference = Decimal(sides.reported["cash"]) - Decimal(sides.recorded["cash"])
+        looks = [*run.memo.get("cash_looks", ()), str(difference)][-_LOOKS_THAT_AGREE:]
+        run.memo["cash_looks"] = looks
+        if len(looks) < _LOOKS_THAT_AGREE or len(set(looks)) > 1:
+            want_sync({run.account_id})
+            return LATER
+        run.memo["cash_difference"] = {account.currency: str(difference)}
+        return Finished({**told, "compared": True, "differing": str(difference)})
