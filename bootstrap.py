@@ -16,7 +16,7 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
   setup        make .venv ready for the commands above and stop there
   bench-NAME   run benchmarks/bench_NAME.py (dashes become underscores)
   probe-NAME   run benchmarks/probe_NAME.py, which fails when an aim is missed
-  basket-crashes  kill workers 200 times under baskets; fails when one is left half
+  basket-crashes  kill pool processes at 200 random system calls under baskets; fails when one is left half
   order-races   1,000 changes racing with fills, 10,000 fill events shuffled, 300 replies lost, judged by the ledgers
   chaos        break a stack of its own by the scenarios and judge it; ARGS="run worker-killed --seed 7", ARGS=list
   pictures     run a stack, use it, and take the pictures of every page that the docs show (needs Chromium)

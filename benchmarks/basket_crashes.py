@@ -1,8 +1,10 @@
 """Baskets under kill -9: ``make basket-crashes``, or ``python -m benchmarks.basket_crashes --crashes 6``.
 
-On a stack of its own, baskets that fill and baskets that fail are sent while worker processes die at
-random moments. The broker's own ledger is the judge: a basket is whole when every leg filled, or when
-what its legs traded was traded back to nothing. Status 1 when any basket is half, or never ends.
+On a stack of its own, baskets that fill and baskets that fail are sent while pool processes die at a system
+call drawn at random (``--at calls``, through strace), or they and whole workers at random moments. The broker's
+own ledger is the judge: a basket is whole when every leg filled, or when what its legs traded was traded back
+to nothing. Status 1 when any basket is half, or never ends, 2 when nothing was run because system calls cannot
+be traced here.
 """
 
 import argparse
@@ -16,19 +18,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.basket_deaths import LATEST_CALL, DyingAtCall, kill_at_a_moment, wait_for_workers
 from benchmarks.evidence import machine_line, write_evidence
 from brokers.simulator.ledger import LedgerSummary
-from config.chaos.stack import ORDER_WORKERS, Stack, is_alive, running_stack, wait_until
+from config.chaos.faults.tracing import why_not_traced
+from config.chaos.stack import Stack, running_stack
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "KO")
 _UNREACHABLE_PRICE = "0.5"
 SETTLE_SECONDS = 90.0
+_BETWEEN_SECONDS = 0.3
+_MOST_UNTIL_DEAD = 60
 console = Console()
 
 Body = dict[str, Any]
@@ -36,11 +42,12 @@ Body = dict[str, Any]
 
 @dataclass
 class CrashRun:
-    """What came of one run: kills, baskets by their end, how long they took, and every problem by name."""
+    """What came of one run: kills, the system calls at which they fell, baskets by their end, and every problem."""
 
     crashes: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
@@ -60,20 +67,31 @@ def _leg(chance: random.Random, *, fails: bool) -> Body:
     return {**leg, "type": "market", "time_in_force": "day"}
 
 
-def run_crashes(stack: Stack, crashes: int, chance: random.Random, settle_seconds: float = SETTLE_SECONDS) -> CrashRun:
+def run_crashes(
+    stack: Stack,
+    crashes: int,
+    chance: random.Random,
+    settle_seconds: float = SETTLE_SECONDS,
+    at: Literal["calls", "moments"] = "moments",
+) -> CrashRun:
     """Kill a random worker process ``crashes`` times with baskets under way, wait for their ends, and judge them."""
-    return asyncio.run(_run(stack, crashes, chance, settle_seconds))
+    return asyncio.run(_run(stack, crashes, chance, settle_seconds, at))
 
 
-async def _run(stack: Stack, crashes: int, chance: random.Random, settle_seconds: float) -> CrashRun:
+async def _run(stack: Stack, crashes: int, chance: random.Random, settle_seconds: float, at: str) -> CrashRun:
     run = CrashRun()
     headers = {"Authorization": f"Bearer {stack.instance.env['STANCHION_API_TOKEN']}"}
     async with aiohttp.ClientSession(stack.instance.urls["web"], headers=headers) as session:
         ids = []
+        calls = [chance.randint(1, LATEST_CALL) for _ in range(crashes)]
         for number in range(crashes):
             ids += [await _submit(session, draw_basket(chance)) for _ in range(chance.randint(1, 2))]
-            await asyncio.sleep(chance.uniform(0.0, 0.7))
-            await asyncio.to_thread(_kill_one, stack, chance, run)
+            if at == "calls":
+                ids += await _crash_at_call(session, stack, chance, calls[number], run)
+            else:
+                await asyncio.sleep(chance.uniform(0.0, 0.7))
+                run.struck[await asyncio.to_thread(kill_at_a_moment, stack, chance)] += 1
+            run.crashes += 1
             if (number + 1) % 20 == 0:
                 console.print(f"{number + 1} crashes, {len(ids)} baskets", highlight=False)
         baskets = await _wait(session, ids, settle_seconds)
@@ -84,6 +102,22 @@ async def _run(stack: Stack, crashes: int, chance: random.Random, settle_seconds
         run.seconds += [_seconds(basket)] if basket["final"] else []
     run.problems += [f"placed twice: {key}" for key in ledger.duplicated_client_order_ids]
     return run
+
+
+async def _crash_at_call(
+    session: aiohttp.ClientSession, stack: Stack, chance: random.Random, number: int, run: CrashRun
+) -> list[str]:
+    """Let a pool process die at a system call and return the baskets that were sent until it had."""
+    ids: list[str] = []
+    with DyingAtCall.begin(stack, chance, number) as dying:
+        while not await asyncio.to_thread(dying.is_dead_within, _BETWEEN_SECONDS):
+            if len(ids) == _MOST_UNTIL_DEAD:
+                raise AssertionError(f"the process never came to its call {dying.number}")
+            ids.append(await _submit(session, draw_basket(chance)))
+        run.calls[dying.fatal_call()] += 1
+    run.struck["pool process"] += 1
+    await asyncio.to_thread(wait_for_workers, stack)
+    return ids
 
 
 async def _submit(session: aiohttp.ClientSession, body: Body) -> str:
@@ -112,28 +146,6 @@ async def _wait(session: aiohttp.ClientSession, ids: list[str], settle_seconds: 
         if all(basket["final"] for basket in found.values()) or time.monotonic() > deadline:
             return list(found.values())
         await asyncio.sleep(0.2)
-
-
-def _kill_one(stack: Stack, chance: random.Random, run: CrashRun) -> None:
-    """Kill a pool process, or a worker with all of them, and wait until both order workers have pools again."""
-    worker = chance.choice(ORDER_WORKERS)
-    whole = chance.random() < 0.2
-    victims: list[int] = []
-    wait_until(lambda: victims.extend(_processes(stack, worker, whole=whole)) or victims, "a victim is there")
-    victim = chance.choice(victims)
-    stack.kill(victim)
-    run.crashes += 1
-    run.struck["worker" if whole else "pool process"] += 1
-    wait_until(lambda: not is_alive(victim), "the victim is dead")
-    wait_until(lambda: all(_processes(stack, name, whole=False) for name in ORDER_WORKERS), "the workers are back")
-
-
-def _processes(stack: Stack, worker: str, *, whole: bool) -> list[int]:
-    """Return the worker's own process if it is alive, or its pool processes."""
-    pid = stack.instance.control.process(worker)["pid"]
-    if not isinstance(pid, int) or not is_alive(pid):
-        return []
-    return [pid] if whole else stack.children(worker)
 
 
 def judge(basket: Body, ledger: LedgerSummary) -> list[str]:
@@ -187,18 +199,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--crashes", type=int, default=200)
     parser.add_argument("--seed", default=secrets.token_hex(4))
+    parser.add_argument("--at", choices=("calls", "moments"), default="calls", help="where processes die")
     parser.add_argument("--settle", type=float, default=SETTLE_SECONDS, help="seconds for the last baskets to end")
     parser.add_argument("--json", help="write the figures to this file")
     arguments = parser.parse_args()
     console.print(f"{machine_line()}\n{arguments.crashes} crashes, seed {arguments.seed}", highlight=False)
+    missing = why_not_traced() if arguments.at == "calls" else ""
+    if missing:
+        console.print(f"not run: {missing}; --at moments needs no tracing", highlight=False)
+        return 2
     with running_stack() as stack:
         stack.fault("a", "latency", operation="submit", ms=100, jitter_ms=100)
-        run = run_crashes(stack, arguments.crashes, random.Random(arguments.seed), arguments.settle)
+        chance = random.Random(arguments.seed)
+        run = run_crashes(stack, arguments.crashes, chance, arguments.settle, arguments.at)
     console.print(crash_table(run))
+    if run.calls:
+        console.print("died at: " + ", ".join(f"{name} {times}" for name, times in run.calls.most_common()))
     for problem in run.problems:
         console.print(f"[red]{problem}[/]", highlight=False)
     if arguments.json:
-        result = {"ends": dict(run.ends), "struck": dict(run.struck), "problems": run.problems, "seconds": run.seconds}
+        result = {"ends": dict(run.ends), "struck": dict(run.struck), "calls": dict(run.calls)}
+        result |= {"problems": run.problems, "seconds": run.seconds}
         write_evidence(Path(arguments.json), "basket_crashes", vars(arguments) | {"json": ""}, [result])
     return 1 if run.problems else 0
 

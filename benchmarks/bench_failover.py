@@ -7,9 +7,10 @@ every figure. Status 1 when an aim is missed or an order was not carried out exa
 """
 
 import argparse
+import json
 import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,23 +27,29 @@ from benchmarks.measure import Noise, percentile
 from benchmarks.turns import print_wide
 from config.chaos.stack import Broker, Stack, running_stack, wait_until
 
-PARTS = ("accounts", "addresses", "streams", "takeovers")
+SIZES = {"accounts": "switches", "addresses": "addresses", "streams": "silences", "takeovers": "takeovers"}
 AIMS = {"switch": 5.0, "noticed": 1.0, "all_in": 10.0, "taken_over": 5.0}
 console = Console()
 
 
 def main() -> int:
     arguments = _parse()
-    parts = arguments.only or PARTS
+    parts = arguments.only or SIZES
     console.print(machine_line(), highlight=False)
-    results: list[dict[str, Any]] = []
+    results = resumed(Path(arguments.save)) if arguments.resume else []
+    if all(left(part, arguments, results) == 0 for part in parts):
+        console.print("nothing is left to measure", highlight=False)
+        return 0
+    earlier = len(results)
     with running_stack({"STANCHION_LOG_LEVEL": "WARNING"}) as stack:
         noise = Noise([stack.instance.supervisor.pid])
         for part in parts:
-            for number, figures in enumerate(MEASURE[part](stack, arguments), start=1):
+            wanted = getattr(arguments, SIZES[part])
+            numbers = range(wanted - left(part, arguments, results), wanted)
+            for number, figures in zip(numbers, MEASURE[part](stack, numbers) if numbers else (), strict=True):
                 results.append({"part": part, **figures})
-                console.print(f"{part} {number}: {figures}", highlight=False)
-                _save(arguments, results, others_used=round(noise.share(), 2))
+                console.print(f"{part} {number + 1} of {wanted}: {figures}", highlight=False)
+                _save(arguments, results, others_used=round(noise.share(), 2), resumed_after=earlier)
         problems = find_problems(stack)
         others = round(noise.share(), 2)
     print_wide(console, distribution_table(results))
@@ -50,36 +57,49 @@ def main() -> int:
     for line in (*missed, *problems):
         console.print(f"[red]{line}[/]", highlight=False)
     console.print(f"other programs used {others:.0%} of all cores; {len(problems)} problems", highlight=False)
-    _save(arguments, results, problems=problems, missed=missed, others_used=others)
+    _save(arguments, results, problems=problems, missed=missed, others_used=others, resumed_after=earlier)
     return 1 if missed or problems else 0
+
+
+def left(part: str, arguments: argparse.Namespace, results: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many measurements of a part are not among the results yet."""
+    return max(0, int(getattr(arguments, SIZES[part])) - sum(result.get("part") == part for result in results))
+
+
+def resumed(path: Path) -> list[dict[str, Any]]:
+    """Return the figures that an earlier run saved; none where there is no file. Its orders are not judged again."""
+    if not path.is_file():
+        return []
+    return [result for result in json.loads(path.read_text())["results"] if "part" in result]
 
 
 def _save(arguments: argparse.Namespace, results: list[dict[str, Any]], **summary: Any) -> None:
     """Write what there is so far: a run takes long, and half of one says something, too."""
     if arguments.save:
-        parameters = {name: getattr(arguments, name) for name in ("switches", "addresses", "silences", "takeovers")}
+        parameters = {name: getattr(arguments, name) for name in SIZES.values()}
+        summary = {"distribution": distribution(results), **summary}
         write_evidence(Path(arguments.save), "failover", parameters, [*results, summary])
 
 
-def _accounts(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _accounts(stack: Stack, numbers: range) -> Iterator[dict[str, Any]]:
     """Switch there and back: the account that failed last is the one that takes over next."""
     places: tuple[tuple[Broker, Broker], ...] = (("a", "b"), ("b", "a"))
-    for number in range(arguments.switches):
+    for number in numbers:
         first, second = places[number % 2]
         yield measure_switch(stack, FAILURES[(number // 2) % len(FAILURES)], first, second)
 
 
-def _addresses(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    for number in range(arguments.addresses):
+def _addresses(stack: Stack, numbers: range) -> Iterator[dict[str, Any]]:
+    for number in numbers:
         yield measure_address(stack, list(KINDS)[number % len(KINDS)])
 
 
-def _streams(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    for number in range(arguments.silences):
+def _streams(stack: Stack, numbers: range) -> Iterator[dict[str, Any]]:
+    for number in numbers:
         yield measure_silence(stack, SILENCES[number % len(SILENCES)])
 
 
-def _takeovers(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _takeovers(stack: Stack, numbers: range) -> Iterator[dict[str, Any]]:
     """Two processes beside the stack's own, which is stopped: so that a killed one can be started again."""
     stack.instance.control.stop("streams")
     with ExitStack() as running:
@@ -90,13 +110,13 @@ def _takeovers(stack: Stack, arguments: argparse.Namespace) -> Iterator[dict[str
 
         start_another()
         start_another()
-        for _ in range(arguments.takeovers):
+        for _ in numbers:
             yield measure_takeover(stack, start_another)
     stack.instance.control.start("streams")
     wait_until(lambda: not stack.not_healthy(), "the stack is healthy")
 
 
-MEASURE: dict[str, Callable[[Stack, argparse.Namespace], Iterator[dict[str, Any]]]] = {
+MEASURE: dict[str, Callable[[Stack, range], Iterator[dict[str, Any]]]] = {
     "accounts": _accounts,
     "addresses": _addresses,
     "streams": _streams,
@@ -127,16 +147,31 @@ def _series(results: list[dict[str, Any]]) -> dict[tuple[str, str], list[float]]
 
 
 def distribution_table(results: list[dict[str, Any]]) -> Table:
-    """Return one row per measure and case: how many, and their distribution in seconds."""
+    """Return the distribution as it is printed."""
     table = Table(title="Failover")
     for title in ("measure", "case", "n", "min", "p50", "p95", "max", "aim"):
         table.add_column(title, justify="left" if title in ("measure", "case") else "right")
-    for (name, case), values in _series(results).items():
-        key, what = _SECONDS[name]
-        places = (min(values), statistics.median(values), percentile(values, 0.95), max(values))
-        aim = f"< {AIMS[key]:g}" if case == "all" else ""
-        table.add_row(what, case, str(len(values)), *(f"{place:.2f}" for place in places), aim)
+    for row in distribution(results):
+        places = (f"{row[name]:.2f}" for name in ("min", "p50", "p95", "max"))
+        table.add_row(row["measure"], row["case"], str(row["n"]), *places, f"< {row['aim']:g}" if row["aim"] else "")
     return table
+
+
+def distribution(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one row per measure and case: how many, and the places of their distribution in seconds."""
+    return [
+        {
+            "measure": _SECONDS[name][1],
+            "case": case,
+            "n": len(values),
+            "min": min(values),
+            "p50": round(statistics.median(values), 3),
+            "p95": round(percentile(values, 0.95), 3),
+            "max": max(values),
+            "aim": AIMS[_SECONDS[name][0]] if case == "all" else None,
+        }
+        for (name, case), values in _series(results).items()
+    ]
 
 
 def find_missed(results: list[dict[str, Any]]) -> list[tuple[str, float, float]]:
@@ -152,9 +187,13 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--addresses", type=int, default=10, help="first addresses that fail (10)")
     parser.add_argument("--silences", type=int, default=30, help="streams that fall silent (30)")
     parser.add_argument("--takeovers", type=int, default=10, help="stream processes killed (10)")
-    parser.add_argument("--only", action="append", choices=PARTS, help="this part alone; repeat for several")
+    parser.add_argument("--only", action="append", choices=tuple(SIZES), help="this part alone; repeat for several")
     parser.add_argument("--save", metavar="FILE", help="write every figure, with machine and versions")
-    return parser.parse_args()
+    parser.add_argument("--resume", action="store_true", help="go on with what --save has of an earlier run")
+    arguments = parser.parse_args()
+    if arguments.resume and not arguments.save:
+        parser.error("--resume needs --save FILE")
+    return arguments
 
 
 if __name__ == "__main__":

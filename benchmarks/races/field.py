@@ -16,9 +16,12 @@ from brokers.simulator.ledger import LEDGER_NAME
 from config.chaos.stack import BROKERS, Broker, Stack
 from config.stack.client import ApiClient
 from config.stack.judgement import Judgement, judge
+from reliability.core.breaker import BreakerState, PinnedState
 
 RESTING_PRICE = "0.5"
 SETTLE_SECONDS = 240.0
+LONGEST_SECONDS = 1800.0
+_KEEPING_BACK = frozenset({BreakerState.OPEN, BreakerState.HALF_OPEN, PinnedState.FORCED_OPEN})
 _AT_ONCE = 16
 _BATCH = 100
 
@@ -67,13 +70,16 @@ class Field:
         return [self.client.accepted[key] for key in keys]
 
     async def wait_for(self, ids: Iterable[str], holds: Callable[[Order], bool], what: str) -> list[Order]:
-        """Return these orders once all are as wanted."""
-        wanted, deadline = set(ids), time.monotonic() + SETTLE_SECONDS
+        """Return these orders once all are as wanted.
+
+        While a circuit is open its orders wait by rights, so that time is not counted against them.
+        """
+        wanted, patience = set(ids), _Patience(self)
         while True:
             found = [order for order in await self.client.list_orders() if order["id"] in wanted]
             if len(found) == len(wanted) and all(map(holds, found)):
                 return sorted(found, key=lambda order: str(order["id"]))
-            if time.monotonic() > deadline:
+            if await patience.is_over():
                 left = sum(not holds(order) for order in found)
                 raise NotSettledError(f"not within {SETTLE_SECONDS:.0f} s: {what}; {left} are left")
             await asyncio.sleep(min(1.0, len(wanted) / 500))
@@ -88,17 +94,22 @@ class Field:
 
     async def end_all(self) -> list[Order]:
         """Cancel whatever is open, as often as it takes, and return every order once all are final."""
-        deadline = time.monotonic() + SETTLE_SECONDS
+        patience = _Patience(self)
         while True:
             orders = await self.client.list_orders()
             resting = [one for one in orders if not one["final"]]
             if not resting:
                 return orders
-            if time.monotonic() > deadline:
+            if await patience.is_over():
                 self.problems += [f"order {one['id']} is still {one['state']}" for one in resting]
                 return orders
             await together([lambda one=one: self.client.cancel(one["id"]) for one in resting])
             await asyncio.sleep(0.5)
+
+    async def open_circuits(self) -> list[str]:
+        """Return the circuits that keep calls back at this moment."""
+        circuits = (await self.client.get("/api/v1/circuits"))["results"]
+        return [one["name"] for one in circuits if one["state"] in _KEEPING_BACK]
 
     async def judge(self) -> Judgement:
         """Compare every order and position with the brokers' ledgers, once they had time to become the same."""
@@ -115,6 +126,22 @@ class Field:
     def ledger_rows(self, broker: Broker) -> list[dict[str, Any]]:
         path = self.stack.instance.directory / f"simbroker-{broker}" / LEDGER_NAME
         return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+class _Patience:
+    """``SETTLE_SECONDS`` in which no circuit is open, and never more than ``LONGEST_SECONDS`` in all."""
+
+    def __init__(self, place: Field) -> None:
+        self._place = place
+        self._began = self._looked = time.monotonic()
+        self._counted = 0.0
+
+    async def is_over(self) -> bool:
+        now = time.monotonic()
+        if not await self._place.open_circuits():
+            self._counted += now - self._looked
+        self._looked = now
+        return self._counted > SETTLE_SECONDS or now - self._began > LONGEST_SECONDS
 
 
 @asynccontextmanager

@@ -112,7 +112,7 @@ async def lose_replies(place: Field, lost: int) -> Outcome:
     """Lose so many replies, and what the streams say of the orders: the brokers took every one of them.
 
     Nobody here knows of them until they are looked up. One reply in five is lost, so that circuits seldom open; where
-    one does, its orders wait until it has closed.
+    one does, its orders wait until it has closed, and nothing more is sent meanwhile.
     """
     before = _replies_lost(place)
     for broker in BROKERS:

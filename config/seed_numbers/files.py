@@ -71,7 +71,7 @@ _KNOWN = {
         "an incremental run of 10,000 open orders with 0 and with 100,000 finished ones behind it",
     ),
     "order-races": (
-        'make order-races ARGS="--json FILE"',
+        'make order-races ARGS="--save FILE"',
         "cancels and replacements racing with fills, fill events told twice and out of turn, lost replies, by the "
         "brokers' own ledgers",
     ),

@@ -11,6 +11,39 @@ from config.chaos.faults.processes import descendants
 from config.chaos.stack import is_alive, wait_until
 
 
+def why_not_traced() -> str:
+    """Return what keeps this process from tracing others, empty if nothing does."""
+    if shutil.which("strace") is None:
+        return "strace is not installed"
+    scope = Path("/proc/sys/kernel/yama/ptrace_scope")
+    if os.geteuid() and scope.exists() and scope.read_text().strip() != "0":
+        return "tracing other processes is not allowed here"
+    return ""
+
+
+def start_tracer(pids: list[int], injection: str, log: str = os.devnull) -> subprocess.Popen[bytes]:
+    """Let strace inject into these processes; it writes the calls it looks at to ``log``."""
+    call = injection.partition(":")[0]
+    argv = ["strace", "-f", "-qq", "-o", log, "-e", f"trace={call}", "-e", f"inject={injection}"]
+    return subprocess.Popen(
+        [*argv, *(word for pid in pids for word in ("-p", str(pid)))],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def end_tracer(tracer: subprocess.Popen[bytes]) -> None:
+    """Let go of whatever is traced."""
+    if tracer.poll() is None:
+        tracer.send_signal(signal.SIGINT)
+        try:
+            tracer.wait(10)
+        except subprocess.TimeoutExpired:
+            tracer.kill()
+            tracer.wait()
+
+
 class Traced(Fault):
     """Base of the faults that strace injects into a process and all it forked."""
 
@@ -18,36 +51,16 @@ class Traced(Fault):
     _tracers: list[subprocess.Popen[bytes]]
 
     def missing(self) -> str:
-        if shutil.which("strace") is None:
-            return "strace is not installed"
-        scope = Path("/proc/sys/kernel/yama/ptrace_scope")
-        if os.geteuid() and scope.exists() and scope.read_text().strip() != "0":
-            return "tracing other processes is not allowed here"
-        return ""
+        return why_not_traced()
 
     def attach(self, pids: list[int], injection: str) -> None:
         """Let strace inject into these processes, and wait until it holds them all."""
-        call = injection.partition(":")[0]
-        argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={injection}"]
-        self._tracers = [
-            subprocess.Popen(
-                [*argv, *(word for pid in pids for word in ("-p", str(pid)))],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        ]
+        self._tracers = [start_tracer(pids, injection)]
         wait_until(lambda: all(not is_alive(pid) or tracer_of(pid) for pid in pids), "strace holds its victims")
 
     def heal(self) -> None:
         for tracer in self._tracers:
-            if tracer.poll() is None:
-                tracer.send_signal(signal.SIGINT)
-                try:
-                    tracer.wait(10)
-                except subprocess.TimeoutExpired:
-                    tracer.kill()
-                    tracer.wait()
+            end_tracer(tracer)
 
 
 class KillAtCall(Traced):
