@@ -12,7 +12,7 @@ DEFAULT_PORT = 4001
 DEFAULT_CLIENT_IDS = "100-163"
 DEFAULT_MASTER_CLIENT_ID = 99
 DEFAULT_MESSAGES_PER_SECOND = 45
-_OPTIONS = frozenset({"client_ids", "master_client_id", "messages_per_second"})
+_OPTIONS = frozenset({"client_ids", "master_client_id", "messages_per_second", "standby_client_ids"})
 _LARGEST_CLIENT_ID = 2**31 - 1
 _MOST_CLIENT_IDS = 1000
 
@@ -21,8 +21,9 @@ _MOST_CLIENT_IDS = 1000
 class Address:
     """One gateway.
 
-    ``client_ids`` are the ids our order sessions may log on with, ``master_client_id`` the one that hears of
-    every order. ``messages_per_second`` is what the gateway takes from one connection.
+    ``client_ids`` are the ids our order sessions may log on with, ``standby_client_ids`` those of their second
+    connections, ``master_client_id`` the one that hears of every order. ``messages_per_second`` is what the gateway
+    takes from one connection.
     """
 
     host: str
@@ -30,12 +31,14 @@ class Address:
     client_ids: range
     master_client_id: int
     messages_per_second: int
+    standby_client_ids: range = range(0)
     private_networks: tuple[str, ...] = ()
 
 
 def read_address(settings: AccountSettings, text: str) -> Address:
     """Return the address behind ``tcp://host:port?client_ids=100-163&master_client_id=99&messages_per_second=45``.
 
+    ``standby_client_ids`` are as many ids behind ``client_ids`` where they are left out, and none for ``none``.
     The scheme only separates: the API of TWS knows no encryption and no login, so ``http`` and ``ws`` mean the
     same. Raises ``BrokerCallError`` with ``SYSTEM_ACCOUNT_MISCONFIGURED`` for anything else.
     """
@@ -45,6 +48,7 @@ def read_address(settings: AccountSettings, text: str) -> Address:
         options = dict(parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query)))
         ids = _read_range(options.get("client_ids", DEFAULT_CLIENT_IDS))
         master = _read_number(options.get("master_client_id", str(DEFAULT_MASTER_CLIENT_ID)), 0, _LARGEST_CLIENT_ID)
+        standby = _read_standby(options.get("standby_client_ids", ""), ids, master)
         pace = _read_number(options.get("messages_per_second", str(DEFAULT_MESSAGES_PER_SECOND)), 1, 100_000)
     except ValueError as error:
         raise misconfigured(settings, f"the gateway's address is malformed ({error})") from None
@@ -54,7 +58,9 @@ def read_address(settings: AccountSettings, text: str) -> Address:
         raise misconfigured(settings, f"the gateway's address has unknown options: {', '.join(unknown)[:100]}")
     if master in ids:
         raise misconfigured(settings, "the master client id is among the client ids of the order sessions")
-    return Address(url.hostname, port, ids, master, pace, settings.private_networks)
+    if master in standby or set(standby) & set(ids):
+        raise misconfigured(settings, "the client ids that stand by are those of others")
+    return Address(url.hostname, port, ids, master, pace, standby, settings.private_networks)
 
 
 def read_account_number(settings: AccountSettings) -> str:
@@ -80,6 +86,15 @@ def _read_range(text: str) -> range:
     if end - start >= _MOST_CLIENT_IDS:
         raise ValueError("too many client ids")
     return range(start, end + 1)
+
+
+def _read_standby(text: str, ids: range, master: int) -> range:
+    if text == "none":
+        return range(0)
+    if text:
+        return _read_range(text)
+    following = range(ids.stop, min(ids.stop + len(ids), _LARGEST_CLIENT_ID + 1))
+    return range(following.start, master) if master in following else following
 
 
 def _read_number(text: str, least: int, most: int) -> int:

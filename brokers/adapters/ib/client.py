@@ -88,7 +88,7 @@ class IBSession:
             known = attempt.connection.received.memory.find(perm_id) or await self._find_open(attempt, perm_id)
             if known is None:
                 raise await self._not_cancelable(attempt, perm_id)
-            if known.order_id <= 0 or known.client_id not in self._connections.address.client_ids:
+            if known.order_id <= 0 or not self._connections.is_ours(known.client_id):
                 raise errors.refused("BROKER_ORDER_NOT_CANCELABLE", "the order was placed by another program")
             try:
                 await self._cancel_as_owner(attempt, known)

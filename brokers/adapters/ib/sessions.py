@@ -1,4 +1,4 @@
-"""Which connections a session holds: one for its own orders, and short ones under other ids to cancel theirs."""
+"""Which connections a session holds: one for its own orders, one that stands by, short ones to cancel others'."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,6 +9,7 @@ from brokers.adapters.ib import errors
 from brokers.adapters.ib.address import Address, misconfigured, read_account_number, read_address
 from brokers.adapters.ib.connection import GatewayConnection, connect
 from brokers.adapters.ib.errors import ClientIdInUseError
+from brokers.adapters.ib.standby import Standby
 from brokers.adapters.interface import AccountSettings
 from reliability.core.taxonomy import FailureKind
 
@@ -21,7 +22,8 @@ class Connections:
 
     The gateway lets one connection in under each client id, so it gives the ids out itself: a session takes the
     first that is free, and with it the orders of whoever had it before. A connection that was idle for some seconds is
-    closed, because only a client of the same id may cancel an order.
+    closed, because only a client of the same id may cancel an order. While one is held, another stands by under an id
+    that no order was placed with before it took over.
     """
 
     def __init__(self, settings: AccountSettings) -> None:
@@ -35,6 +37,11 @@ class Connections:
         self._under_way = 0
         self._idle_timer: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self._standby = Standby(self.address, settings.connect_timeout_seconds, self._check)
+
+    def is_ours(self, client_id: int) -> bool:
+        """Return whether an order of this client was placed by a session of ours."""
+        return client_id in self.address.client_ids or client_id in self.address.standby_client_ids
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[GatewayConnection]:
@@ -54,6 +61,10 @@ class Connections:
     @asynccontextmanager
     async def use_as(self, client_id: int) -> AsyncIterator[GatewayConnection]:
         """Lend a connection under the id of another session, for as long as that has left."""
+        standing_by = self._standby.find(client_id)
+        if standing_by is not None:
+            yield standing_by
+            return
         try:
             connection = await connect(self.address, client_id, self._settings.connect_timeout_seconds)
         except ClientIdInUseError as error:
@@ -75,6 +86,7 @@ class Connections:
 
     def close(self) -> None:
         self._is_closed = True
+        self._standby.close()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         if self._connecting is not None:
@@ -89,6 +101,11 @@ class Connections:
             raise errors.not_sent("SYSTEM_SESSION_CLOSED", "the session is closed")
         if self._current is not None and self._current.is_usable:
             return self._current
+        taken = self._standby.take()
+        if taken is not None:
+            self._current, self._preferred_id = taken, taken.client_id
+            self._standby.keep(lambda: self._current, self.retire)
+            return taken
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._connect())
             self._connecting.add_done_callback(_retrieve)
@@ -102,17 +119,24 @@ class Connections:
                 connection = await connect(self.address, client_id, self._settings.connect_timeout_seconds)
             except ClientIdInUseError:
                 continue
-            self.account = check_account(self._settings, connection, self.account)
+            self._check(connection)
             self._current, self._preferred_id = connection, client_id
+            self._standby.keep(lambda: self._current, self.retire)
             return connection
         raise errors.not_sent("AUTH_SESSION_CONFLICT", "every client id of ours is in use at the gateway", "326")
+
+    def _check(self, connection: GatewayConnection) -> None:
+        self.account = check_account(self._settings, connection, self.account)
 
     def _close_retired(self, connection: GatewayConnection) -> None:
         self._retired.discard(connection)
         connection.close()
 
     def _close_idle(self) -> None:
-        if self._current is not None and not self._under_way:
+        if self._under_way:
+            return
+        self._standby.close()
+        if self._current is not None:
             self._current.close()
             self._current = None
 

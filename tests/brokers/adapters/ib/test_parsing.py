@@ -67,7 +67,20 @@ def test_what_an_address_leaves_out_has_a_default():
     address = read_address(_settings(), "tcp://127.0.0.1")
 
     assert (address.port, address.client_ids, address.master_client_id) == (4001, range(100, 164), 99)
-    assert address.messages_per_second == 45
+    assert (address.messages_per_second, address.standby_client_ids) == (45, range(164, 228))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("client_ids=10-12", range(13, 16)),
+        ("client_ids=97-98", range(99, 99)),
+        ("client_ids=10-12&standby_client_ids=none", range(0)),
+        ("client_ids=10-12&standby_client_ids=500-501", range(500, 502)),
+    ],
+)
+def test_the_ids_that_stand_by_follow_those_of_the_sessions_unless_they_are_given(options, expected):
+    assert read_address(_settings(), f"tcp://127.0.0.1?{options}").standby_client_ids == expected
 
 
 @pytest.mark.parametrize(
@@ -83,6 +96,8 @@ def test_what_an_address_leaves_out_has_a_default():
         "tcp://127.0.0.1:4001?client_ids=1-100000",
         "tcp://127.0.0.1:4001?client_ids=90-110",
         "tcp://127.0.0.1:4001?clients=4",
+        "tcp://127.0.0.1:4001?client_ids=100-110&standby_client_ids=110-120",
+        "tcp://127.0.0.1:4001?client_ids=100-110&standby_client_ids=90-99",
         "tcp://127.0.0.1:4001?messages_per_second=0",
         "tcp://127.0.0.1:4001?messages_per_second=fast",
     ],
