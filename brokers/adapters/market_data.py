@@ -12,13 +12,18 @@ from brokers.adapters.alpaca.market_data import AlpacaMarketData
 from brokers.adapters.ccxt.market_data import CcxtMarketData
 from brokers.adapters.interface import AccountSettings
 from brokers.adapters.registry import UnknownAdapterError
-from brokers.core.reports import BarPage, ReportedBar
+from brokers.core.reports import BarPage, MarketNews, ReportedTick, TickKind
 
 _CCXT = "ccxt:"
 
 
 class MarketDataSession(Protocol):
-    """A session with one source of bars."""
+    """A session with one source of bars and of last quotes and trades.
+
+    ``tick_symbols`` is how many symbols one call of ``fetch_ticks`` may name.
+    """
+
+    tick_symbols: int
 
     async def fetch_bars(self, symbol: str, timeframe: str, start: datetime, end: datetime, token: str) -> BarPage:
         """Return one page of the bars that begin from ``start`` to ``end``, both included, oldest first.
@@ -28,11 +33,18 @@ class MarketDataSession(Protocol):
         """
         ...
 
-    def stream_bars(self, symbols: Sequence[str]) -> AsyncGenerator[list[ReportedBar] | None, None]:
-        """Connect, log in, subscribe to minute bars and their revisions, then yield what comes.
+    async def fetch_ticks(self, kind: TickKind, symbols: Sequence[str]) -> list[ReportedTick]:
+        """Return the last quote or trade of each symbol that has one; one call to the source."""
+        ...
 
-        ``None`` is yielded once when the subscription stands, and at each sign of life without a bar. Raises
-        ``StreamLostError`` when the stream ends, is refused, or stays silent in spite of pings.
+    def stream_market(
+        self, symbols: Sequence[str], tick_symbols: Sequence[str] = ()
+    ) -> AsyncGenerator[MarketNews | None, None]:
+        """Connect, log in, subscribe to minute bars, their revisions, and quotes and trades, then yield what comes.
+
+        ``None`` is yielded once when the subscription to bars stands, and at each sign of life without news. A source
+        that does not grant quotes and trades delivers the bars alone. Raises ``StreamLostError`` when the stream ends,
+        is refused, or stays silent in spite of pings.
         """
         ...
 

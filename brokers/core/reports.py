@@ -120,6 +120,32 @@ class ReportedBar:
     is_revision: bool = False
 
 
+class TickKind(StrEnum):
+    QUOTE = "quote"
+    TRADE = "trade"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedTick:
+    """The last quote or trade of a symbol as a source gave it: nothing is checked, every value may be anything.
+
+    ``given`` has timestamp, and bid, bid_size, ask, ask_size of a quote or price and size of a trade. The timestamp is
+    None where the source gives none.
+    """
+
+    symbol: str
+    kind: TickKind
+    given: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MarketNews:
+    """What a stream of market data brought at once."""
+
+    bars: tuple[ReportedBar, ...] = ()
+    ticks: tuple[ReportedTick, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class BarPage:
     """A part of the bars asked for, oldest first; ``next_token`` is empty behind the last part."""

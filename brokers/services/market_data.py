@@ -7,7 +7,7 @@ from datetime import datetime
 
 from brokers.adapters.failure_rules import live_source
 from brokers.adapters.market_data import MarketDataSession, can_stream, open_market_data
-from brokers.core.reports import BarPage, ReportedBar
+from brokers.core.reports import BarPage, MarketNews, ReportedTick, TickKind
 from brokers.services.accounts import AccountProfile, list_profiles
 from brokers.services.guards import CallClass, get_guard
 from brokers.services.reviewed_session import reviewed
@@ -50,8 +50,19 @@ class BarSource:
         fetching = self._session.fetch_bars(symbol, timeframe, start, end, token)
         return await reviewed(self._source, Operation.DATA, fetching)
 
-    def stream_bars(self, symbols: Sequence[str]) -> AsyncGenerator[list[ReportedBar] | None, None]:
-        return self._session.stream_bars(symbols)
+    async def fetch_ticks(self, symbols: Sequence[str]) -> list[ReportedTick]:
+        """Return the last quote and trade of each symbol that has one: each call to the source passes the guard."""
+        found: list[ReportedTick] = []
+        step = self._session.tick_symbols
+        for kind in TickKind:
+            for start in range(0, len(symbols), step):
+                found += await self._guard.call(self._session.fetch_ticks, kind, symbols[start : start + step])
+        return found
+
+    def stream_market(
+        self, symbols: Sequence[str], tick_symbols: Sequence[str] = ()
+    ) -> AsyncGenerator[MarketNews | None, None]:
+        return self._session.stream_market(symbols, tick_symbols)
 
     async def close(self) -> None:
         await self._session.close()

@@ -9,14 +9,14 @@ from django.db import models
 from django.http import HttpRequest
 
 from brokers.admin.accounts import AuditedAdmin, require_safe_address
-from reconciliation.models import BackfillAttempt, BarConflict, BarSeries, Feed, Gap, QuestionableBar
+from reconciliation.models import BackfillAttempt, BarConflict, BarSeries, Feed, Gap, LastTick, QuestionableBar
 from reconciliation.services.market_data.feed_settings import add_feed
 from reliability.admin.records import RecordAdmin, RefusalsTold
 
 _OPERATE = "reconciliation.operate_marketdata"
 _POINT = "brokers.set_credentials"
 _WHERE = ("account", "data_url", "stream_url")
-_SETTINGS = (*_WHERE, "enabled", "priority", "silence_ms", "late_seconds")
+_SETTINGS = (*_WHERE, "enabled", "priority", "silence_ms", "late_seconds", "with_ticks")
 _SEEN = ("state", "state_since", "last_bar_at", "last_error", "delivers")
 
 
@@ -109,6 +109,26 @@ class QuestionableBarAdmin(RecordAdmin):
     @admin.display(description="why")
     def why(self, row: QuestionableBar) -> str:
         return ", ".join(row.faults).replace("_", " ")
+
+
+@admin.register(LastTick)
+class LastTickAdmin(RecordAdmin):
+    list_display = (
+        "symbol",
+        "feed",
+        "quote_at",
+        "bid",
+        "ask",
+        "trade_at",
+        "price",
+        "bar_at",
+        "habit_seconds",
+        "refused",
+    )
+    list_filter = ("feed",)
+    list_select_related = ("feed",)
+    search_fields = ("^symbol",)
+    ordering = ("symbol", "feed")
 
 
 @admin.register(BarConflict)

@@ -21,8 +21,15 @@ _LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 _TIMEFRAMES = [one.value for one in Timeframe]
 
 
-class BarQuerySerializer(serializers.Serializer[object]):
+class SymbolSerializer(serializers.Serializer[object]):
     symbol = serializers.CharField(required=False, default="", max_length=64, allow_blank=True)
+
+
+class LimitSerializer(serializers.Serializer[object]):
+    limit = serializers.IntegerField(required=False, default=1000, min_value=1, max_value=5000)
+
+
+class BarQuerySerializer(SymbolSerializer, LimitSerializer):
     timeframe = serializers.ChoiceField(_TIMEFRAMES, required=False, default="", allow_blank=True)
     since = serializers.IntegerField(
         required=False, default=None, min_value=0, max_value=2**62, allow_null=True, help_text="0, or next_since."
@@ -30,7 +37,6 @@ class BarQuerySerializer(serializers.Serializer[object]):
     start = serializers.DateTimeField(required=False, default=_EARLIEST)
     end = serializers.DateTimeField(required=False, default=_LATEST)
     quality = serializers.ChoiceField(["usable", "questionable"], required=False, default="usable")
-    limit = serializers.IntegerField(required=False, default=1000, min_value=1, max_value=5000)
 
     def validate(self, attrs: dict[str, object]) -> dict[str, object]:
         if attrs["since"] is None and not (attrs["symbol"] and attrs["timeframe"]):
@@ -91,8 +97,7 @@ class BarListView(APIView):
         return Response({"results": found, "next_since": None})
 
 
-class GapQuerySerializer(serializers.Serializer[object]):
-    symbol = serializers.CharField(required=False, default="", max_length=64, allow_blank=True)
+class GapQuerySerializer(SymbolSerializer):
     state = serializers.MultipleChoiceField(
         choices=[one.value for one in GapState], required=False, default=set, allow_empty=True
     )

@@ -71,11 +71,11 @@ def read_number(name: str, given: Any) -> Decimal:
     return number
 
 
-def read_stamp(given: Any) -> int:
-    """Return an instant as whole seconds since 1970; text is ISO 8601, UTC unless it carries an offset.
+def read_moment(given: Any) -> datetime:
+    """Return an instant; text is ISO 8601, and all is UTC unless it carries an offset.
 
     Raises:
-        ValueError: it is no instant, or has a fraction of a second.
+        ValueError: it is no instant.
     """
     if isinstance(given, str):
         text = given.strip()
@@ -91,8 +91,16 @@ def read_stamp(given: Any) -> int:
         moment = datetime.combine(given, time(), UTC)
     else:
         raise ValueError("timestamp is empty" if given is None else f"timestamp is not an instant: {str(given)[:40]!r}")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def read_stamp(given: Any) -> int:
+    """Return an instant as whole seconds since 1970.
+
+    Raises:
+        ValueError: it is no instant, or has a fraction of a second.
+    """
+    moment = read_moment(given)
     if moment.microsecond:
         raise ValueError(f"timestamp has a fraction of a second: {moment.isoformat()}")
     try:

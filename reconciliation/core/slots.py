@@ -72,6 +72,12 @@ class SlotGrid:
         position = self.position(stamp)
         return position < len(self) and self.at(position) == stamp
 
+    def run_start(self, stamp: int) -> int | None:
+        """Return where the stretch of trading begins that ``stamp`` lies in, or None outside of trading."""
+        run = bisect_right(self.starts, stamp) - 1
+        inside = run >= 0 and stamp < self.starts[run] + self.counts[run] * self.step
+        return self.starts[run] if inside else None
+
     def between(self, first: int, last: int) -> Iterator[int]:
         """Yield the expected stamps after ``first`` and before ``last``."""
         for position in range(self.position(first + 1), self.position(last)):

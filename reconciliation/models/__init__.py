@@ -1,6 +1,6 @@
 from reconciliation.models.bars import Bar, BarRevision, BarSeries, QuestionableBar
 from reconciliation.models.drills import Drill
-from reconciliation.models.feeds import BackfillAttempt, BarConflict, Feed, FeedSubscription
+from reconciliation.models.feeds import BackfillAttempt, BarConflict, Feed, FeedSubscription, LastTick
 from reconciliation.models.gaps import Gap, GapEvent
 from reconciliation.models.recovery import RecoveryRun, RecoveryTrigger, Watchtower
 from reconciliation.models.releases import BarRelease, ReleaseCursor
@@ -19,6 +19,7 @@ __all__ = [
     "FeedSubscription",
     "Gap",
     "GapEvent",
+    "LastTick",
     "QuestionableBar",
     "ReconciliationMark",
     "ReconciliationRun",

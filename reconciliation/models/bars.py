@@ -11,8 +11,8 @@ from reconciliation.core.slots import DailyStamp, Stamping
 from reconciliation.core.timeframes import Timeframe
 
 
-def price_field() -> "models.DecimalField[Any, Any]":
-    return models.DecimalField(max_digits=25, decimal_places=10)
+def price_field(*, null: bool = False) -> "models.DecimalField[Any, Any]":
+    return models.DecimalField(max_digits=25, decimal_places=10, null=null, blank=null)
 
 
 class BarSeries(models.Model):

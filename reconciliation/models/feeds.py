@@ -25,6 +25,12 @@ class Feed(models.Model):
     priority = models.PositiveSmallIntegerField(default=100, help_text="Lower is asked first.")
     silence_ms = models.PositiveIntegerField(default=750, help_text="Without a sign of life for this long it is down.")
     late_seconds = models.PositiveIntegerField(default=900, help_text="Older bars of its stream are not believed.")
+    with_ticks = models.BooleanField(
+        "quotes and trades",
+        default=True,
+        db_default=True,
+        help_text="Read last quotes and trades too; they tell soonest what is stale.",
+    )
     state = models.CharField(max_length=8, choices=State.choices, default=State.DOWN)
     state_since = models.DateTimeField(db_default=Now())
     last_bar_at = models.DateTimeField(null=True, blank=True)
@@ -50,6 +56,37 @@ class FeedSubscription(models.Model):
 
     def __str__(self) -> str:
         return f"feed {self.feed_id}: series {self.series_id}"
+
+
+class LastTick(models.Model):
+    """The last quote, trade and bar that a feed brought of a symbol, and how long it is usually silent.
+
+    A row is written once in a few seconds however many ticks come.
+    """
+
+    feed = models.ForeignKey(Feed, on_delete=models.PROTECT, related_name="last_ticks")
+    symbol = models.CharField(max_length=64)
+    quote_at = models.DateTimeField(null=True, blank=True)
+    bid = price_field(null=True)
+    ask = price_field(null=True)
+    trade_at = models.DateTimeField(null=True, blank=True)
+    price = price_field(null=True)
+    size = price_field(null=True)
+    bar_at = models.DateTimeField(null=True, blank=True, help_text="Where the last bar begins.")
+    habit_seconds = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Seconds without a quote or trade that are not unusual; learned."
+    )
+    refused = models.PositiveIntegerField(default=0, help_text="Quotes and trades that could not be believed.")
+    refused_reason = models.CharField(max_length=200, blank=True, default="")
+    written_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["symbol", "feed"]
+        constraints = [models.UniqueConstraint(fields=["feed", "symbol"], name="lasttick_once")]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"last ticks of {self.symbol} from feed {self.feed_id}"
 
 
 class BarConflict(models.Model):

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from reconciliation.models import BarSeries, Feed, Gap, QuestionableBar
 from reconciliation.selectors.quality import DayQuality, open_gaps_between
 from reconciliation.services.market_data.bar_decisions import can_be_confirmed, confirm_bar
+from reconciliation.services.market_data.freshness import read_freshness
 from reconciliation.services.market_data.gap_decisions import accept_gap, retry_gap
 from reconciliation.services.market_data.quality import read_quality
 from reliability.views.actions import act_and_return, posted_reason
@@ -21,6 +22,7 @@ from reliability.views.fragments import fragment_response
 
 DAYS = 14
 SERIES_SHOWN = 40
+FRESHNESS_SHOWN = 60
 _CELL, _LABEL, _ROW = 34, 150, 24
 _VIEW = "reconciliation.view_barseries"
 
@@ -117,6 +119,7 @@ def _context() -> dict[str, Any]:
     ]
     return {
         "feeds": Feed.objects.prefetch_related("subscriptions"),
+        "freshness": read_freshness(now, limit=FRESHNESS_SHOWN),
         "rows": rows,
         "days": [{"x": _LABEL + number * _CELL, "day": day} for number, day in enumerate(days)],
         "width": _LABEL + DAYS * _CELL,

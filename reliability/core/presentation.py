@@ -8,6 +8,7 @@ from reliability.core.taxonomy import ErrorDefinition
 
 _TONES = {
     "good": (
+        "fresh",
         "filled",
         "up",
         "alive",
@@ -81,6 +82,7 @@ _TONES = {
         "broken",
         "burning",
         "unfillable",
+        "stale",
     ),
 }
 _BY_STATE = {state: tone for tone, states in _TONES.items() for state in states}

@@ -210,6 +210,32 @@ class CcxtSession:
 
         return await self._call(Operation.DATA, call)
 
+    async def fetch_ticker(self, symbol: str) -> dict[str, Any] | None:
+        """Return ccxt's ticker of a symbol; None where the exchange has none."""
+
+        async def call(calls: ExchangeCalls) -> dict[str, Any] | None:
+            if not calls.exchange.has.get("fetchTicker"):
+                return None
+            row = await calls.exchange.fetch_ticker(self._known(calls, symbol))
+            if not isinstance(row, dict):
+                raise errors.ParseError("a ticker is no object")
+            return row
+
+        return await self._call(Operation.DATA, call)
+
+    async def fetch_last_trade(self, symbol: str) -> dict[str, Any] | None:
+        """Return the newest public trade of a symbol, as ccxt writes it; None where there is none."""
+
+        async def call(calls: ExchangeCalls) -> dict[str, Any] | None:
+            if not calls.exchange.has.get("fetchTrades"):
+                return None
+            rows = await calls.exchange.fetch_trades(self._known(calls, symbol), None, 1)
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise errors.ParseError("trades are no list of objects")
+            return max(rows, key=lambda row: row.get("timestamp") or 0, default=None)
+
+        return await self._call(Operation.DATA, call)
+
     async def stream_orders(self) -> AsyncGenerator[StreamEvent | None, None]:
         """Yield the order events of Binance; any other exchange has no stream here and says so at once."""
         if self._profile.dialect is not Dialect.BINANCE:

@@ -1,7 +1,8 @@
-"""/api/v3/klines: the same bars out of the seed as Alpaca's, in Binance's rows; the last one may not be over yet.
+"""/api/v3/klines, ticker and trades: the same market as Alpaca's in Binance's rows; the last bar may not be over yet.
 
 Source:
-    "Kline/Candlestick data", Binance Spot API documentation.
+    "Kline/Candlestick data", "24hr ticker price change statistics" and "Compressed/Aggregate trades list", Binance Spot
+    API documentation.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -9,11 +10,13 @@ from typing import Any
 
 from brokers.simulator.bars import EPOCH, Timeframe, bar_at
 from brokers.simulator.binance.requests import BinanceRefusalError, instrument_of, limit_of, missing, whole_number
-from brokers.simulator.binance.wire import milliseconds
+from brokers.simulator.binance.wire import milliseconds, number, symbol_of
 from brokers.simulator.gate import Answer, Call
+from brokers.simulator.rest.market_data import trade_now
 
 _UNITS = {"m": "min", "h": "hour", "d": "day", "w": "week"}
 _MILLISECOND = timedelta(milliseconds=1)
+_DAY = timedelta(days=1)
 
 
 def list_klines(call: Call) -> Answer:
@@ -30,6 +33,44 @@ def list_klines(call: Call) -> Answer:
         rows.append(_row(bar_at(instrument, call.broker.settings.data_seed, timeframe, start), start, timeframe))
         start += timeframe.length
     return Answer(rows)
+
+
+def get_ticker(call: Call) -> Answer:
+    """Answer the last quote and price of a symbol; of the day's statistics only what can be told."""
+    instrument = instrument_of(call, call.query)
+    walk, now = call.broker.venue.walks[instrument.symbol], datetime.now(UTC)
+    price = number(walk.price)
+    prices = {f"{name}Price": price for name in ("weightedAvg", "prevClose", "last", "open", "high", "low")}
+    return Answer(
+        {
+            "symbol": symbol_of(instrument.symbol),
+            "priceChange": number(None),
+            "priceChangePercent": "0.000",
+            **prices,
+            "lastQty": "100.00000000",
+            "bidPrice": number(walk.quote.bid),
+            "bidQty": "3.00000000",
+            "askPrice": number(walk.quote.ask),
+            "askQty": "3.00000000",
+            "volume": number(None),
+            "quoteVolume": number(None),
+            "openTime": milliseconds(now - _DAY),
+            "closeTime": milliseconds(now),
+            "firstId": -1,
+            "lastId": -1,
+            "count": 0,
+        }
+    )
+
+
+def list_trades(call: Call) -> Answer:
+    """Answer the newest trade of a symbol: one a call, at the price of now."""
+    instrument = instrument_of(call, call.query)
+    trade = trade_now(call.broker, instrument)
+    price = number(call.broker.venue.walks[instrument.symbol].price)
+    made = milliseconds(datetime.fromisoformat(trade["t"]))
+    ids = dict.fromkeys(("a", "f", "l"), trade["i"])
+    return Answer([{**ids, "p": price, "q": f"{trade['s']:.8f}", "T": made, "m": False, "M": True}])
 
 
 def _timeframe(call: Call) -> Timeframe:

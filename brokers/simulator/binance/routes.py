@@ -14,6 +14,8 @@ BINANCE_ROUTES: tuple[tuple[str, str, Dialect, Route, Operation], ...] = (
     ("GET", "/api/v3/time", PUBLIC, account.get_time, Operation.DATA),
     ("GET", "/api/v3/exchangeInfo", PUBLIC, account.get_exchange_info, Operation.DATA),
     ("GET", "/api/v3/klines", PUBLIC, market_data.list_klines, Operation.DATA),
+    ("GET", "/api/v3/ticker/24hr", PUBLIC, market_data.get_ticker, Operation.DATA),
+    ("GET", "/api/v3/aggTrades", PUBLIC, market_data.list_trades, Operation.DATA),
     ("POST", "/api/v3/order", PRIVATE, orders.submit_order, Operation.SUBMIT),
     ("GET", "/api/v3/order", PRIVATE, orders.get_order, Operation.QUERY),
     ("DELETE", "/api/v3/order", PRIVATE, orders.cancel_order, Operation.CANCEL),

@@ -6,6 +6,7 @@ and are taken where none came; while it is down they are taken at once.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import Bar, Feed
 from reconciliation.services.market_data.feeds import FeedProfile, feeds_of, feeds_up, note_feed_state
 from reconciliation.services.market_data.intake import Intake, Origin, Source, take_deliveries
+from reconciliation.services.market_data.last_ticks import TickFollower
 from reliability.core.errors import ReliabilityError
 from reliability.services.pulse import Slot
 
@@ -30,6 +32,7 @@ PATIENCE_SECONDS = 3.0
 FEED_SLOT_BASE = 500_000
 _STANDBY_SECONDS = 1.0
 _POLL_SECONDS = 5.0
+_TICK_POLL_SECONDS = 10.0
 _LOOK_BACK = timedelta(minutes=10)
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
 
@@ -43,6 +46,7 @@ class FeedReader:
         self.feed = feed
         self._up = False
         self._slot = Slot(FEED_SLOT_BASE + feed.id, f"feed {feed.name}")
+        self._ticks = TickFollower(feed)
         self._waiting: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -82,23 +86,36 @@ class FeedReader:
             await source.close()
 
     async def _stream(self, source: BarSource) -> AsyncGenerator[None, None]:
-        async with aclosing(source.stream_bars(sorted(self.feed.symbols))) as stream:
-            async for bars in stream:
-                if bars is None:
-                    await self._heard()
-                else:
-                    await self._take(bars)
-                yield
+        stream = source.stream_market(sorted(self.feed.symbols), self.feed.tick_symbols)
+        fetching = asyncio.create_task(self._ticks.fetch(source))
+        try:
+            async with aclosing(stream) as heard:
+                async for news in heard:
+                    if news is None:
+                        await self._heard()
+                    else:
+                        self._ticks.note(news.ticks)
+                        await self._take(news.bars)
+                    await self._ticks.write()
+                    yield
+        finally:
+            fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
 
     async def _poll(self, source: BarSource) -> AsyncGenerator[None, None]:
-        """Ask for the newest bars of each series every few seconds."""
+        """Ask for the newest bars of each series every few seconds, and less often for the last quotes and trades."""
+        asked_at = float("-inf")
         while True:
             for _, symbol, timeframe in self.feed.series:
                 now = datetime.now(UTC)
                 start = now - max(_LOOK_BACK, 3 * timeframe.step)
                 page = await source.fetch_bars(symbol, timeframe.value, start, now - timeframe.step, "")
                 await self._heard()
-                await self._take(list(page.bars), timeframe)
+                await self._take(page.bars, timeframe)
+            if time.monotonic() - asked_at >= _TICK_POLL_SECONDS:
+                asked_at = time.monotonic()
+                await self._ticks.fetch(source)
+            await self._ticks.write()
             yield
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -108,6 +125,8 @@ class FeedReader:
 
     async def _note(self, state: Feed.State, error: str) -> None:
         self._up = state is Feed.State.UP
+        if not self._up:
+            self._ticks.interrupt()
         try:
             await in_database(lambda: note_feed_state(self.feed.id, state, error=error))
         except DatabaseError as problem:
@@ -118,6 +137,9 @@ class FeedReader:
         if not deliveries:
             return
         now = datetime.now(UTC)
+        for delivery in deliveries:
+            if (stamp := delivery.stamp()) is not None and stamp <= now.timestamp():
+                self._ticks.note_bar(delivery.symbol, instant(stamp))
         mine, others = await in_database(lambda: _split(self.feed, deliveries, timeframe))
         if mine:
             await in_database(lambda: take(self.feed, timeframe, mine, now))

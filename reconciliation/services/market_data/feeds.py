@@ -15,13 +15,18 @@ from reconciliation.services.market_data.calendars import last_due_stamp, prepar
 
 @dataclass(frozen=True, slots=True)
 class FeedProfile:
-    """One enabled feed; ``symbols`` are those whose minute bars it is asked to stream."""
+    """One enabled feed.
+
+    ``symbols`` are those whose minute bars it is asked to stream, ``tick_symbols`` those whose last quotes and trades
+    it is asked for.
+    """
 
     id: int
     name: str
     address: SourceAddress
     late_seconds: float
     symbols: frozenset[str]
+    tick_symbols: tuple[str, ...]
     series: tuple[tuple[int, str, Timeframe], ...]
 
 
@@ -43,6 +48,7 @@ def _profile(feed: Feed, series: list[tuple[int, str, Timeframe]]) -> FeedProfil
         address=SourceAddress(feed.account, feed.data_url, feed.stream_url, feed.silence_ms / 1000),
         late_seconds=float(feed.late_seconds),
         symbols=frozenset(symbol for _, symbol, timeframe in series if timeframe is Timeframe.MINUTE),
+        tick_symbols=tuple(sorted({symbol for _, symbol, _ in series})) if feed.with_ticks else (),
         series=tuple(series),
     )
 

@@ -11,12 +11,14 @@ from django.utils import timezone
 
 from brokers.services.accounts import get_profile
 from reconciliation.core.gaps import GapCause, GapState
+from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import BarSeries, Feed, FeedSubscription, Gap
 from reconciliation.services.gap_checks import GapCheck
 from reconciliation.services.market_data.announcing import announce_released
 from reconciliation.services.market_data.backfill_job import enqueue_unfilled
 from reconciliation.services.market_data.calendars import prepare_calendar
 from reconciliation.services.market_data.feed_levels import count_slices
+from reconciliation.services.market_data.freshness import silent_series
 from reconciliation.services.market_data.gap_watch import watch_gaps
 from reconciliation.services.market_data.lateness import lateness, trades_rarely
 from reconciliation.services.market_data.quality import tell_quality
@@ -53,7 +55,7 @@ def look_at_series(now: datetime) -> None:
             pk__in=FeedSubscription.objects.filter(feed__enabled=True).values("series"), checked_until__isnull=False
         )
     )
-    for calendar, timeframe in {(one.calendar, one.timeframe) for one in series}:
+    for calendar, timeframe in {(one.calendar, name) for one in series for name in (one.timeframe, Timeframe.MINUTE)}:
         prepare_calendar(calendar, timeframe, now)
     ids = [one.pk for one in series]
     if ids:
@@ -110,10 +112,10 @@ def _tell_stale(series: Sequence[BarSeries], now: datetime) -> None:
     )
     busy = set(fetching.values_list("series_id", flat=True))
     bars = int(read_thresholds("data.stale")["bars"])
+    settled = [one for one in series if one.pk not in busy]
+    silent = silent_series(settled, now)
     present = []
-    for one in series:
-        if one.pk in busy:
-            continue
+    for one in settled:
         late = lateness(one, now)
         allowed = late.allowed if trades_rarely(one) else bars
         if late.lacking > allowed:
@@ -121,6 +123,8 @@ def _tell_stale(series: Sequence[BarSeries], now: datetime) -> None:
             if trades_rarely(one):
                 message += f" Usually at most {late.allowed} are missing."
             present.append(Raising("data.stale", _scope(one), message=message))
+        elif one.pk in silent:
+            present.append(Raising("data.stale", _scope(one), message=f"{one}: {silent[one.pk]}."))
     follow_condition("data.stale", present, reason="bars come again", prefix="series:")
 
 

@@ -154,3 +154,14 @@ def test_its_bars_are_those_that_alpacas_clients_read(exchange, simulator):
         exchange.public_get_klines({"symbol": "NOBODY", "interval": "1m"})
     with pytest.raises(ccxt.BadRequest):
         exchange.public_get_klines({"symbol": "BTCUSD", "interval": "1x"})
+
+
+def test_its_ticker_and_its_trades_are_of_now(exchange, simulator):
+    before = time.time() * 1000 - 2
+    ticker, (trade,) = exchange.fetch_ticker("BTC/USD"), exchange.fetch_trades("BTC/USD", limit=1)
+
+    assert before <= ticker["timestamp"] <= time.time() * 1000 + 2
+    assert before <= trade["timestamp"] <= time.time() * 1000 + 2
+    assert 0 < ticker["bid"] < ticker["ask"]
+    assert trade["price"] > 0
+    assert trade["amount"] == 100

@@ -4,15 +4,17 @@ import asyncio
 import threading
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import msgpack as reference
 import pytest
 from alpaca.data.live import StockDataStream
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brokers.adapters.alpaca.market_data import AlpacaMarketData
+from brokers.adapters.alpaca.market_data import AlpacaMarketData, _messages, _news
 from brokers.adapters.errors import StreamLostError
 from brokers.adapters.interface import AccountSettings
+from brokers.core.reports import TickKind
 from brokers.simulator import msgpack
 
 BAR = {"t": "2024-07-08T14:00:00Z", "o": 100.5, "h": 101, "l": 100.25, "c": 100.75, "v": 1200, "n": 12, "vw": 100.6}
@@ -85,7 +87,7 @@ def test_the_adapter_fetches_exactly_the_bars_asked_for(simulator):
 def test_the_adapter_hears_what_is_sent_and_notices_a_stall_by_itself(simulator):
     async def listen():
         source = session(simulator)
-        stream = source.stream_bars(["AAPL"])
+        stream = source.stream_market(["AAPL"])
         try:
             async with asyncio.timeout(20):
                 assert await anext(stream) is None
@@ -94,7 +96,7 @@ def test_the_adapter_hears_what_is_sent_and_notices_a_stall_by_itself(simulator)
                     await asyncio.to_thread(simulator.call, "POST", "/sim/bars", json=fields)
                 heard = []
                 while len(heard) < 2:
-                    heard += await anext(stream) or []
+                    heard += news.bars if (news := await anext(stream)) else ()
                 simulator.fault("stall_streams")
                 return heard, await end_of(stream)
         finally:
@@ -108,6 +110,42 @@ def test_the_adapter_hears_what_is_sent_and_notices_a_stall_by_itself(simulator)
     ]
     assert str(heard[0].given["close"]) == "100.75"
     assert code == "NETWORK_STREAM_SILENT"
+
+
+def test_the_adapter_hears_and_fetches_last_quotes_and_trades(simulator):
+    async def listen():
+        source = session(simulator)
+        stream = source.stream_market(["AAPL"], ["AAPL"])
+        try:
+            async with asyncio.timeout(60):
+                fetched = [tick for kind in TickKind for tick in await source.fetch_ticks(kind, ["AAPL", "MSFT"])]
+                heard = {}
+                async for news in stream:
+                    heard |= {tick.kind: tick for tick in news.ticks} if news else {}
+                    if len(heard) == 2:
+                        return fetched, heard
+        finally:
+            await stream.aclose()
+            await source.close()
+
+    fetched, heard = asyncio.run(listen())
+    assert sorted((tick.symbol, tick.kind) for tick in fetched) == [
+        (symbol, kind) for symbol in ("AAPL", "MSFT") for kind in (TickKind.QUOTE, TickKind.TRADE)
+    ]
+    for tick in (*fetched, *heard.values()):
+        assert datetime.fromisoformat(tick.given["timestamp"]) > datetime(2025, 1, 1, tzinfo=UTC)
+        numbers = [float(value) for name, value in tick.given.items() if name != "timestamp"]
+        assert len(numbers) == (4 if tick.kind is TickKind.QUOTE else 2)
+        assert min(numbers) > 0
+
+
+def test_a_stream_that_does_not_grant_quotes_delivers_its_bars_all_the_same():
+    refused = b'[{"T":"error","code":405,"msg":"symbol limit exceeded"},{"T":"b","S":"AAPL","c":1}]'
+    frame = aiohttp.WSMessage(aiohttp.WSMsgType.BINARY, refused, None)
+
+    assert [bar.given["close"] for bar in _news(_messages(frame, {405})).bars] == [1]
+    with pytest.raises(StreamLostError):
+        _messages(frame)
 
 
 async def end_of(stream) -> str:
@@ -126,7 +164,7 @@ def test_wrong_credentials_are_told_as_such(start_simulator):
     async def listen():
         source = session(guarded)
         try:
-            await anext(source.stream_bars(["AAPL"]))
+            await anext(source.stream_market(["AAPL"]))
         finally:
             await source.close()
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciliation.core.staleness import FEWEST, LEAST, MOST, usual_quiet
+from reconciliation.core.staleness import FEWEST, LEAST, LEAST_SECONDS, MOST, MOST_SECONDS, usual_quiet, usual_seconds
 
 
 @given(st.lists(st.integers(0, 500), max_size=400))
@@ -23,3 +23,15 @@ def test_a_busy_symbol_is_missed_soon_and_one_odd_night_teaches_nothing() -> Non
     assert usual_quiet([0] * 2000) == 2
     assert usual_quiet([*[0] * 1999, 300]) == 2
     assert usual_quiet([6, 0, 3, 1] * 500) == 9
+
+
+@given(st.lists(st.floats(0, 100_000), max_size=300))
+def test_seconds_without_a_quote_are_known_within_bounds_too(silences: list[float]) -> None:
+    usual = usual_seconds(silences)
+    assert (usual is None) == (len(silences) < FEWEST)
+    assert usual is None or LEAST_SECONDS <= usual <= MOST_SECONDS
+
+
+def test_a_symbol_that_is_quoted_once_in_a_minute_is_missed_after_a_minute_and_a_half() -> None:
+    assert usual_seconds([60.0] * 500) == 90
+    assert usual_seconds([0.5] * 500) == LEAST_SECONDS

@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from django.template.loader import get_template
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from reconciliation.core.gaps import GapPolicy
 from reconciliation.core.timeframes import Timeframe
-from reconciliation.models import Bar, BarRelease, BarSeries, Feed, FeedSubscription, Gap, QuestionableBar
+from reconciliation.models import Bar, BarRelease, BarSeries, Feed, FeedSubscription, Gap, LastTick, QuestionableBar
 from reconciliation.services.market_data.calendars import calendar_between
 from reconciliation.services.market_data.feeds import subscribe
 from reconciliation.services.market_data.intake import Origin, Source, take_deliveries
@@ -67,6 +68,24 @@ def test_the_page_shows_quality_gaps_and_what_may_not_be_used(series):
     assert "3 bars, 2024-07-08 14:10 to 2024-07-08 14:12 UTC: found" in page
     assert "extreme" in page
     assert "Accept" not in page
+
+
+def test_the_page_shows_how_fresh_each_symbol_is(series):
+    at = timezone.now() - timedelta(hours=2)
+    LastTick.objects.create(
+        feed=Feed.objects.get(),
+        symbol="S",
+        quote_at=at,
+        bid=Decimal("100.1000"),
+        trade_at=at,
+        price=7,
+        habit_seconds=40,
+    )
+    page = login().get("/market-data").content.decode()
+
+    assert "Last quotes and trades" in page
+    assert "100.1 / —" in page
+    assert "<td>40</td>" in page
 
 
 def test_complete_in_time_and_valid_are_counted_per_day_and_source(series):

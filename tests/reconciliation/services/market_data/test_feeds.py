@@ -17,7 +17,7 @@ from brokers.services.accounts import forget_accounts
 from brokers.services.credentials import set_credentials
 from brokers.services.streams.database import in_database
 from reconciliation.core.bars import instant
-from reconciliation.models import Bar, BarRelease, BarSeries, Feed, Gap, QuestionableBar
+from reconciliation.models import Bar, BarRelease, BarSeries, Feed, Gap, LastTick, QuestionableBar
 from reconciliation.services.market_data.feed_supervisor import FeedSupervisor
 from reconciliation.services.market_data.watching import look_at_series
 from reliability.models import AuditEntry
@@ -78,6 +78,12 @@ def states() -> dict[str, str]:
     return dict(Feed.objects.values_list("name", "state"))
 
 
+def ticks_of(symbol: str) -> set[str]:
+    """Return the feeds that brought a quote and a trade of a symbol."""
+    rows = LastTick.objects.filter(symbol=symbol, bid__gt=0, ask__gt=0, price__gt=0, refused=0)
+    return set(rows.filter(quote_at__gt=minute(5), trade_at__gt=minute(5)).values_list("feed__name", flat=True))
+
+
 def test_the_other_source_steps_in_and_what_nobody_sent_is_fetched(brokers):
     first, second = minute(6), minute(5)
 
@@ -85,6 +91,7 @@ def test_the_other_source_steps_in_and_what_nobody_sent_is_fetched(brokers):
         reading = asyncio.create_task(FeedSupervisor().run())
         try:
             await until(lambda: set(states().values()) == {"up"})
+            await until(lambda: ticks_of("AAPL") == {"sim-a", "sim-b"})
             await asyncio.to_thread(send, brokers["sim-a"], first)
             await asyncio.to_thread(send, brokers["sim-b"], first)
             await until(lambda: Bar.objects.filter(opened_at=first).exists())
@@ -136,6 +143,7 @@ def test_the_bars_of_an_exchange_are_asked_for_page_by_page_and_its_past_is_fill
         reading = asyncio.create_task(FeedSupervisor().run())
         try:
             await until(lambda: Bar.objects.exists())
+            await until(lambda: ticks_of("BTC/USD") == {"pairs"})
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
