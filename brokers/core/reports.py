@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -166,7 +166,10 @@ class PositionReport:
 
 @dataclass(frozen=True, slots=True)
 class AccountReport:
-    """Balances of one account, in its currency; ``reserved`` is cash that open orders hold, None where nobody says."""
+    """Balances of one account, in its currency; ``reserved`` is cash that open orders hold, None where nobody says.
+
+    ``clock_offset`` is how far the broker's clock provably is ahead of ours, negative behind, None where nobody says.
+    """
 
     broker_account_id: str
     currency: str
@@ -175,6 +178,7 @@ class AccountReport:
     buying_power: Decimal
     trading_blocked: bool
     reserved: Decimal | None = None
+    clock_offset: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,12 @@ class Account(models.Model):
     fill_cursor = models.CharField(max_length=200, blank=True, default="", editable=False)
     synced_at = models.DateTimeField(null=True, blank=True, editable=False)
     sync_wanted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    added_at = models.DateTimeField(db_default=Now(), editable=False)
+    login_refused_at = models.DateTimeField(null=True, blank=True, editable=False)
+    login_refused_since = models.DateTimeField(null=True, blank=True, editable=False)
+    login_refused = models.CharField(max_length=300, blank=True, default="", db_default="", editable=False)
+    clock_offset = models.DurationField(null=True, blank=True, editable=False)  # ahead of ours, negative behind
+    clock_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         constraints = [

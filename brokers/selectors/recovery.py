@@ -7,10 +7,11 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, QuerySet
+from django.db.models import F, Max, QuerySet
 
+from brokers.core.freezes import FreezeCause
 from brokers.core.orders import OrderState
-from brokers.models import Account, Order, OrderEvent, Position, PositionEvent, StreamSession
+from brokers.models import Account, Freeze, Order, OrderEvent, Position, PositionEvent, StreamSession
 
 NEWEST_EVENTS = 2000  # of each position, so that the cost follows change and not history
 
@@ -143,22 +144,51 @@ def list_unknown_orders() -> list[UnknownOrderFacts]:
 
 
 _SKEWS = """
-SELECT account_id, max(executed_at - recorded_at) FROM (
-    SELECT account_id, executed_at, recorded_at FROM brokers_fill ORDER BY id DESC LIMIT 200
-) AS newest
-WHERE recorded_at > clock_timestamp() - interval '1 minute'
-GROUP BY account_id
+WITH told AS (
+    SELECT account_id, max(executed_at - recorded_at) AS ahead FROM (
+        SELECT account_id, executed_at, recorded_at FROM brokers_fill ORDER BY id DESC LIMIT 200
+    ) AS newest
+    WHERE recorded_at > clock_timestamp() - interval '1 minute' GROUP BY account_id
+), answered AS (
+    SELECT id, clock_offset FROM brokers_account WHERE clock_seen_at > clock_timestamp() - interval '10 minutes'
+)
+SELECT coalesce(a.id, t.account_id),
+       CASE WHEN a.id IS NULL OR t.ahead > greatest(a.clock_offset, interval '0')
+            THEN greatest(t.ahead, interval '0') ELSE a.clock_offset END
+FROM answered a FULL JOIN told t ON t.account_id = a.id
 """
 
 
 def clock_skews() -> dict[int, timedelta]:
-    """Return how far each broker's clock is ahead of ours, by executions of the last minute that came from the future.
+    """Return how far each broker's clock is ahead of ours, negative where it is behind.
 
-    Late news makes it negative; an account without any is left out.
+    Told by the dates of its answers within ten minutes, and by executions of the last minute that came from the
+    future; executions from the past are late news. An account without either is left out.
     """
     with connection.cursor() as cursor:
         cursor.execute(_SKEWS)
         return dict(cursor.fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSigns:
+    """Since when an account is known here, and from when to when its broker refused its login, with what it said."""
+
+    added_at: datetime
+    login_refused_since: datetime | None
+    login_refused_at: datetime | None
+    login_refused: str
+
+
+def list_account_signs() -> dict[int, AccountSigns]:
+    rows = Account.objects.values_list("pk", "added_at", "login_refused_since", "login_refused_at", "login_refused")
+    return {row[0]: AccountSigns(*row[1:]) for row in rows}
+
+
+def last_releases(cause: FreezeCause) -> dict[int, datetime]:
+    """Return when a freeze of a whole account for a cause was last released, by account."""
+    rows = Freeze.objects.filter(cause=cause, released_at__isnull=False, account__isnull=False).order_by()
+    return {account: at for account, at in rows.values_list("account_id").annotate(last=Max("released_at")) if at}
 
 
 def has_orders(account_id: int) -> bool:

@@ -22,6 +22,7 @@ from brokers.core.orders import Side
 from brokers.core.positions import PositionFacts, apply_fill
 from brokers.core.reports import AccountReport
 from brokers.models import Account, Balance, CashEntry, Position, PositionChange, PositionEvent
+from brokers.services.account_signs import note_clock
 from brokers.services.four_eyes import checked_reason
 from reliability.core.errors import ReliabilityError
 from reliability.services.audit import record_audit
@@ -171,6 +172,7 @@ def book_cash(
 
 def record_balance(account_id: int, report: AccountReport, asked_at: Any) -> Balance:
     """Keep what a broker reported of an account's money, in the caller's transaction, unless it is as before."""
+    note_clock(account_id, report, asked_at)
     with connection.cursor() as cursor:
         cursor.execute(_HELD_BY_ORDERS, [account_id])
         held = cursor.fetchone()[0]

@@ -19,6 +19,7 @@ from brokers.core.lookup import absence_is_proven, delay_after_miss, lookup_dela
 from brokers.core.orders import OrderState, OrderTerms
 from brokers.core.reports import OrderReport
 from brokers.core.routing import WhenUnavailable
+from brokers.services.account_signs import note_login_refused
 from brokers.services.accounts import AccountProfile, get_profile, list_profiles
 from brokers.services.guards import CallClass, get_guard, refused_here, waiting
 from brokers.services.halts import halt_text
@@ -257,6 +258,7 @@ class SubmitOrderJob(JobKind):
         evidence = {"code": error.code, "message": error.message, "raw_code": error.raw_code}
         if error.kind is FailureKind.REJECTED:
             row.error_code, row.error_message = error.code, error.message[:500]
+            note_login_refused(row.account_id, error, is_read=False)
             batch.move(row, OrderState.REFUSED, "refused", "reply", **evidence)
             return Done()
         batch.move(row, OrderState.ACCEPTED, "not_sent", "reply", **evidence)

@@ -14,6 +14,7 @@ from brokers.core.cursors import lagging_cursor
 from brokers.core.orders import OrderState
 from brokers.core.reports import FillPage, FillReport, OrderReport
 from brokers.models import Account, Order
+from brokers.services.account_signs import note_login_refused
 from brokers.services.accounts import AccountProfile, get_profile, list_profiles
 from brokers.services.external_orders import record_external_orders
 from brokers.services.fills import lock_external_fills
@@ -112,6 +113,7 @@ class SyncAccountJob(JobKind):
             held = refused_here(error)
             if held is not None:
                 return held
+            note_login_refused(outcome.job.payload["account"], error)
             wait = timedelta(seconds=max(1.0, error.retry_after_seconds or 0.0))
             return Snooze(wait, JobError(error.code, error.message))
         if not isinstance(outcome.result, SyncResult):

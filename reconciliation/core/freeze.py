@@ -13,6 +13,7 @@ from brokers.core.halts import Scope, ScopeKind
 
 STREAM_DOWN_AFTER = timedelta(seconds=3)
 STREAM_SILENT_AFTER = timedelta(seconds=10)
+LOGIN_REFUSED_AFTER = timedelta(seconds=10)  # a login that a broker mislays for a moment is no reason to stop
 UNKNOWN_AFTER = timedelta(seconds=30)
 LEAST_LATE = timedelta(minutes=5)
 PERIODS_LATE = 2
@@ -40,12 +41,23 @@ class UnknownOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedLogin:
+    """Calls that a broker refused for their credentials, from the first to the last, with what it said."""
+
+    since: datetime
+    until: datetime
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountView:
     """What is known of one account at ``now``. What is None is not judged.
 
     ``snapshot_at`` is when it was last asked for everything; ``recovered_at`` when the last recovery ended;
     ``can_look_up`` whether its broker takes look-ups; ``verdict_at`` when a reconciliation last came to a verdict, and
-    ``period`` how often one is due; ``skew`` how far the broker's clock is ahead of ours.
+    ``period`` how often one is due; ``added_at`` is since when the account is known here. ``skew`` is how far the
+    broker's clock is ahead of ours, negative behind. ``login`` tells of calls that were refused for their login,
+    and after which nobody has let the account go on.
     """
 
     now: datetime
@@ -59,6 +71,8 @@ class AccountView:
     verdict_at: datetime | None = None
     period: timedelta | None = None
     skew: timedelta | None = None
+    added_at: datetime | None = None
+    login: RefusedLogin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +122,13 @@ def _silence(view: AccountView) -> WantedFreeze | None:
 
 
 def _login(view: AccountView) -> WantedFreeze | None:
+    """The stream, or the last call, was refused for its login; only a person says that it is right again."""
+    refused = view.login
+    if refused is not None and (view.snapshot_at is None or view.snapshot_at < refused.until):
+        seconds = refused.until - refused.since
+        if seconds >= LOGIN_REFUSED_AFTER:
+            reason = f"The broker refused the login for {seconds.total_seconds():.0f} s: {refused.error}"[:500]
+            return _freeze(view, FreezeCause.AUTH_FAILURE, reason, refused_at=refused.until.isoformat())
     stream = view.stream
     if stream is None or stream.is_up or not stream.error.startswith("AUTH_"):
         return None
@@ -115,20 +136,27 @@ def _login(view: AccountView) -> WantedFreeze | None:
 
 
 def _lateness(view: AccountView) -> WantedFreeze | None:
-    if view.verdict_at is None or view.period is None:
+    """No verdict for too long; an account that never had one is given as long since it was added."""
+    since = view.verdict_at or view.added_at
+    if since is None or view.period is None:
         return None
-    age = view.now - view.verdict_at
+    age = view.now - since
     if age <= max(LEAST_LATE, PERIODS_LATE * view.period):
         return None
+    if view.verdict_at is None:
+        reason = f"The account was never reconciled, since it was added {age.total_seconds():.0f} s ago."
+        return _freeze(view, FreezeCause.RECONCILIATION_LATE, reason, added_at=since.isoformat())
     reason = f"No reconciliation has come to a verdict for {age.total_seconds():.0f} s."
-    return _freeze(view, FreezeCause.RECONCILIATION_LATE, reason, verdict_at=view.verdict_at.isoformat())
+    return _freeze(view, FreezeCause.RECONCILIATION_LATE, reason, verdict_at=since.isoformat())
 
 
 def _clock(view: AccountView) -> WantedFreeze | None:
-    if view.skew is None or view.skew <= MOST_SKEW:
+    if view.skew is None or abs(view.skew) <= MOST_SKEW:
         return None
-    seconds = f"{view.skew.total_seconds():.1f}"
-    return _freeze(view, FreezeCause.CLOCK_SKEW, f"The broker's clock is {seconds} s ahead of ours.", seconds=seconds)
+    seconds = f"{abs(view.skew).total_seconds():.1f}"
+    where = "ahead of" if view.skew > timedelta(0) else "behind"
+    told = f"{view.skew.total_seconds():.1f}"
+    return _freeze(view, FreezeCause.CLOCK_SKEW, f"The broker's clock is {seconds} s {where} ours.", seconds=told)
 
 
 def _unknown(view: AccountView) -> list[WantedFreeze]:

@@ -7,11 +7,15 @@ from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
+from brokers.core.freezes import FreezeCause
 from brokers.selectors.freezes import account_freezes
 from brokers.selectors.recovery import (
     AccountName,
+    AccountSigns,
     clock_skews,
+    last_releases,
     list_account_names,
+    list_account_signs,
     list_streams,
     list_unknown_orders,
     synced_instants,
@@ -19,7 +23,7 @@ from brokers.selectors.recovery import (
 from brokers.services.accounts import get_profile
 from brokers.services.freezes import freeze_trading, release_freeze
 from brokers.services.guards import CallClass, get_guard
-from reconciliation.core.freeze import AccountView, StreamView, UnknownOrder, ended_causes, wanted_freezes
+from reconciliation.core.freeze import AccountView, RefusedLogin, StreamView, UnknownOrder, ended_causes, wanted_freezes
 from reconciliation.core.recovery import RecoveryState
 from reconciliation.core.runs import RunState
 from reconciliation.models import ReconciliationRun, RecoveryRun
@@ -51,9 +55,10 @@ def list_views() -> list[tuple[AccountName, AccountView]]:
     recovered = _last(RecoveryRun.objects.filter(state=RecoveryState.RECOVERED), "finished_at")
     verdicts = _last(ReconciliationRun.objects.filter(state__in=(RunState.CLEAN, RunState.DIFFERENCES)), "finished_at")
     period = reconciliation_period()
+    signs, released = list_account_signs(), last_releases(FreezeCause.AUTH_FAILURE)
     views = []
     for account in list_account_names():
-        stream = streams.get(account.id)
+        stream, sign = streams.get(account.id), signs[account.id]
         view = AccountView(
             now=now,
             account=account.name,
@@ -66,6 +71,8 @@ def list_views() -> list[tuple[AccountName, AccountView]]:
             verdict_at=verdicts.get(account.id),
             period=period,
             skew=skews.get(account.id),
+            added_at=sign.added_at,
+            login=_refused_login(sign, released.get(account.id)),
         )
         views.append((account, view))
     return views
@@ -83,6 +90,14 @@ def _unknown_orders() -> dict[int, list[UnknownOrder]]:
 
 def _last(rows: QuerySet[Any], field: str) -> dict[int, datetime]:
     return {account: at for account, at in rows.order_by().values_list("account_id").annotate(last=Max(field)) if at}
+
+
+def _refused_login(sign: AccountSigns, released_at: datetime | None) -> RefusedLogin | None:
+    """Return how a login was refused since a person last let the account go on."""
+    since, until = sign.login_refused_since, sign.login_refused_at
+    if since is None or until is None or (released_at is not None and until <= released_at):
+        return None
+    return RefusedLogin(max(since, released_at or since), until, sign.login_refused)
 
 
 def _can_look_up(account_id: int) -> bool:

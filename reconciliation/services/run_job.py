@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from django.utils import timezone
 
 from brokers.adapters.errors import BrokerCallError
+from brokers.services.account_signs import note_login_refused
 from brokers.services.accounts import AccountProfile, get_profile, list_profiles
 from brokers.services.guards import CallClass, refused_here, waiting
 from brokers.services.holdings import record_balance
@@ -134,6 +135,7 @@ class ReconcileAccountJob(JobKind):
                 return self._hold(run, held)
             if error.kind is FailureKind.THROTTLED and timezone.now() - run.requested_at < _PATIENCE:
                 return Snooze(timedelta(seconds=max(1.0, error.retry_after_seconds or 0.0)))
+            note_login_refused(run.account_id, error)
             end_inconclusive(run, error.code, error.message)
             return Done()
         end_inconclusive(run, "SYSTEM_UNEXPECTED", repr(error))

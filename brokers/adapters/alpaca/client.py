@@ -7,6 +7,8 @@ Source:
 import json
 import re
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
@@ -19,6 +21,7 @@ from brokers.adapters.alpaca.stream import stream_trade_updates
 from brokers.adapters.alpaca.transport import REPLY_LIMIT_BYTES, AlpacaTransport, Reply, read_url
 from brokers.adapters.interface import AccountSettings, BrokerAdapter, BrokerSession
 from brokers.core.capabilities import Capabilities
+from brokers.core.clocks import proven_offset
 from brokers.core.orders import OrderClass, OrderTerms
 from brokers.core.reports import (
     AccountReport,
@@ -143,8 +146,11 @@ class AlpacaSession:
         return [self._distrusting(reply, parsing.parse_position, row) for row in rows]
 
     async def get_account(self) -> AccountReport:
+        sent_at = datetime.now(UTC)
         reply = await self._transport.call(Operation.QUERY, "GET", self._url("/v2/account"))
-        return self._parse(Operation.QUERY, reply, parsing.parse_account)
+        account = self._parse(Operation.QUERY, reply, parsing.parse_account)
+        offset = proven_offset(reply.headers.get("Date", ""), sent_at, datetime.now(UTC))
+        return replace(account, clock_offset=offset)
 
     async def list_instruments(self) -> list[InstrumentReport]:
         """Return the active assets of both classes; without a class Alpaca lists equities only."""

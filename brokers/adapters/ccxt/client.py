@@ -6,8 +6,9 @@ decides by itself what a failure proves. Importing this module does not import c
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -20,10 +21,11 @@ from brokers.adapters.ccxt.fills import EVERY_SYMBOL, FillReader
 from brokers.adapters.ccxt.profiles import Dialect, ExchangeProfile, profile_of
 from brokers.adapters.ccxt.shared import Venue, venue_of
 from brokers.adapters.ccxt.terms import placing
-from brokers.adapters.ccxt.transport import CallRecord, OneAttemptHttp, current_call
+from brokers.adapters.ccxt.transport import Attempt, CallRecord, OneAttemptHttp, current_call
 from brokers.adapters.errors import BrokerCallError, StreamLostError
 from brokers.adapters.interface import AccountSettings, BrokerSession
 from brokers.core.capabilities import Capabilities
+from brokers.core.clocks import proven_offset
 from brokers.core.orders import OrderTerms
 from brokers.core.reports import (
     AccountReport,
@@ -181,7 +183,10 @@ class CcxtSession:
 
     async def get_account(self) -> AccountReport:
         async def call(calls: ExchangeCalls) -> AccountReport:
-            return parsing.parse_account(await calls.fetch_balance(), self._address.currency, self._settings.account)
+            sent_at = datetime.now(UTC)
+            balance = await calls.fetch_balance()
+            account = parsing.parse_account(balance, self._address.currency, self._settings.account)
+            return replace(account, clock_offset=_offset_of(current_call.get().decisive, sent_at))
 
         return await self._call(Operation.QUERY, call)
 
@@ -359,6 +364,13 @@ class CcxtSession:
         for secret in self._secrets:
             message = message.replace(secret, "[secret]")
         return failure.reworded(message)
+
+
+def _offset_of(attempt: Attempt | None, sent_at: datetime) -> timedelta | None:
+    """Return how far the exchange's clock is from ours, by the date of its last answer."""
+    headers = None if attempt is None or attempt.reply is None else attempt.reply.headers
+    date = headers.get("Date", "") if isinstance(headers, Mapping) else ""
+    return proven_offset(date, sent_at, datetime.now(UTC))
 
 
 def _is_bar(row: Any) -> bool:

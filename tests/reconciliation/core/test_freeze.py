@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brokers.core.freezes import FreezeCause, FreezeMode
-from reconciliation.core.freeze import AccountView, StreamView, UnknownOrder, ended_causes, wanted_freezes
+from reconciliation.core.freeze import AccountView, RefusedLogin, StreamView, UnknownOrder, ended_causes, wanted_freezes
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -59,6 +59,24 @@ def test_a_refused_login_freezes_until_a_person_comes() -> None:
     assert causes(replace(WELL, stream=refused)) == {"account:desk": FreezeCause.AUTH_FAILURE}
 
 
+def test_calls_refused_for_their_login_freeze_once_that_lasts() -> None:
+    refused = replace(WELL, snapshot_at=ago(30), login=RefusedLogin(ago(20), ago(1), "AUTH_INVALID_CREDENTIALS: no"))
+
+    assert causes(refused) == {"account:desk": FreezeCause.AUTH_FAILURE}
+    assert causes(replace(refused, snapshot_at=ago(0))) == {}, "the broker answered since"
+    assert causes(replace(refused, login=RefusedLogin(ago(9), ago(1), "AUTH_INVALID_CREDENTIALS: no"))) == {}
+    assert ended_causes(WELL, {FreezeCause.AUTH_FAILURE}) == {}, "a person says that the credentials are right"
+
+
+def test_an_account_that_was_never_reconciled_freezes_when_it_should_have_been() -> None:
+    new = replace(WELL, verdict_at=None, added_at=ago(301))
+
+    assert causes(new) == {"account:desk": FreezeCause.RECONCILIATION_LATE}
+    assert causes(replace(new, added_at=ago(299))) == {}
+    assert causes(replace(new, period=None)) == {}, "none is scheduled"
+    assert ended_causes(new, {FreezeCause.RECONCILIATION_LATE}) == {}
+
+
 def test_an_order_unknown_for_half_a_minute_freezes_its_symbol() -> None:
     assert causes(replace(WELL, unknown=(unknown(29),))) == {}
     assert causes(replace(WELL, unknown=(unknown(31),))) == {"account:desk/symbol:AAPL": FreezeCause.UNKNOWN_ORDER}
@@ -91,11 +109,13 @@ def test_reconciliations_that_come_to_no_verdict_freeze_and_the_next_verdict_end
     assert set(ended_causes(WELL, {FreezeCause.RECONCILIATION_LATE})) == {FreezeCause.RECONCILIATION_LATE}
 
 
-def test_a_clock_that_is_ahead_freezes_and_one_that_agrees_again_ends_it() -> None:
-    ahead = replace(WELL, skew=timedelta(seconds=1.5))
+@pytest.mark.parametrize(("seconds", "told"), [(1.5, "1.5 s ahead of ours"), (-1.5, "1.5 s behind ours")])
+def test_a_clock_that_is_ahead_or_behind_freezes_and_one_that_agrees_again_ends_it(seconds: float, told: str) -> None:
+    off = replace(WELL, skew=timedelta(seconds=seconds))
 
-    assert causes(ahead) == {"account:desk": FreezeCause.CLOCK_SKEW}
-    assert ended_causes(ahead, {FreezeCause.CLOCK_SKEW}) == {}
+    assert causes(off) == {"account:desk": FreezeCause.CLOCK_SKEW}
+    assert told in wanted_freezes(off)[0].reason
+    assert ended_causes(off, {FreezeCause.CLOCK_SKEW}) == {}
     assert set(ended_causes(WELL, {FreezeCause.CLOCK_SKEW})) == {FreezeCause.CLOCK_SKEW}
 
 

@@ -1,5 +1,6 @@
 """The watch freezes what rows show to be in doubt, and releases what one clean look ends."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -7,15 +8,18 @@ import pytest
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from brokers.core.reports import ReportedStatus
+from brokers.core.reports import AccountReport, ReportedStatus
 from brokers.models import Account, Freeze, Order, Position, StreamSession
+from brokers.services.freezes import release_freeze
+from brokers.services.holdings import record_balance
 from brokers.services.submission import OrderSubmission, accept_order
-from brokers.services.synchronization import record_evidence
+from brokers.services.synchronization import record_evidence, want_sync
 from reconciliation.models import ReconciliationRun, RecoveryRun
 from reconciliation.services.disruptions import watch_disruptions
 from reconciliation.services.freeze_watch import watch_freezes
+from reliability.core.taxonomy import FailureKind
 from tests.factories import make_dead_letter, make_order, make_user
-from tests.fakes import FakeBroker, run_due
+from tests.fakes import FakeBroker, call_error, make_due, run_due
 
 pytestmark = pytest.mark.django_db
 
@@ -99,6 +103,63 @@ def test_a_late_reconciliation_freezes_and_the_next_verdict_releases(account: Ac
     watch_freezes()
     assert in_force() == set()
     assert Freeze.objects.get().released_by == "watch"
+
+
+def test_a_clock_behind_ours_freezes_and_the_next_answer_releases(account: Account) -> None:
+    report = AccountReport("1", "USD", Decimal(0), Decimal(0), Decimal(0), False, clock_offset=timedelta(seconds=-4))
+    record_balance(account.pk, report, timezone.now())
+    watch_freezes()
+    assert in_force() == {("account:desk", "halt", "clock_skew")}
+    assert "4.0 s behind" in Freeze.objects.get().reason
+
+    record_balance(account.pk, replace(report, clock_offset=timedelta(0)), timezone.now())
+    watch_freezes()
+    assert in_force() == set()
+
+
+def test_calls_refused_for_their_login_freeze_until_a_person_releases(broker: FakeBroker, account: Account) -> None:
+    refused = call_error(FailureKind.REJECTED, "AUTH_INVALID_CREDENTIALS")
+    broker.fail("open", refused, times=2)
+    want_sync({account.pk})
+    run_due("recovery")
+    first = Account.objects.get()
+    watch_freezes()
+    assert (first.login_refused_since is not None, in_force()) == (True, set())
+
+    earlier = timezone.now() - timedelta(seconds=30)
+    Account.objects.update(login_refused_since=earlier, login_refused_at=earlier)
+    make_due(lane="recovery")
+    run_due("recovery")
+    watch_freezes()
+    assert in_force() == {("account:desk", "halt", "auth_failure")}
+    make_due(lane="recovery")
+    run_due("recovery")
+    watch_freezes()
+    assert len(in_force()) == 1, "an answer alone does not end it"
+
+    person = make_user("brokers.release_freeze")
+    release_freeze(Freeze.objects.get().pk, by=person.get_username(), reason="the key was renewed")
+    watch_freezes()
+    assert in_force() == set()
+
+
+def test_an_order_refused_for_its_login_counts_as_well(broker: FakeBroker, account: Account) -> None:
+    broker.fail("submit", call_error(FailureKind.REJECTED, "AUTH_INVALID_CREDENTIALS"))
+    order = submitted(broker)
+
+    assert order.state == "refused"
+    assert Account.objects.get().login_refused.startswith("AUTH_INVALID_CREDENTIALS")
+
+
+def test_an_account_that_was_never_reconciled_freezes(account: Account) -> None:
+    every, _ = IntervalSchedule.objects.get_or_create(every=60, period=IntervalSchedule.SECONDS)
+    PeriodicTask.objects.create(name="reconciliation.incremental", task="x", interval=every)
+    watch_freezes()
+    assert in_force() == set()
+
+    Account.objects.update(added_at=timezone.now() - timedelta(minutes=10))
+    watch_freezes()
+    assert in_force() == {("account:desk", "halt", "reconciliation_late")}
 
 
 def submitted(broker: FakeBroker) -> Order:
