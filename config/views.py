@@ -24,6 +24,7 @@ from reliability.core.correlation import current_correlation_id
 from reliability.core.degradation import Health
 from reliability.core.errors import ReliabilityError
 from reliability.selectors.alerts import count_unresolved, list_unresolved
+from reliability.selectors.changes import count_waiting_changes, list_waiting_changes
 from reliability.selectors.error_groups import errors_by_category
 from reliability.selectors.errors import count_new_guesses
 from reliability.selectors.incidents import count_unresolved_incidents, list_unresolved_incidents, response_times
@@ -95,12 +96,14 @@ def _screen(request: HttpRequest) -> dict[str, Any]:
     halts = _halts_part(may("brokers.view_order"), may("brokers.engage_kill_switch"))
     alerts = _alerts_part() if may("reliability.view_alert") else {}
     found = {"differences": count_open()} if may("reconciliation.view_discrepancy") else {}
+    changes = _changes_part() if may("reliability.view_proposedchange") else {}
     decisions = _decisions_part() if may("reliability.view_intervention") else {}
     incidents = _incidents_part() if may("reliability.view_incident") else {}
     errors = {"error_counts": errors_by_category()} if may("reliability.view_errorgroup") else {}
     screen = {
         **alerts,
         **decisions,
+        **changes,
         **incidents,
         **errors,
         **orders,
@@ -141,6 +144,11 @@ def _decisions_part() -> dict[str, Any]:
         "intervention_count": count_undecided(),
         "other_decisions": count_undecided(without=STOP_KINDS),  # stops are counted as what they are
     }
+
+
+def _changes_part() -> dict[str, Any]:
+    """What waits for a second person, soonest to expire first."""
+    return {"changes": list_waiting_changes(DECISIONS_SHOWN), "change_count": count_waiting_changes()}
 
 
 def _alerts_part() -> dict[str, Any]:

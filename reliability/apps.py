@@ -12,6 +12,7 @@ class ReliabilityConfig(AppConfig):
         from reliability.services.fold_job import FoldMetricsJob
         from reliability.services.health_checks import register_checks
         from reliability.services.heartbeat_job import HeartbeatJob
+        from reliability.services.jobs.bulk_replay import register_bulk_replay
         from reliability.services.jobs.kinds import register
         from reliability.services.jobs.messages import CeleryMessageJob
         from reliability.services.measures import connect_measures
@@ -26,6 +27,7 @@ class ReliabilityConfig(AppConfig):
         register_own_keepers()
         register(DeliverJob())
         register_own_actions()
+        register_bulk_replay()
         register(HeartbeatJob())
         register(FoldMetricsJob())
         register(SampleServicesJob())

@@ -2,6 +2,7 @@ from django.urls import path
 
 from reliability.views import (
     alerts,
+    changes,
     circuits,
     dead_letters,
     flower,
@@ -21,6 +22,11 @@ urlpatterns = [
     path("interventions/<int:pk>/decide", interventions.decide, name="decide-intervention"),
     path("interventions/<int:pk>/confirm", interventions.confirm, name="confirm-intervention"),
     path("interventions/<int:pk>/reject", interventions.reject, name="reject-intervention"),
+    path("changes/<int:pk>", changes.change_page, name="change"),
+    path("changes/<int:pk>/live", changes.change_live, name="change-live"),
+    path("changes/<int:pk>/confirm", changes.confirm, name="confirm-change"),
+    path("changes/<int:pk>/reject", changes.reject, name="reject-change"),
+    path("changes/<int:pk>/withdraw", changes.withdraw, name="withdraw-change"),
     path("incidents", incidents.incident_list, name="incidents"),
     path("incidents/<int:pk>", incidents.incident_page, name="incident"),
     path("incidents/<int:pk>/live", incidents.incident_live, name="incident-live"),

@@ -5,21 +5,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from brokers.adapters.reach import is_allowed
 from brokers.adapters.registry import adapter_names
 from brokers.conf import get_conf
 from brokers.models import Account, Broker, Instrument, StreamChange, StreamSession
 from brokers.selectors.accounts import count_in_doubt, has_orders
-from brokers.services.credentials import set_credentials
+from brokers.services.credential_changes import CREDENTIALS_PERMISSION, SECRET_FIELDS, propose_credentials
+from brokers.services.limits import BrokerLimits, change_limits
 from reliability.admin.records import PlainAdmin, RecordAdmin
 from reliability.services.audit import record_audit
 
-SECRET_FIELDS = ("api_key", "api_secret")
+LIMIT_FIELDS = ("new_calls_per_minute", "new_concurrent_calls", "limits_reason")
+CREDENTIAL_FIELDS = (*SECRET_FIELDS, "change_reason")
 CALLED_ADDRESSES = ("base_url", "backup_base_url")
 _SECURE = {"http": "https", "ws": "wss"}
 
@@ -52,13 +56,41 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def tell_proposed(request: HttpRequest, change: int) -> None:
+    link = format_html('<a href="{}">change {}</a>', reverse("change", args=[change]), change)
+    messages.warning(request, format_html("Proposed as {}: another person confirms it within the hour.", link))
+
+
 class BrokerForm(forms.ModelForm):
-    """Where a broker is: an order whose outcome is unknown must be asked for where it was sent."""
+    """Where a broker is: an order whose outcome is unknown must be asked for where it was sent.
+
+    Limits are no fields of the row here: it is saved with those it has, and they change by their own rule.
+    """
 
     adapter = forms.ChoiceField(choices=lambda: [(name, name) for name in adapter_names()])
+    new_calls_per_minute = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=1_000_000,
+        label="Calls per minute",
+        help_text="What the broker allows each account, over all processes; Alpaca allows 200. Empty: no limit.",
+    )
+    new_concurrent_calls = forms.IntegerField(
+        required=False, min_value=1, max_value=1_000_000, label="Calls at once", help_text="In one process."
+    )
+    limits_reason = forms.CharField(
+        required=False,
+        max_length=500,
+        label="Reason for other limits",
+        widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
+        help_text="Lower limits are in force at once; another person confirms higher ones.",
+    )
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        for name, initial in self._present_limits().items():
+            if name in self.fields:
+                self.fields[name].initial = initial
         if self.instance.pk and "adapter" in self.fields and has_orders(broker=self.instance.pk):
             self.fields["adapter"].disabled = True
             self.fields["adapter"].help_text = "Fixed: orders were sent by it. Another adapter is another broker."
@@ -72,7 +104,21 @@ class BrokerForm(forms.ModelForm):
                     f"What became of {doubtful} orders is not known yet, and it is asked for at these addresses: "
                     "freeze the broker and wait until none is left."
                 )
+        if self.has_new_limits() and not cleaned.get("limits_reason", "").strip():
+            self.add_error("limits_reason", "Give a reason: it is kept with the change.")
         return cleaned
+
+    def limits(self) -> BrokerLimits:
+        at_once = self.cleaned_data.get("new_concurrent_calls") or self.instance.max_concurrent_calls
+        return BrokerLimits(self.cleaned_data.get("new_calls_per_minute"), at_once)
+
+    def has_new_limits(self) -> bool:
+        present = BrokerLimits(*self._present_limits().values())
+        return "new_calls_per_minute" in self.fields and self.limits() != present
+
+    def _present_limits(self) -> dict[str, Any]:
+        row = self.instance
+        return {"new_calls_per_minute": row.calls_per_minute, "new_concurrent_calls": row.max_concurrent_calls}
 
     def clean_base_url(self) -> str:
         require_safe_address(self.cleaned_data["base_url"], "http")
@@ -109,11 +155,20 @@ class AccountForm(forms.ModelForm):
         label="New API secret",
         help_text="Kept encrypted and never shown. Leave both empty to keep the present ones.",
     )
+    change_reason = forms.CharField(
+        required=False,
+        max_length=500,
+        label="Reason",
+        widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
+        help_text="Of new credentials. Another person confirms them; until then the present ones are used.",
+    )
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if bool(cleaned.get("api_key")) != bool(cleaned.get("api_secret")):
             raise ValidationError("Enter the key and the secret together.")
+        if cleaned.get("api_key") and not cleaned.get("change_reason", "").strip():
+            self.add_error("change_reason", "Give a reason: it is kept with the change.")
         return cleaned
 
     @property
@@ -151,11 +206,24 @@ class BrokerAdmin(AuditedAdmin):
         "mute_after_ms",
         "call_timeout_ms",
         "connect_timeout_ms",
+        *LIMIT_FIELDS,
     )
     ordering = ("name",)
 
     def fixed_fields(self, request: HttpRequest, obj: models.Model | None = None) -> tuple[str, ...]:
         return ("name",) if obj else ()
+
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        names = super().get_fields(request, obj)
+        return names if obj else [name for name in names if name not in LIMIT_FIELDS]
+
+    def save_model(self, request: HttpRequest, obj: Broker, form: BrokerForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and form.has_new_limits():
+            who, reason = request.user.get_username(), form.cleaned_data["limits_reason"]
+            proposed = change_limits(obj.name, form.limits(), by=who, reason=reason)
+            if proposed is not None:
+                tell_proposed(request, proposed)
 
 
 @admin.register(Account)
@@ -165,7 +233,7 @@ class AccountAdmin(AuditedAdmin):
     list_filter = ("broker", "enabled")
     list_select_related = ("broker",)
     readonly_fields = ("credentials", "synced_at")
-    fields = ("name", "broker", "enabled", "is_default", "credentials", "api_key", "api_secret", "synced_at")
+    fields = ("name", "broker", "enabled", "is_default", "credentials", *CREDENTIAL_FIELDS, "synced_at")
     ordering = ("name",)
 
     @admin.display(description="credentials")
@@ -184,18 +252,17 @@ class AccountAdmin(AuditedAdmin):
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         """Whoever may switch an account on and off need not be able to point it at another one of the broker."""
         names = super().get_fields(request, obj)
-        return names if self._may_set(request) else [name for name in names if name not in SECRET_FIELDS]
+        return names if self._may_set(request) else [name for name in names if name not in CREDENTIAL_FIELDS]
 
     def save_model(self, request: HttpRequest, obj: Account, form: AccountForm, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if form.credentials and self._may_set(request):
-            set_credentials(obj, form.credentials)
-            after = {"credentials_version": obj.credentials_version}
-            record_audit(request.user.get_username(), "set_credentials", f"account:{obj}", after=after)
+            who, reason = request.user.get_username(), form.cleaned_data["change_reason"]
+            tell_proposed(request, propose_credentials(obj.name, form.credentials, by=who, reason=reason))
 
     @staticmethod
     def _may_set(request: HttpRequest) -> bool:
-        return request.user.has_perm("brokers.set_credentials")
+        return request.user.has_perm(CREDENTIALS_PERMISSION)
 
 
 @admin.register(Instrument)

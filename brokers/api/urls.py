@@ -1,6 +1,6 @@
 from django.urls import path
 
-from brokers.api import baskets, exposure, external_orders, freezes, holdings, kill_switch, views
+from brokers.api import baskets, exposure, external_orders, freezes, holdings, kill_switch, setup, views
 
 urlpatterns = [
     path("baskets", baskets.BasketListView.as_view()),
@@ -28,4 +28,6 @@ urlpatterns = [
     path("balances", holdings.BalanceListView.as_view()),
     path("cash-entries", holdings.CashEntryListView.as_view()),
     path("accounts", views.AccountListView.as_view()),
+    path("accounts/<slug:account>/credentials", setup.AccountCredentialsView.as_view()),
+    path("brokers/<slug:broker>/limits", setup.BrokerLimitsView.as_view()),
 ]

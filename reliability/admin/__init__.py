@@ -1,6 +1,7 @@
 from reliability.admin import (
     alert_rules,
     alerts,
+    changes,
     circuits,
     dead_letters,
     error_groups,
@@ -21,6 +22,7 @@ from reliability.admin import (
 __all__ = [
     "alert_rules",
     "alerts",
+    "changes",
     "circuits",
     "dead_letters",
     "error_groups",

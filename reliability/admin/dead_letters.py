@@ -14,7 +14,8 @@ from reliability.admin.records import RecordAdmin
 from reliability.core.errors import ReliabilityError
 from reliability.core.jobs import JobState
 from reliability.models import DeadLetter
-from reliability.services.jobs.deadletters import MOST_AT_ONCE, discard_dead_letters, replay_dead_letters
+from reliability.services.jobs.bulk_replay import ask_for_replay
+from reliability.services.jobs.deadletters import MOST_AT_ONCE, discard_dead_letters
 
 
 @admin.register(DeadLetter)
@@ -50,14 +51,21 @@ class DeadLetterAdmin(RecordAdmin):
 
     @admin.action(description="Replay chosen dead letters", permissions=["operate"])
     def replay(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> HttpResponse | None:
-        return self._decide(request, chosen, "replay", replay_dead_letters)
+        def act(ids: list[int], who: str, reason: str) -> str:
+            return str(ask_for_replay(ids, by=who, reason=reason))
+
+        return self._decide(request, chosen, "replay", act)
 
     @admin.action(description="Discard chosen dead letters", permissions=["operate"])
     def discard(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> HttpResponse | None:
-        return self._decide(request, chosen, "discard", discard_dead_letters)
+        def act(ids: list[int], who: str, reason: str) -> str:
+            changed = discard_dead_letters(ids, actor=who, reason=reason)
+            return f"{changed} dead letter{'' if changed == 1 else 's'} discarded."
+
+        return self._decide(request, chosen, "discard", act)
 
     def _decide(
-        self, request: HttpRequest, chosen: QuerySet[DeadLetter], action: str, service: Callable[..., int]
+        self, request: HttpRequest, chosen: QuerySet[DeadLetter], action: str, act: Callable[[list[int], str, str], str]
     ) -> HttpResponse | None:
         """Ask for a reason first; then act on exactly the jobs that the question showed."""
         reason = request.POST.get("reason", "").strip()
@@ -65,14 +73,9 @@ class DeadLetterAdmin(RecordAdmin):
             return self._ask(request, chosen, action)
         ids = [int(text) for text in request.POST.getlist(ACTION_CHECKBOX_NAME) if text.isdecimal()]
         try:
-            changed = service(ids, actor=request.user.get_username(), reason=reason)
+            self.message_user(request, act(ids, request.user.get_username(), reason), messages.SUCCESS)
         except ReliabilityError as error:
             self.message_user(request, f"Nothing was changed: {error.message}", messages.ERROR)
-        else:
-            outcome = "will run again" if action == "replay" else "discarded"
-            self.message_user(
-                request, f"{changed} dead letter{'' if changed == 1 else 's'} {outcome}.", messages.SUCCESS
-            )
         return None
 
     def _ask(self, request: HttpRequest, chosen: QuerySet[DeadLetter], action: str) -> HttpResponse:

@@ -15,6 +15,7 @@ from reliability.api.schema import ERROR_RESPONSES
 from reliability.core.catalog import CATALOG
 from reliability.core.errors import ReliabilityError
 from reliability.core.presentation import definition_facts
+from reliability.selectors.changes import get_change_facts
 from reliability.selectors.jobs import (
     dead_letter_summary,
     find_dead_letter,
@@ -23,7 +24,8 @@ from reliability.selectors.jobs import (
     list_lanes,
 )
 from reliability.selectors.processes import list_processes
-from reliability.services.jobs.deadletters import discard_dead_letters, replay_dead_letters
+from reliability.services.jobs.bulk_replay import OPERATE_PERMISSION, ask_for_replay
+from reliability.services.jobs.deadletters import discard_dead_letters
 from reliability.services.lanes import pause_lane, resume_lane
 
 _LARGEST_PAGE = 500
@@ -89,18 +91,41 @@ class DeadLetterView(APIView):
         return Response({**dead_letter_summary(job), "attempts": list_attempts(job.pk)})
 
 
-class DeadLetterActionView(APIView):
-    """Replay or discard dead letters, one or up to a thousand, with a reason."""
+class DeadLetterReplayView(APIView):
+    """Replay one dead letter, or propose the replay of several, up to a thousand, to a second person; with a reason."""
 
     permission_classes = [Requires]
-    required_permissions = {"POST": "reliability.operate_deadletter"}
-    action = "replay"
+    required_permissions = {"POST": OPERATE_PERMISSION}
 
-    @extend_schema(request=DeadLetterActionSerializer, responses={200: CountSerializer, **ERROR_RESPONSES})
+    @extend_schema(
+        operation_id="replay_dead_letters",
+        request=DeadLetterActionSerializer,
+        responses={200: CountSerializer, 202: OpenApiTypes.OBJECT, **ERROR_RESPONSES},
+    )
     def post(self, request: Request) -> Response:
         data = checked(DeadLetterActionSerializer, request.data)
-        act = replay_dead_letters if self.action == "replay" else discard_dead_letters
-        return Response({"changed": act(data["ids"], actor=request.user.get_username(), reason=data["reason"])})
+        asked = ask_for_replay(data["ids"], by=request.user.get_username(), reason=data["reason"])
+        if asked.change is None:
+            return Response({"changed": asked.changed})
+        headers = {"Location": f"/api/v1/changes/{asked.change}"}
+        return Response(get_change_facts(asked.change), 202, headers=headers)
+
+
+class DeadLetterDiscardView(APIView):
+    """Discard dead letters, one or up to a thousand, with a reason."""
+
+    permission_classes = [Requires]
+    required_permissions = {"POST": OPERATE_PERMISSION}
+
+    @extend_schema(
+        operation_id="discard_dead_letters",
+        request=DeadLetterActionSerializer,
+        responses={200: CountSerializer, **ERROR_RESPONSES},
+    )
+    def post(self, request: Request) -> Response:
+        data = checked(DeadLetterActionSerializer, request.data)
+        changed = discard_dead_letters(data["ids"], actor=request.user.get_username(), reason=data["reason"])
+        return Response({"changed": changed})
 
 
 class LaneListView(APIView):

@@ -1,5 +1,6 @@
 from reliability.models.alerts import Alert, AlertOccurrence, AlertRule
 from reliability.models.audit import AuditEntry
+from reliability.models.changes import ProposedChange
 from reliability.models.circuits import Circuit, CircuitTransition
 from reliability.models.classification import ErrorGuess, ErrorRule
 from reliability.models.errors import ErrorEvent, ErrorFingerprint, ErrorGroup, ErrorRollup, ErrorTally
@@ -55,6 +56,7 @@ __all__ = [
     "LegalHold",
     "LoginFailure",
     "MetricTotal",
+    "ProposedChange",
     "Recipient",
     "RetentionDrop",
     "RetentionPolicy",

@@ -14,6 +14,7 @@ from reliability.selectors.service_levels import latest_sample_at
 from reliability.services.alert_evaluation import NoDataError
 from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.alerting import Raising, end_alerts, follow_condition, resolve_alert
+from reliability.services.changes import expire_changes
 from reliability.services.error_groups import end_quiet_groups
 from reliability.services.interventions import check_due_interventions
 
@@ -158,6 +159,7 @@ CHECKS: list[Check] = [
     check_lanes,
     end_quiet_groups,
     check_due_interventions,
+    expire_changes,
     check_beat,
     check_clock,
     check_upkeep,

@@ -6,7 +6,9 @@ import pytest
 
 from brokers.models import Account
 from brokers.services.credentials import read_credentials
-from reliability.models import AuditEntry, Job, Lane
+from reliability.models import AuditEntry, Job, Lane, ProposedChange
+from reliability.services.changes import confirm_change
+from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,8 +72,15 @@ def test_credentials_go_in_and_never_come_out(screen: Any, desk: Any) -> None:
     screen.goto(address)
     screen.get_by_label("New API key").fill("KEY-4711")
     screen.get_by_label("New API secret").fill("SECRET-4711")
+    screen.get_by_label("Reason").fill("the old key is a year old")
     screen.get_by_role("button", name="Save", exact=True).click()
-    screen.get_by_text("was changed successfully").wait_for()
+    screen.get_by_text("another person confirms it within the hour").wait_for()
+    change = ProposedChange.objects.get()
+    screen.goto(f"{desk['url']}/changes/{change.pk}")
+    assert "4711" not in screen.content()
+    assert screen.get_by_role("button", name="Confirm as the second person").count() == 0, "one's own proposal"
+    second = make_user("reliability.approve_intervention", name="second")
+    confirm_change(change.pk, by=second.get_username(), proposal=change.proposal)
 
     account = Account.objects.get()
     assert read_credentials(account) == {"api_key": "KEY-4711", "api_secret": "SECRET-4711"}

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from brokers.core.freezes import SCOPE_HELP, FreezeMode
-from brokers.management.person import person_of_password
 from brokers.management.stops import StopCommand
 from brokers.models import Freeze
 from brokers.selectors.freezes import freeze_facts, list_freezes
 from brokers.services.freezes import confirm_freeze_release, freeze_by_person, release_freeze, request_freeze_release
 from reliability.core.presentation import instant_text
 from reliability.management.actor import command_line_actor
+from reliability.management.person import person_of_password
 
 _RELEASES = (
     ("release", "where one person may"),

@@ -4,13 +4,13 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
-from brokers.management.person import person_of_password
 from brokers.management.stops import StopCommand
 from brokers.models import KillSwitch
 from brokers.selectors.kill_switch import list_switches, read_progress, switch_facts
 from brokers.services.kill_switch import confirm_release, engage, request_release
 from reliability.core.presentation import instant_text
 from reliability.management.actor import command_line_actor
+from reliability.management.person import person_of_password
 
 _RELEASES = (("request-release", "first person"), ("confirm-release", "second person"))
 

@@ -10,7 +10,9 @@ from django.core.management.base import BaseCommand, CommandError
 from reliability.core.errors import ReliabilityError
 from reliability.core.presentation import instant_text
 from reliability.management.actor import command_line_actor
+from reliability.management.person import person_of_password
 from reliability.selectors.jobs import dead_letter_summary, find_dead_letter, list_attempts, list_dead_letters
+from reliability.services.jobs.bulk_replay import Replay, ask_for_replay
 from reliability.services.jobs.deadletters import MOST_AT_ONCE, discard_dead_letters, replay_dead_letters
 
 
@@ -29,6 +31,9 @@ class Command(BaseCommand):
         replay.add_argument("--all", action="store_true", help=f"all that match, up to {MOST_AT_ONCE}")
         _add_filters(replay)
         replay.add_argument("--reason", default="", help="kept with the decision")
+        replay.add_argument(
+            "--as", dest="person", default="", help="username of who proposes; several at once take a second person"
+        )
         replay.add_argument("--dry-run", action="store_true", help="say what would be replayed, change nothing")
         discard = actions.add_parser("discard", help="give them up for good")
         discard.add_argument("ids", type=int, nargs="+", metavar="ID")
@@ -68,8 +73,14 @@ class Command(BaseCommand):
             return
         if not options["reason"].strip():
             raise CommandError("give a reason: --reason TEXT")
-        changed = replay_dead_letters(ids, actor=command_line_actor(), reason=options["reason"])
-        self.stdout.write(f"{changed} of {len(ids)} will run again.")
+        if len(set(ids)) == 1:
+            changed = replay_dead_letters(ids, actor=command_line_actor(), reason=options["reason"])
+            self.stdout.write(str(Replay(changed)))
+            return
+        if not options["person"]:
+            raise CommandError("the replay of several takes two persons: say who proposes it with --as USERNAME")
+        person = person_of_password(options["person"])
+        self.stdout.write(str(ask_for_replay(ids, by=person, reason=options["reason"])))
 
     def _discard(self, options: dict[str, Any]) -> None:
         changed = discard_dead_letters(options["ids"], actor=command_line_actor(), reason=options["reason"])
