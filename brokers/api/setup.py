@@ -32,14 +32,14 @@ class BrokerLimitsView(APIView):
     """Limits of the calls to a broker: lowered at once (200), raised when another person confirms the change (202)."""
 
     permission_classes = [Requires]
-    required_permissions = {"PUT": LIMITS_PERMISSION}
+    required_permissions = {"POST": LIMITS_PERMISSION}
 
     @extend_schema(
         operation_id="change_broker_limits",
         request=LimitsSerializer,
         responses={200: OpenApiTypes.OBJECT, 202: OpenApiTypes.OBJECT, **ERROR_RESPONSES},
     )
-    def put(self, request: Request, broker: str) -> Response:
+    def post(self, request: Request, broker: str) -> Response:
         data = checked(LimitsSerializer, request.data)
         limits = BrokerLimits(data["calls_per_minute"], data["max_concurrent_calls"])
         change = change_limits(broker, limits, by=request.user.get_username(), reason=data["reason"])
@@ -52,14 +52,14 @@ class AccountCredentialsView(APIView):
     """New credentials of an account, taken up when another person confirms the change. They are never shown."""
 
     permission_classes = [Requires]
-    required_permissions = {"PUT": CREDENTIALS_PERMISSION}
+    required_permissions = {"POST": CREDENTIALS_PERMISSION}
 
     @extend_schema(
         operation_id="propose_credentials",
         request=CredentialsSerializer,
         responses={202: OpenApiTypes.OBJECT, **ERROR_RESPONSES},
     )
-    def put(self, request: Request, account: str) -> Response:
+    def post(self, request: Request, account: str) -> Response:
         data = checked(CredentialsSerializer, request.data)
         credentials = {name: data[name] for name in SECRET_FIELDS}
         change = propose_credentials(account, credentials, by=request.user.get_username(), reason=data["reason"])

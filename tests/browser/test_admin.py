@@ -96,7 +96,7 @@ def test_an_unencrypted_foreign_address_is_refused(screen: Any, desk: Any) -> No
     screen.get_by_role("textbox", name="Base url:", exact=True).fill("http://broker.example.org/")
     screen.get_by_role("button", name="Save", exact=True).click()
 
-    assert "Use https://" in screen.locator("main").inner_text()
+    screen.locator("main").get_by_text("Use https://").first.wait_for()
 
 
 def test_a_change_of_a_lane_is_on_record(screen: Any, desk: Any) -> None:

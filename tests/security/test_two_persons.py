@@ -225,13 +225,13 @@ def test_over_http_and_nothing_shows_the_secret(people: Any) -> None:
     json_type = {"content_type": "application/json"}
     limits = {"calls_per_minute": 400, "max_concurrent_calls": 100, "reason": "more"}
     answers = [
-        ada.put("/api/v1/accounts/desk/credentials", {**NEW, "reason": "yearly"}, **json_type),
-        ada.put("/api/v1/brokers/desk-broker/limits", limits, **json_type),
+        ada.post("/api/v1/accounts/desk/credentials", {**NEW, "reason": "yearly"}, **json_type),
+        ada.post("/api/v1/brokers/desk-broker/limits", limits, **json_type),
         olga.post("/api/v1/dead-letters/replay", {"ids": jobs, "reason": "back"}, **json_type),
     ]
     assert [answer.status_code for answer in answers] == [202] * 3
     assert made() == set()
-    assert olga.put("/api/v1/accounts/desk/credentials", {**NEW, "reason": "x"}, **json_type).status_code == 403
+    assert olga.post("/api/v1/accounts/desk/credentials", {**NEW, "reason": "x"}, **json_type).status_code == 403
 
     shown = ""
     for answer in answers:

@@ -41,6 +41,9 @@ ALL = (
     "brokers.view_freeze",
     "brokers.freeze_trading",
     "brokers.release_freeze",
+    "brokers.set_credentials",
+    "brokers.change_broker",
+    "reliability.view_proposedchange",
     "reliability.view_job",
     "reliability.operate_deadletter",
     "reliability.view_lane",
@@ -129,6 +132,13 @@ ENDPOINTS = [
     ("GET", "/api/v1/dead-letters/1"),
     ("POST", "/api/v1/dead-letters/replay"),
     ("POST", "/api/v1/dead-letters/discard"),
+    ("GET", "/api/v1/changes"),
+    ("GET", "/api/v1/changes/1"),
+    ("POST", "/api/v1/changes/1/confirm"),
+    ("POST", "/api/v1/changes/1/reject"),
+    ("POST", "/api/v1/changes/1/withdraw"),
+    ("POST", "/api/v1/accounts/desk/credentials"),
+    ("POST", "/api/v1/brokers/desk/limits"),
     ("GET", "/api/v1/lanes"),
     ("POST", "/api/v1/lanes/orders/pause"),
     ("POST", "/api/v1/lanes/orders/resume"),
@@ -630,7 +640,7 @@ def test_every_route_of_the_schema_is_held_to_the_rules_above() -> None:
     described = {(method.upper(), path) for path, methods in schema["paths"].items() for method in methods}
 
     def shape(path: str) -> str:
-        path = path.replace(ORDER, "{}").replace("/lanes/orders/", "/lanes/{}/")
+        path = path.replace(ORDER, "{}").replace("/lanes/orders/", "/lanes/{}/").replace("/desk/", "/{}/")
         path = path.replace("sim-a:orders", "{}").replace("/error_events/", "/{}/")
         return re.sub(r"\{\w*\}", "{}", re.sub(r"/1(?=/|$)", "/{}", path))
 
