@@ -23,6 +23,7 @@ from brokers.core.reports import (
     ReportedStatus,
     StreamEvent,
 )
+from reliability.core.correlation import set_correlation_id
 from reliability.core.jobs import ClaimedJob, Disposition, Done, Performed
 from reliability.core.retry import RetryPolicy
 from reliability.core.taxonomy import FailureKind
@@ -308,6 +309,7 @@ class Deed(JobKind):
 
 
 async def _perform(call: Call) -> Performed:
+    set_correlation_id(call.job.correlation_id)
     try:
         return Performed(call.job, call.request, await call.kind.perform(call.request))
     except Exception as error:

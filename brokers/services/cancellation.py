@@ -13,7 +13,7 @@ from brokers.core.orders import FINAL_STATES, OrderState
 from brokers.models import Order
 from brokers.services.accounts import AccountProfile, get_profile
 from brokers.services.guards import CallClass, refused_here, waiting
-from brokers.services.order_batch import OrderBatch, OrderRow
+from brokers.services.order_batch import OrderBatch, OrderRow, cause_of
 from brokers.services.sessions import get_session
 from brokers.services.synchronization import want_sync
 from reliability.core.errors import ReliabilityError
@@ -74,7 +74,7 @@ def ask_cancel(batch: OrderBatch, row: OrderRow, actor: str, source: str) -> Non
     if row.state == OrderState.ACCEPTED:
         batch.move(row, OrderState.CANCELED, "canceled_before_sending", source, actor=actor)
     elif row.cancel_requested_at is None or batch.now - row.cancel_requested_at > _PATIENCE:
-        job = NewJob(subject=row.id, unique_key=f"cancel:{row.id}", correlation_id=row.correlation_id)
+        job = NewJob(subject=row.id, unique_key=f"cancel:{row.id}", correlation_id=cause_of(row))
         if enqueue_job(CANCEL_KIND, job, priority=_PRIORITY):  # else it is on its way, and asks until it is taken
             kind = "cancel_requested" if row.cancel_requested_at is None else "cancel_requested_again"
             row.cancel_requested_at = batch.now

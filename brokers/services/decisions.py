@@ -18,7 +18,7 @@ from brokers.core.reports import OrderReport
 from brokers.models import Order
 from brokers.services.accounts import AccountProfile, get_profile
 from brokers.services.guards import CallClass, refused_here, waiting
-from brokers.services.order_batch import OrderBatch, OrderRow
+from brokers.services.order_batch import OrderBatch, OrderRow, cause_of
 from brokers.services.replacement import REPLACE_KIND
 from brokers.services.sessions import get_session
 from brokers.services.submission import SUBMIT_KIND
@@ -193,7 +193,7 @@ def _ask(order_id: UUID, broker_order_id: str, *, actor: str, reason: str) -> No
                 "VALIDATION_WRONG_STATE", f"Another order has the broker order id {broker_order_id}."
             )
         payload: dict[str, Any] = {"broker_order_id": broker_order_id, "actor": actor, "reason": reason}
-        job = NewJob(order_id, payload, unique_key=f"check:{order_id}", correlation_id=row.correlation_id)
+        job = NewJob(order_id, payload, unique_key=f"check:{order_id}", correlation_id=cause_of(row))
         if not enqueue_job(CHECK_KIND, job, priority=_PRIORITY):
             raise ReliabilityError("VALIDATION_WRONG_STATE", "The broker is being asked for it already.")
         kind = "adoption_asked" if broker_order_id else "lookup_asked"

@@ -21,6 +21,7 @@ from reliability.core.breaker import BreakerState
 from reliability.core.budget import BudgetPolicy
 from reliability.core.bulkhead import BulkheadLimit
 from reliability.core.classification import Operation
+from reliability.core.correlation import correlated, correlation_or_new, current_correlation_id
 from reliability.core.jobs import JobError, Wait
 from reliability.core.rate_limit import Priority, RateLimit
 from reliability.core.retry import Pacer
@@ -90,6 +91,9 @@ class BrokerGuard:
         One that was not begun raises ``BrokerCallError`` like one that failed without effect, with
         the circuit's name as its raw code.
         """
+        if not current_correlation_id():
+            with correlated(correlation_or_new()):
+                return await self.call(function, *args, **kwargs)
         policy = self.guard.policy
         get_budget(policy.name, policy.budget).deposit()
         try:

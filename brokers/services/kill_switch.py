@@ -28,7 +28,7 @@ from brokers.services.four_eyes import (
     require_second_person,
 )
 from brokers.services.halts import forget_halts, halt_text
-from brokers.services.order_batch import OrderBatch, OrderRow
+from brokers.services.order_batch import OrderBatch, OrderRow, cause_of
 from brokers.services.scopes import scope_target
 from reliability.core.errors import ReliabilityError
 from reliability.core.text import storable
@@ -87,7 +87,7 @@ def stop_orders(switch_id: int) -> int:
         stopped = [row for row in batch.rows.values() if _stop(batch, row, halt)]
         batch.save()
         cancels = [
-            NewJob(subject=row.id, unique_key=f"cancel:{row.id}", correlation_id=row.correlation_id)
+            NewJob(subject=row.id, unique_key=f"cancel:{row.id}", correlation_id=cause_of(row))
             for row in stopped
             if row.state != OrderState.CANCELED
         ]

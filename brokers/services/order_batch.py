@@ -27,6 +27,7 @@ from brokers.services.odd_fills import freeze_overfilled
 from brokers.services.order_alerts import late_fill, overfill
 from brokers.services.order_legs import insert_legs
 from brokers.services.order_statements import report_evidence
+from reliability.core.correlation import current_correlation_id
 from reliability.services.alerting import Raising, raise_alerts
 
 _COLUMNS = (
@@ -140,6 +141,11 @@ _own_values = attrgetter(*_OWN)
 
 class IllegalTransitionError(AssertionError):
     """Our own code tried a move that the lifecycle does not have."""
+
+
+def cause_of(row: OrderRow) -> str:
+    """Return the correlation id of who asks something of an order now, or the order's own where nobody does."""
+    return current_correlation_id() or row.correlation_id
 
 
 class OrderBatch:
@@ -334,6 +340,9 @@ class OrderBatch:
             row.finished_at = None
         elif row.finished_at is None:
             row.finished_at = self.now
+        asked_by = current_correlation_id()
+        if asked_by and asked_by != row.correlation_id:
+            evidence = {**evidence, "correlation_id": asked_by}
         told = json.dumps({**evidence, **self._own_changes(row)})
         self._events.append((row.id, row.version, kind, row.state, target.value, source, actor, told, broker_at))
         row.state = target.value

@@ -36,7 +36,7 @@ from brokers.services.sessions import get_session
 from brokers.services.submission import SUBMIT_KIND, AcceptedOrder, OrderSubmission
 from brokers.services.submit_job import LookUpRequest, SubmitOrderJob, SubmitRequest
 from brokers.services.synchronization import want_sync
-from reliability.core.correlation import current_correlation_id
+from reliability.core.correlation import correlation_or_new
 from reliability.core.errors import ReliabilityError
 from reliability.core.jobs import ClaimedJob, Disposition, Done, Performed, Snooze
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
@@ -169,7 +169,7 @@ def _insert(
     client_id = derive_client_order_id(
         account=profile.name, owner=str(owner_id), idempotency_key=key, revision=_REVISION
     )
-    correlation_id = current_correlation_id()
+    correlation_id = correlation_or_new()
     values: dict[str, Any] = {
         "id": new_id,
         "owner": owner_id,

@@ -19,7 +19,7 @@ from brokers.core.orders import Exits, OrderTerms
 from brokers.selectors.kill_switch import HALTED_ACCOUNTS
 from brokers.services.accounts import AccountProfile, check_symbol, choose_accounts
 from brokers.services.halts import halted_error, leave_out_halted, read_halt, refuse_frozen
-from reliability.core.correlation import current_correlation_id
+from reliability.core.correlation import correlation_or_new
 from reliability.core.errors import ReliabilityError
 from reliability.services.jobs.enqueue import jobs_insert, jobs_inserted
 from reliability.services.prepared import fetch_prepared
@@ -181,7 +181,7 @@ def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | _Refused 
 
 
 def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict[str, _Known]:
-    correlation_id = current_correlation_id()
+    correlation_id = correlation_or_new()
     parameters: Any = {
         "owner": owner_id,
         "actor": actor,

@@ -15,6 +15,11 @@ def current_correlation_id() -> str:
     return _current.get()
 
 
+def correlation_or_new() -> str:
+    """Return the current id, or a new one where nothing gave one: for work that begins by itself."""
+    return _current.get() or uuid.uuid4().hex
+
+
 def choose_correlation_id(received: str | None) -> str:
     """Return the id a caller sent if it is usable (1 to 64 plain characters), else a new one."""
     if received and _USABLE.fullmatch(received):

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from reliability.dispatch import RUN_JOBS
-from reliability.tasks import tracing, worker
+from reliability.tasks import correlation, tracing, worker
 
 
 @shared_task(name=RUN_JOBS, ignore_result=True)
@@ -12,4 +12,4 @@ def run_jobs(lane: str) -> None:
     worker.get_runner().wake(lane)
 
 
-__all__ = ["run_jobs", "tracing"]
+__all__ = ["correlation", "run_jobs", "tracing"]

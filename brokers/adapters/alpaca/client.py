@@ -18,7 +18,14 @@ from yarl import URL
 from brokers.adapters.alpaca import parsing
 from brokers.adapters.alpaca.errors import Operation, is_absent_order, not_sent, wrong_order
 from brokers.adapters.alpaca.stream import stream_trade_updates
-from brokers.adapters.alpaca.transport import REPLY_LIMIT_BYTES, AlpacaTransport, Reply, read_url
+from brokers.adapters.alpaca.transport import (
+    CORRELATION_HEADER,
+    REPLY_LIMIT_BYTES,
+    AlpacaTransport,
+    Reply,
+    is_header_value,
+    read_url,
+)
 from brokers.adapters.interface import AccountSettings, BrokerAdapter, BrokerSession
 from brokers.core.capabilities import Capabilities
 from brokers.core.clocks import proven_offset
@@ -40,7 +47,6 @@ FILLS_PAGE_SIZE = 100
 INSTRUMENTS_LIMIT_BYTES = 64 * 1024 * 1024
 _BROKER_ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CLIENT_ORDER_ID_MAX = 128
-_CORRELATION_ID_MAX = 128
 _ASSET_CLASSES = ("us_equity", "crypto")
 _JSON_BODY = {"Content-Type": "application/json"}
 _dump = json.JSONEncoder(separators=(",", ":")).encode
@@ -62,8 +68,8 @@ class AlpacaSession:
     async def submit_order(self, client_order_id: str, terms: OrderTerms, correlation_id: str = "") -> OrderReport:
         body = submission_body(client_order_id, terms)
         headers = _JSON_BODY
-        if correlation_id and correlation_id.isascii() and correlation_id.isprintable():
-            headers = {**_JSON_BODY, "X-Correlation-ID": correlation_id[:_CORRELATION_ID_MAX]}
+        if is_header_value(correlation_id):
+            headers = {**_JSON_BODY, CORRELATION_HEADER: correlation_id}
         reply = await self._transport.call(Operation.SUBMIT, "POST", self._orders_url, body=body, headers=headers)
         report = self._parse(Operation.SUBMIT, reply, parsing.parse_order)
         if report.client_order_id != client_order_id:

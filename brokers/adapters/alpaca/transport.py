@@ -20,9 +20,12 @@ from brokers.adapters.alpaca.parsing import ParseError, parse_json
 from brokers.adapters.errors import BrokerCallError
 from brokers.adapters.interface import AccountSettings
 from brokers.adapters.reach import guarded_sockets
+from reliability.core.correlation import current_correlation_id
 from reliability.core.taxonomy import FailureKind
 
 CONNECTION_LIMIT = 100
+CORRELATION_HEADER = "X-Correlation-ID"
+_CORRELATION_ID_MAX = 128
 REPLY_LIMIT_BYTES = 8 * 1024 * 1024
 DNS_CACHE_SECONDS = 30
 # Share of the deadline after which a call still waiting for a connection is given up: early
@@ -100,7 +103,7 @@ class AlpacaTransport:
                 method,
                 url,
                 data=body,
-                headers=headers,
+                headers=_correlated(headers),
                 allow_redirects=False,
                 middlewares=() if method == "POST" else (_forbid_resending,),
             )
@@ -142,6 +145,19 @@ class AlpacaTransport:
 
     def _redact(self, text: str) -> str:
         return text.replace(self._secret, "[secret]").replace(self._key, "[key]")
+
+
+def _correlated(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Return the headers with the id of what this call is made for, unless they name one."""
+    correlation_id = current_correlation_id()
+    if (headers and CORRELATION_HEADER in headers) or not is_header_value(correlation_id):
+        return headers
+    return {**(headers or {}), CORRELATION_HEADER: correlation_id}
+
+
+def is_header_value(text: str) -> bool:
+    """Return whether ``text`` is one plain line that a header can carry."""
+    return 0 < len(text) <= _CORRELATION_ID_MAX and text.isascii() and text.isprintable()
 
 
 async def _read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:

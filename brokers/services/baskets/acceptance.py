@@ -13,7 +13,7 @@ from brokers.core.order_requests import is_usable_idempotency_key
 from brokers.models import Basket, BasketLeg
 from brokers.services.accounts import check_symbol, choose_accounts
 from brokers.services.baskets.legs import BASKET_KIND
-from reliability.core.correlation import current_correlation_id
+from reliability.core.correlation import correlation_or_new
 from reliability.core.errors import ReliabilityError
 from reliability.services.audit import record_audit
 from reliability.services.sagas.control import NewStep, cancel_saga, close_saga, resume_saga, start_saga
@@ -53,7 +53,7 @@ def accept_basket(*, owner_id: int, actor: str, idempotency_key: object, body: o
                 owner_id=owner_id,
                 idempotency_key=idempotency_key,
                 request_hash=request.request_hash,
-                correlation_id=current_correlation_id(),
+                correlation_id=correlation_or_new(),
                 leg_order=request.leg_order,
                 offset_fills=request.offset_fills,
             )

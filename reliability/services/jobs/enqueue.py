@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connection
 
 from reliability import dispatch
-from reliability.core.correlation import current_correlation_id
+from reliability.core.correlation import correlation_or_new
 from reliability.services.jobs.kinds import get_kind
 
 _INSERT = """
@@ -46,7 +46,7 @@ def enqueue_jobs(
     if not jobs:
         return 0
     kind = get_kind(kind_name)
-    correlation_id = current_correlation_id()
+    correlation_id = correlation_or_new()
     parameters: Any = {
         "kind": kind.name,
         "lane": kind.lane,

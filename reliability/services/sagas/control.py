@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from reliability.core.correlation import current_correlation_id
+from reliability.core.correlation import correlation_or_new
 from reliability.core.errors import ReliabilityError
 from reliability.core.jobs import JobError, JobState
 from reliability.core.saga import ENDED, RESTORED, CompensationState, Phase, SagaState, StepOrder
@@ -57,7 +57,7 @@ def start_saga(
             kind=kind,
             step_order=order,
             payload=payload or {},
-            correlation_id=current_correlation_id(),
+            correlation_id=correlation_or_new(),
             deadline_at=deadline_at,
         )
         SagaStep.objects.bulk_create(

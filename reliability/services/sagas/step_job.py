@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from reliability.core.correlation import correlated
 from reliability.core.jobs import (
     ClaimedJob,
     Dead,
@@ -79,10 +80,11 @@ class SagaStepJob(JobKind):
         settled = {}
         for outcome in outcomes:
             assert outcome.job.subject is not None
-            ledger = SagaLedger.lock(outcome.job.subject)
-            settled[outcome.job.id] = self._apply_one(ledger, outcome)
-            ledger.go_on()
-            ledger.save()
+            with correlated(outcome.job.correlation_id):
+                ledger = SagaLedger.lock(outcome.job.subject)
+                settled[outcome.job.id] = self._apply_one(ledger, outcome)
+                ledger.go_on()
+                ledger.save()
         return settled
 
     def apply_late(self, outcomes: Sequence[Performed]) -> None:

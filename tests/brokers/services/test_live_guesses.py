@@ -2,20 +2,16 @@
 
 import asyncio
 import json
-import os
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 
 from brokers.adapters.errors import BrokerCallError
-from brokers.models import Account, Broker, Order
+from brokers.models import Order
 from brokers.services import sessions
-from brokers.services.accounts import AccountProfile, forget_accounts, get_profile
-from brokers.services.credentials import set_credentials
+from brokers.services.accounts import AccountProfile
 from brokers.services.reviewed_session import SHAPE_ALONE
 from brokers.services.sessions import get_session
 from brokers.services.submission import OrderSubmission, accept_orders
@@ -27,54 +23,13 @@ from reliability.services.classification import set_confirmed_rules
 from reliability.services.error_guesses import counter
 from reliability.services.error_recorder import errors
 from reliability.services.error_rules import RuleDraft, RuleFollower, add_rule, confirm_guess, switch_rule
+from tests.brokers.services.wire import ODD, Wire, wire_profile
 from tests.factories import make_user
 from tests.fakes import make_due, run_due
 from tests.reliability.api.test_errors import client_of, send
 from tests.reliability.services.test_records_in_processes import eventually, start
 
 WHO = {"actor": "night", "reason": "the broker's support said so"}
-ODD = {"code": 42299999, "message": "the venue sleeps in room 4711"}
-
-
-class Wire:
-    """A server that answers every call in Alpaca's way with what the test wants said, and counts the calls."""
-
-    def __init__(self) -> None:
-        self.status, self.body = 422, json.dumps(ODD)
-        self.lines: list[str] = []
-        wire = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                wire.lines.append(self.requestline)
-                content = wire.body.encode()
-                self.send_response(wire.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: Any) -> None: ...
-
-        for method in ("GET", "POST", "PATCH", "DELETE"):
-            setattr(Handler, f"do_{method}", Handler.answer)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def says(self, status: int, body: str) -> None:
-        self.status, self.body = status, body
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
@@ -92,15 +47,7 @@ def no_rules_remain() -> Iterator[None]:
 
 @pytest.fixture
 def profile(db: None, fresh_accounts: None, wire: Wire) -> AccountProfile:
-    name = f"wire-{os.getpid()}-{wire.url.rpartition(':')[2]}"
-    row = Broker.objects.create(
-        name=name, adapter="alpaca", base_url=wire.url, stream_url="ws://127.0.0.1:9", call_timeout_ms=20_000
-    )
-    account = Account.objects.create(name="desk", broker=row, is_default=True)
-    set_credentials(account, {"api_key": "PKWIRE", "api_secret": "wire-secret"})
-    account.save()
-    forget_accounts()
-    return get_profile(account.pk)
+    return wire_profile(wire)
 
 
 def call(profile: AccountProfile, method: str, *args: Any) -> Any:
