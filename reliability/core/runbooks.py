@@ -12,7 +12,7 @@ from typing import Any
 
 from reliability.core.catalog import CATALOG
 from reliability.core.conditions import CONDITIONS, Condition
-from reliability.core.taxonomy import ErrorDefinition
+from reliability.core.taxonomy import ErrorCategory, ErrorDefinition
 
 
 class StepKind(StrEnum):
@@ -47,6 +47,17 @@ class Runbook:
     title: str
     steps: tuple[RunbookStep, ...]
     prefix: str = ""
+
+    def steps_for(self, scope: str) -> tuple[RunbookStep, ...] | None:
+        """Return the steps to follow for a scope, or None where its actions cannot be run on that.
+
+        The runbook of an error can be followed for nothing in particular: its actions are left out then.
+        """
+        if not self.prefix or scope.startswith(self.prefix):
+            return self.steps
+        if scope or not self.name.startswith("error:"):
+            return None
+        return tuple(step for step in self.steps if step.kind in (StepKind.CHECK, StepKind.NOTE))
 
     @property
     def version(self) -> str:
@@ -88,6 +99,45 @@ _DOING: dict[str, _Doing] = {
 }
 
 
+_LOOK_AGAIN = _Doing("order:", (("orders.look_again", "Ask the broker for the order by its client order id."),))
+_SYNCHRONIZE = _Doing("account:", (("accounts.synchronize", "Fetch what was missed over REST."),), False, 10)
+_RECONCILE = _Doing("account:", (("accounts.reconcile", "Reconcile the account in full."),))
+_OF_ERRORS: dict[_Doing, tuple[str, ...]] = {
+    _SYNCHRONIZE: (
+        "NETWORK_STREAM_SILENT", "NETWORK_STREAM_CLOSED", "BROKER_STREAM_REFUSED", "TIMEOUT_LOGIN",
+        "AUTH_SESSION_CONFLICT", "AUTH_SESSION_EXPIRED", "SYSTEM_SLOW_CONSUMER", "SYSTEM_SESSION_CLOSED",
+        "RATE_LIMIT_CONNECTIONS",
+    ),
+    _RECONCILE: (
+        "BROKER_INSUFFICIENT_POSITION", "BROKER_POSITION_NOT_FOUND", "BROKER_MARGIN_CALL", "BROKER_OFFSET_UNDECIDED",
+        "DATA_INTEGRITY_IN_DOUBT", "DATA_HISTORY_BROKEN", "VALIDATION_TRADING_FROZEN", "SYSTEM_RECOVERY_VOID",
+    ),
+    _LOOK_AGAIN: (
+        "BROKER_ORDER_NOT_FOUND", "BROKER_ORDER_NOT_CANCELABLE", "DATA_ORDER_TERMS_DIFFER", "BROKER_LEG_NOT_FILLED",
+    ),
+    _DOING["circuit.opened"]: (
+        "SYSTEM_CIRCUIT_OPEN", "NETWORK_CONNECT_REFUSED", "NETWORK_DNS_FAILED", "NETWORK_UNREACHABLE",
+        "NETWORK_PROXY_FAILED", "TIMEOUT_CONNECT", "BROKER_MAINTENANCE", "BROKER_OVERLOADED",
+    ),
+    _DOING["job.dead_letter"]: (
+        "SYSTEM_DEADLINE_PASSED", "SYSTEM_CRASH_LOOP", "SYSTEM_UNKNOWN_TASK", "SYSTEM_TASK_FAILED",
+        "SYSTEM_DELIVERY_FAILED",
+    ),
+    _DOING["lane.late"]: ("SYSTEM_QUEUE_UNAVAILABLE", "SYSTEM_REDIS_UNAVAILABLE", "SYSTEM_WORKER_STOPPING"),
+}  # fmt: skip
+_BY_CODE = {code: doing for doing, codes in _OF_ERRORS.items() for code in codes}
+_ORDERS = frozenset({ErrorCategory.NETWORK, ErrorCategory.TIMEOUT, ErrorCategory.BROKER, ErrorCategory.DATA})
+_JOBS = frozenset({"SYSTEM_WORKER_LOST", "SYSTEM_LEASE_EXPIRED", "SYSTEM_JOB_TIMEOUT", "SYSTEM_ADAPTER_FAILURE"})
+
+
+def doing_about(definition: ErrorDefinition) -> _Doing:
+    """Return what can be done about a code by a named action; one that may have left an order behind looks it up."""
+    if definition.code in _BY_CODE:
+        return _BY_CODE[definition.code]
+    about_order = definition.category in _ORDERS or definition.code in _JOBS
+    return _LOOK_AGAIN if definition.ambiguous and about_order else _Doing("", ())
+
+
 def condition_runbook(condition: Condition) -> Runbook:
     """Return the procedure of an alert condition: what to look at, what can be done, how it ended."""
     doing = _DOING.get(condition.name, _Doing("", ()))
@@ -98,15 +148,17 @@ def condition_runbook(condition: Condition) -> Runbook:
 
 
 def error_runbook(definition: ErrorDefinition) -> Runbook:
-    """Return the procedure of an error code."""
+    """Return the procedure of an error code: what to look at and do by hand, its actions, who is told, how it ended."""
+    doing = doing_about(definition)
     texts = [definition.suggestion, *_sentences(definition.manual_steps)]
     if definition.ambiguous:
         texts.insert(
             0, "It may have been carried out although it failed: ask the other side before anything is sent again."
         )
     steps = [RunbookStep(StepKind.CHECK, text) for text in texts if text]
-    steps.append(RunbookStep(StepKind.NOTE, "Write down how it ended."))
-    return Runbook(f"error:{definition.code}", definition.message, tuple(steps))
+    steps += _action_steps(doing)
+    steps.append(RunbookStep(StepKind.NOTE, f"Write down how it ended. To be told: {definition.escalation}."))
+    return Runbook(f"error:{definition.code}", definition.message, tuple(steps), doing.prefix)
 
 
 def _action_steps(doing: _Doing) -> list[RunbookStep]:

@@ -30,7 +30,8 @@ def start_runbook(name: str, scope: str, *, actor: str, incident_id: int | None 
     runbook = RUNBOOKS.get(name)
     if runbook is None:
         raise ReliabilityError("VALIDATION_NOT_FOUND", f"There is no runbook called {name[:100]!r}.")
-    if runbook.prefix and not scope.startswith(runbook.prefix):
+    steps = runbook.steps_for(scope)
+    if steps is None:
         text = f"Its actions are run on something like {runbook.prefix}NAME."
         raise ReliabilityError("VALIDATION_INVALID_REQUEST", text, {"scope": [text]})
     if incident_id is not None and not Incident.objects.filter(pk=incident_id).exists():
@@ -41,7 +42,7 @@ def start_runbook(name: str, scope: str, *, actor: str, incident_id: int | None 
             version=runbook.version,
             title=runbook.title[:300],
             scope=scope[:200],
-            steps=[step.to_dict() for step in runbook.steps],
+            steps=[step.to_dict() for step in steps],
             incident_id=incident_id,
             started_by=actor,
         )

@@ -3,18 +3,14 @@
 from dataclasses import replace
 
 from reliability.core.catalog import auth, broker, data, network, rate_limit, system, timeout, validation
-from reliability.core.taxonomy import ErrorDefinition, ErrorSeverity
-
-_ESCALATION = {
-    ErrorSeverity.CRITICAL: "operator at once",
-    ErrorSeverity.HIGH: "operator, when it lasts longer than five minutes or comes back",
-}
+from reliability.core.catalog.procedures import ESCALATION, STEPS
+from reliability.core.taxonomy import ErrorDefinition
 
 
 def _completed(definition: ErrorDefinition) -> ErrorDefinition:
-    """Return the entry with the escalation of its severity where it names none of its own."""
-    escalation = definition.escalation or _ESCALATION.get(definition.severity, "")
-    return replace(definition, escalation=escalation)
+    """Return the entry with who is told, and with what a person does where the entry does not say so itself."""
+    steps = definition.manual_steps or STEPS[definition.code]
+    return replace(definition, manual_steps=steps, escalation=ESCALATION[definition.code])
 
 
 CATALOG: dict[str, ErrorDefinition] = {

@@ -12,14 +12,12 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "Replace the account's credentials; waiting orders then go on by themselves.",
         http_status=503,
         manual_steps="Issue new keys at the broker and enter them in admin under Accounts.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "AUTH_FORBIDDEN", Cat.AUTHENTICATION, Sev.CRITICAL, Do.MANUAL,
         "The broker forbids this to the account.", "Check the account's permissions at the broker.",
         http_status=503,
         manual_steps="Compare the key's permissions at the broker with what the account is used for.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "AUTH_NOT_AUTHENTICATED", Cat.AUTHENTICATION, Sev.LOW, Do.MANUAL,
@@ -36,7 +34,6 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "AUTH_ACCOUNT_RESTRICTED", Cat.AUTHENTICATION, Sev.CRITICAL, Do.MANUAL,
         "The broker has closed, suspended or restricted the account.", "Ask the broker what lifts the restriction.",
         http_status=422, manual_steps="Read the broker's messages to the account; route orders elsewhere meanwhile.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "AUTH_NOT_ENTITLED", Cat.AUTHENTICATION, Sev.MEDIUM, Do.MANUAL,

@@ -72,14 +72,12 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "The broker warns that the account's margin is short.",
         "Reduce the exposure or fund the account before the broker liquidates.", http_status=422,
         manual_steps="Compare margin and positions at the broker and decide what is closed.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "BROKER_REPLACE_HALF_DONE", Cat.BROKER, Sev.CRITICAL, Do.MANUAL,
         "Of canceling the old order and placing the new one, only one took effect.", LOOK_UP,
         ambiguous=True, http_status=409,
         manual_steps="Read both orders at the broker, then place or cancel what is missing.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "BROKER_NOTICE", Cat.BROKER, Sev.INFO, Do.IGNORE,
@@ -103,7 +101,6 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "The broker's failure is one that no rule knows.",
         "Read the broker's own words in the details. Confirm or correct the guess, so that it is known the next time.", ambiguous=True, http_status=502,
         manual_steps="Look the order up at the broker by its client order id; then review the guess in admin.",
-        escalation="operator",
     ),
     ErrorDefinition(
         "BROKER_LEG_NOT_FILLED", Cat.BROKER, Sev.MEDIUM, Do.MANUAL,
@@ -115,6 +112,5 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "A basket failed, and what one of its legs filled was not offset.",
         "Decide: let it be offset by a market order, or settle it by hand and close the basket.", http_status=409,
         manual_steps="Read the basket's legs for what filled. Consent to the offset in admin, or trade it yourself and close the basket with the reason.",
-        escalation="operator",
     ),
 )  # fmt: skip

@@ -14,14 +14,12 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
         "DATA_WRONG_ORDER", Cat.DATA, Sev.CRITICAL, Do.RETRY_BACKOFF,
         "The broker answered with another order.", LOOK_UP, retryable=True, ambiguous=True, http_status=502,
-        escalation="operator",
     ),
     ErrorDefinition(
         "DATA_ORDER_TERMS_DIFFER", Cat.DATA, Sev.CRITICAL, Do.MANUAL,
         "The broker holds an order under our id with other terms.",
         "Compare both orders; cancel the wrong one at the broker.", http_status=409,
         manual_steps="Open the order's evidence, compare with the broker's screen, decide, then discard the dead letter.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "DATA_FEED_INTERRUPTED", Cat.DATA, Sev.MEDIUM, Do.RETRY_IMMEDIATE,
@@ -44,14 +42,12 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "The recorded history of an order contradicts itself.",
         "Nothing was written. Find out who wrote to the database beside this program.", http_status=409,
         manual_steps="Run `manage.py audit verify`, compare with the copies of the anchors, and with the broker's records.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "DATA_INTEGRITY_IN_DOUBT", Cat.DATA, Sev.CRITICAL, Do.MANUAL,
         "After a recovery the account's books do not balance.",
         "Trading on it stays frozen. Read what the verdict found.", http_status=409,
         manual_steps="Settle each finding of the recovery run with the broker's records, then have the account recovered again.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "DATA_VALUE_REFUSED", Cat.DATA, Sev.MEDIUM, Do.MANUAL,

@@ -25,7 +25,6 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "Check the certificate and the clock; never switch verification off.",
         retryable=True, http_status=503,
         manual_steps="Compare the served certificate with the expected one and check the host's clock.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "NETWORK_UNREACHABLE", Cat.NETWORK, Sev.HIGH, Do.RETRY_BACKOFF,

@@ -25,7 +25,6 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "RATE_LIMIT_BANNED", Cat.RATE_LIMIT, Sev.HIGH, Do.RETRY_BACKOFF,
         "The broker has banned our address for asking too much.",
         "It goes on when the ban ends; lower the limit of calls.", retryable=True, http_status=429,
-        escalation="operator",
     ),
     ErrorDefinition(
         "RATE_LIMIT_CONNECTIONS", Cat.RATE_LIMIT, Sev.MEDIUM, Do.RETRY_BACKOFF,

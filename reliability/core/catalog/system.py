@@ -12,12 +12,10 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "The account's addresses or credentials are not usable.", "Correct the broker and the account in admin.",
         retryable=True, http_status=503,
         manual_steps="Open the broker in admin, check its addresses, and enter the account's credentials again.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "SYSTEM_ADAPTER_FAILURE", Cat.SYSTEM, Sev.CRITICAL, Do.MANUAL,
         "An adapter failed in a way it does not know.", LOOK_UP, retryable=True, ambiguous=True,
-        escalation="operator",
         manual_steps="Look the order up at the broker, settle it, and report the traceback of the log.",
     ),
     ErrorDefinition(
@@ -48,7 +46,7 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
         "SYSTEM_CRASH_LOOP", Cat.SYSTEM, Sev.CRITICAL, Do.MANUAL,
         "Processes die whenever this job runs.", "Find the cause before it is replayed.",
-        manual_steps="Read the attempts and the worker's log at their times.", escalation="operator at once",
+        manual_steps="Read the attempts and the worker's log at their times.",
     ),
     ErrorDefinition(
         "SYSTEM_JOB_TIMEOUT", Cat.SYSTEM, Sev.HIGH, Do.RETRY_BACKOFF,
@@ -57,7 +55,7 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
         "SYSTEM_DEADLINE_PASSED", Cat.SYSTEM, Sev.HIGH, Do.MANUAL,
         "The job could not be done before its deadline.", "Decide whether it should still happen.",
-        manual_steps="Replay it to try again, or discard it with a reason.", escalation="operator",
+        manual_steps="Replay it to try again, or discard it with a reason.",
     ),
     ErrorDefinition(
         "SYSTEM_WORKER_STOPPING", Cat.SYSTEM, Sev.INFO, Do.RETRY_IMMEDIATE,
@@ -132,46 +130,39 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "SYSTEM_DATABASE_OVERLOADED", Cat.SYSTEM, Sev.CRITICAL, Do.RETRY_BACKOFF,
         "The database has no room: connections, memory or disk are used up.",
         "Free what is named in the details; it is tried again.", retryable=True, http_status=503,
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "SYSTEM_DATABASE_READ_ONLY", Cat.SYSTEM, Sev.CRITICAL, Do.FAILOVER,
         "The database takes no writes: this server is a standby.",
         "Connect to the primary; it is tried again.", retryable=True, http_status=503,
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "SYSTEM_DATABASE_REFUSED_LOGIN", Cat.SYSTEM, Sev.CRITICAL, Do.MANUAL,
         "The database refuses our login, or there is no such database.",
         "Correct DATABASE_URL or the role's rights.", http_status=503,
         manual_steps="Log in by hand with the values of DATABASE_URL and read what the server says.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "SYSTEM_DATABASE_STATEMENT_INVALID", Cat.SYSTEM, Sev.HIGH, Do.MANUAL,
         "The database does not understand a statement of ours.",
         "Nothing was done. The schema and the program do not fit each other: check the migrations.",
         manual_steps="Run manage.py migrate --plan and compare the versions of program and schema.",
-        escalation="operator",
     ),
     ErrorDefinition(
         "SYSTEM_DATABASE_COMMIT_UNKNOWN", Cat.SYSTEM, Sev.CRITICAL, Do.RETRY_BACKOFF,
         "The connection ended while a transaction was being committed; whether it holds is not known.",
         "The rows are read back before anything is done again.", retryable=True, ambiguous=True, http_status=503,
-        escalation="operator",
     ),
     ErrorDefinition(
         "SYSTEM_DATABASE_DAMAGED", Cat.SYSTEM, Sev.CRITICAL, Do.MANUAL,
         "The database reports an error inside itself, or damaged data.",
         "Stop writing and look at the server's log.", ambiguous=True, http_status=503,
         manual_steps="Read the server's log; check disk and memory; restore from a backup if pages are damaged.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "SYSTEM_REDIS_UNAVAILABLE", Cat.SYSTEM, Sev.HIGH, Do.RETRY_BACKOFF,
         "Redis cannot be reached.",
         "Work goes on from the database, later than usual. Check the server.", retryable=True, http_status=503,
-        escalation="operator",
         fallback="Workers find what is due in the database by themselves.",
     ),
     ErrorDefinition(
@@ -183,13 +174,11 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "SYSTEM_REDIS_READ_ONLY", Cat.SYSTEM, Sev.HIGH, Do.FAILOVER,
         "This Redis takes no writes: it is a replica, or cannot save.",
         "It is tried again at the primary.", retryable=True, http_status=503,
-        escalation="operator",
     ),
     ErrorDefinition(
         "SYSTEM_REDIS_FULL", Cat.SYSTEM, Sev.HIGH, Do.DEGRADE,
         "Redis has no memory left for what we want to keep.",
         "Raise maxmemory or find what grows. Nothing is lost: the rows are in the database.", retryable=True, http_status=503,
-        escalation="operator",
     ),
     ErrorDefinition(
         "SYSTEM_REDIS_BUSY", Cat.SYSTEM, Sev.MEDIUM, Do.RETRY_BACKOFF,
@@ -201,14 +190,12 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "Redis refuses our login or forbids a command.",
         "Correct the password or the rights in REDIS_URL's user.", http_status=503,
         manual_steps="Log in by hand with redis-cli and the values of REDIS_URL and read what the server says.",
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "SYSTEM_REDIS_COMMAND_INVALID", Cat.SYSTEM, Sev.HIGH, Do.MANUAL,
         "Redis does not understand a command of ours.",
         "Nothing was done. The server may be too old: 6.2 is the least.",
         manual_steps="Compare the server's version with the settings page.",
-        escalation="operator",
     ),
     ErrorDefinition(
         "SYSTEM_LOCK_HELD", Cat.SYSTEM, Sev.LOW, Do.RETRY_BACKOFF,
@@ -219,13 +206,11 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "SYSTEM_LOCK_LOST", Cat.SYSTEM, Sev.HIGH, Do.RETRY_BACKOFF,
         "A lock ended before the work it protected did; somebody else may have done the same.",
         LOOK_UP, retryable=True, ambiguous=True, http_status=409,
-        escalation="operator",
     ),
     ErrorDefinition(
         "SYSTEM_QUEUE_UNAVAILABLE", Cat.SYSTEM, Sev.HIGH, Do.RETRY_BACKOFF,
         "The broker of messages cannot be reached.",
         "Nothing is lost: the row is there, and its message is sent when the broker is back.", retryable=True, http_status=503,
-        escalation="operator",
         fallback="Workers find what is due in the database by themselves.",
     ),
     ErrorDefinition(
@@ -238,13 +223,11 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "The broker of messages refuses what we ask of it.",
         "Correct the queue, the rights or the message named in the details.", http_status=503,
         manual_steps="Compare the queue's settings at the broker with those of the workers.",
-        escalation="operator",
     ),
     ErrorDefinition(
         "SYSTEM_RESOURCES_EXHAUSTED", Cat.SYSTEM, Sev.CRITICAL, Do.RETRY_BACKOFF,
         "This machine has no memory, files, ports or disk left.",
         "Free what is named in the details; whether the call was made is not known.", retryable=True, ambiguous=True, http_status=503,
-        escalation="operator at once",
     ),
     ErrorDefinition(
         "SYSTEM_STOPPED_MIDWAY", Cat.SYSTEM, Sev.MEDIUM, Do.RETRY_BACKOFF,
@@ -256,7 +239,6 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         "A part of our own failed in a way that no rule knows.",
         "Read the details. Confirm or correct the guess, so that it is known the next time.", ambiguous=True,
         manual_steps="Read the traceback in the log under the correlation id; then review the guess in admin.",
-        escalation="operator",
     ),
     ErrorDefinition(
         "SYSTEM_SAGA_CANCELED", Cat.SYSTEM, Sev.LOW, Do.IGNORE,

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from brokers.adapters.alpaca.errors import CODES
 from config.reference import error_page
 from reliability.core.catalog import CATALOG, UnknownErrorCodeError, get_definition
+from reliability.core.catalog.procedures import ESCALATION, STEPS
 from reliability.core.errors import ReliabilityError
+from reliability.core.runbooks import StepKind, error_runbook
 from reliability.core.taxonomy import ErrorCategory, ErrorDefinition, ErrorSeverity, RecoveryStrategy
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -67,18 +70,52 @@ def test_an_entry_says_everything_a_person_needs(definition: ErrorDefinition) ->
     assert definition.suggestion.endswith(".")
     assert 400 <= definition.http_status < 600
     assert definition.runbook == f"docs/reference/errors.md#{definition.code.lower()}"
+    assert len(definition.manual_steps.split()) >= 6, "a person must know what to do"
+    assert definition.manual_steps.endswith(".")
+    assert len(definition.escalation.split()) >= 4, "it must be clear who is told, and when"
     if definition.severity in (ErrorSeverity.CRITICAL, ErrorSeverity.HIGH):
-        assert definition.escalation, "somebody must be told"
-    if definition.strategy is RecoveryStrategy.MANUAL:
-        assert definition.manual_steps.endswith("."), "a person must know what to do"
+        assert not definition.escalation.startswith("nobody"), "somebody must be told"
     if not definition.retryable:
         assert definition.strategy not in TRYING_AGAIN
     if definition.ambiguous:
         assert definition.strategy is not RecoveryStrategy.IGNORE, "nobody may ignore an unknown outcome"
 
 
+@pytest.mark.parametrize("field", ["manual_steps", "escalation"])
+def test_what_a_person_does_is_written_for_each_code(field: str) -> None:
+    """No default stands for many: what fits a bad certificate fits no spent budget."""
+    texts = Counter(getattr(definition, field) for definition in CATALOG.values())
+
+    assert {text: number for text, number in texts.items() if number > 1} == {}
+    assert set(ESCALATION) == set(CATALOG)
+    assert {code for code in STEPS if code not in CATALOG} == set()
+
+
+@pytest.mark.parametrize("definition", CATALOG.values(), ids=CATALOG)
+def test_the_runbook_of_a_code_says_what_to_do_and_whom_to_tell(definition: ErrorDefinition) -> None:
+    runbook = error_runbook(definition)
+    checks = [step.text for step in runbook.steps if step.kind is StepKind.CHECK]
+    actions = {step.action for step in runbook.steps if step.kind is StepKind.ACTION}
+
+    assert len(checks) >= 2, "more than its suggestion"
+    assert definition.escalation in runbook.steps[-1].text
+    assert bool(actions) == bool(runbook.prefix)
+    if definition.ambiguous and definition.category in (ErrorCategory.NETWORK, ErrorCategory.BROKER):
+        assert actions == {"orders.look_again"}, "what may live is looked up"
+
+
+def test_a_codes_runbook_is_followed_without_its_actions_where_there_is_nothing_to_run_them_on() -> None:
+    runbook = error_runbook(CATALOG["TIMEOUT_READ"])
+
+    assert runbook.steps_for("order:1") == runbook.steps
+    assert runbook.steps_for("account:desk") is None
+    loose = runbook.steps_for("")
+    assert loose is not None
+    assert {step.kind for step in loose} == {StepKind.CHECK, StepKind.NOTE}
+
+
 def test_no_code_is_defined_twice() -> None:
-    source = "".join(path.read_text() for path in CATALOG_FOLDER.glob("*.py"))
+    source = "".join(path.read_text() for path in CATALOG_FOLDER.glob("*.py") if path.stem != "procedures")
     for code in CATALOG:
         assert source.count(f'"{code}"') == 1, code
 
