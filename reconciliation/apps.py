@@ -7,7 +7,7 @@ class ReconciliationConfig(AppConfig):
 
     def ready(self) -> None:
         from brokers.services.streams.companions import add_companion
-        from reconciliation.services.disruptions import watch_disruptions
+        from reconciliation.services.disruptions import watch_disruptions, watch_left_frozen
         from reconciliation.services.drills import DrillJob, ScheduledDrillJob
         from reconciliation.services.freeze_watch import watch_freezes
         from reconciliation.services.gap_checks import register_gap_check
@@ -29,6 +29,7 @@ class ReconciliationConfig(AppConfig):
         register_reconciliation_actions()
         register_saga_kind(RecoverySaga())
         add_watch(watch_disruptions)
+        add_watch(watch_left_frozen)
         add_watch(watch_freezes)
         add_watch(watch_market_data, "data.gap", "data.stale", "feed.silent", "data.quality")
         register_gap_check(check_account_gaps)

@@ -1,4 +1,4 @@
-"""Noticing by itself what calls for a recovery: looked at twice a second by the sentinel that leads.
+"""Noticing by itself what calls for a recovery: looked at by the sentinel that leads.
 
 Streams and circuits, attempts that ended with their process, and what the installation stands on: PostgreSQL, Redis
 and the machine. What was last seen is a row, so that a restart of everything is noticed by whoever leads next.
@@ -63,7 +63,6 @@ def _look() -> None:
         _notice_streams({account.id for account in accounts})
         _notice_circuits(tower, accounts)
         _notice_deaths(tower)
-        _notice_left_frozen(accounts)
         tower.save()
 
 
@@ -168,6 +167,12 @@ def _notice_deaths(tower: Watchtower) -> None:
         if account is not None:
             key, reason = f"process:{one.pulse}", f"The process with the pulse {one.pulse} died holding {one.kind}."
             note_trigger(account, TriggerKind.PROCESS_DIED, key, since=one.at, by=BY, reason=reason)
+
+
+def watch_left_frozen() -> None:
+    """Note a trigger for each account that is frozen for a recovery nobody carries out. Raises ``DatabaseError``."""
+    with transaction.atomic():
+        _notice_left_frozen(list_account_names())
 
 
 def _notice_left_frozen(accounts: list[AccountName]) -> None:

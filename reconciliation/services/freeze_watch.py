@@ -1,4 +1,4 @@
-"""Freezing by itself what time makes doubtful, and ending what one clean look ends: twice a second, in the sentinel."""
+"""Freezing by itself what time makes doubtful, and ending what one clean look ends: in the sentinel that leads."""
 
 from datetime import datetime
 from typing import Any

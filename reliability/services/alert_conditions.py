@@ -45,13 +45,15 @@ JOIN LATERAL (
 WHERE alert.condition = 'circuit.opened' AND alert.resolved_at IS NULL AND alert.clears_at IS NULL
 """
 
+# Not EXISTS, which PostgreSQL may turn into a join that reads the whole backlog to know that some of it is late.
 _LATE_LANES = """
-SELECT name, (paused_at IS NOT NULL) FROM reliability_lane lane
-WHERE EXISTS (SELECT 1 FROM reliability_job job
-              WHERE job.lane = lane.name AND job.state = 'ready'
-                AND job.run_at < clock_timestamp() - make_interval(secs => %s))
+SELECT lane.name, (lane.paused_at IS NOT NULL) FROM reliability_lane lane CROSS JOIN LATERAL (
+    SELECT 1 FROM reliability_job job
+    WHERE job.lane = lane.name AND job.state = 'ready'
+      AND job.run_at < statement_timestamp() - make_interval(secs => %s)
+    LIMIT 1
+) late
 """
-
 
 _BEHIND = """
 SELECT kind, last_error FROM reliability_retentionpolicy
@@ -183,7 +185,10 @@ JUDGES: dict[Check, tuple[str, ...]] = {
 
 
 def add_check(check: Check, *conditions: str) -> None:
-    """Have ``check`` done by the leading sentinel, in a transaction of its own; it judges ``conditions``."""
+    """Have the leading sentinel do ``check``, in a transaction of its own, as often as ``core.looks`` says.
+
+    It judges ``conditions``.
+    """
     if check not in CHECKS:
         CHECKS.append(check)
         JUDGES[check] = conditions

@@ -11,6 +11,7 @@ import time
 from django.db import DatabaseError, InterfaceError, connection, connections, transaction
 
 from reliability.core.alerts import AlertState
+from reliability.core.looks import HASTENED, TICK_SECONDS, Rounds
 from reliability.services.alert_conditions import CHECKS, JUDGES
 from reliability.services.alert_evaluation import evaluate_in_transaction, hold_what_nobody_watched
 from reliability.services.alert_rules import ensure_rules
@@ -21,7 +22,6 @@ from reliability.services.incidents import follow_alerts
 from reliability.services.silences import mark_silenced
 from reliability.services.timeline import Happening, record_timeline
 
-INTERVAL_SECONDS = 0.5
 _BATCH = 10_000
 
 _ADD_UP = """
@@ -74,19 +74,35 @@ def end_cleared() -> list[int]:
     return [pk for pk, _, _ in ended]
 
 
-def keep_alerts() -> None:
-    """Do every duty once. Raises ``DatabaseError`` when the database is away; one check that fails stops no other."""
-    while add_up_repeats() == _BATCH:
-        pass
-    while roll_up_errors() >= ERROR_BATCH:
-        pass
+_FOLLOWING = (end_cleared, mark_silenced, follow_alerts, run_due_escalations, tell_of_new_alerts)
+
+
+def keep_alerts(rounds: Rounds | None = None) -> None:
+    """Do every duty that is due once; without ``rounds`` all are.
+
+    Raises ``DatabaseError`` when the database is away; one check that fails stops no other.
+    """
+    rounds, now = rounds or Rounds(), time.monotonic()
+    if rounds.is_due("add_up_repeats", now):
+        while add_up_repeats() == _BATCH:
+            pass
+    if rounds.is_due("roll_up_errors", now):
+        while roll_up_errors() >= ERROR_BATCH:
+            pass
     for check in CHECKS:
-        evaluate_in_transaction(check, JUDGES.get(check, ()))
-    end_cleared()
-    mark_silenced()
-    follow_alerts()
-    run_due_escalations()
-    tell_of_new_alerts()
+        if rounds.is_due(check.__name__, now):
+            evaluate_in_transaction(check, JUDGES.get(check, ()))
+    if rounds.is_new(_newest_alert()):
+        rounds.hasten(*HASTENED)
+    for duty in _FOLLOWING:
+        if rounds.is_due(duty.__name__, now):
+            duty()
+
+
+def _newest_alert() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(max(id), 0) FROM reliability_alert")
+        return int(cursor.fetchone()[0])
 
 
 class AlertKeeper:
@@ -98,6 +114,7 @@ class AlertKeeper:
     def __init__(self) -> None:
         self.leads = False
         self._has_begun = False
+        self._rounds = Rounds()
         self.evaluated_at: float | None = None
         self._finished = time.monotonic()
         self._stop = threading.Event()
@@ -115,10 +132,11 @@ class AlertKeeper:
         self._thread.join(timeout=2)
 
     def _run(self) -> None:
-        while not self._stop.wait(INTERVAL_SECONDS):
+        while not self._stop.wait(TICK_SECONDS):
             if self.leads:
                 self._keep()
             else:
+                self._rounds.forget()
                 self._finished, self._has_begun, self.evaluated_at = time.monotonic(), False, None
         connections.close_all()
 
@@ -128,10 +146,12 @@ class AlertKeeper:
                 ensure_rules()
                 hold_what_nobody_watched()
                 self._has_begun = True
-            keep_alerts()
+            keep_alerts(self._rounds)
             self._finished, self.evaluated_at = time.monotonic(), time.time()
         except (DatabaseError, InterfaceError) as error:
+            self._rounds.forget()
             logger.warning("alerts cannot be kept for now", extra={"error": str(error).strip()})
             connections.close_all()
         except Exception:
+            self._rounds.forget()
             logger.exception("alerts could not be kept")

@@ -15,7 +15,7 @@ from brokers.services.holdings import record_balance
 from brokers.services.submission import OrderSubmission, accept_order
 from brokers.services.synchronization import record_evidence, want_sync
 from reconciliation.models import ReconciliationRun, RecoveryRun
-from reconciliation.services.disruptions import watch_disruptions
+from reconciliation.services.disruptions import watch_disruptions, watch_left_frozen
 from reconciliation.services.freeze_watch import watch_freezes
 from reliability.core.taxonomy import FailureKind
 from tests.factories import make_dead_letter, make_order, make_user
@@ -66,13 +66,14 @@ def test_an_account_left_frozen_without_a_run_begins_anew_unless_a_person_is_ask
     run = RecoveryRun.objects.get()
     for state, code in (("superseded", "SYSTEM_RECOVERY_VOID"), ("failed", "SYSTEM_DEADLINE_PASSED")):
         RecoveryRun.objects.filter(state="running").update(state=state, error_code=code)
-        watch_disruptions()
+        watch_left_frozen()
         watch_disruptions()
         newest = RecoveryRun.objects.order_by("-generation")[0]
         assert (newest.state, newest.generation) == ("running", run.generation + 1)
         run = newest
 
     RecoveryRun.objects.filter(state="running").update(state="failed", error_code="DATA_INTEGRITY_IN_DOUBT")
+    watch_left_frozen()
     watch_disruptions()
     assert not RecoveryRun.objects.filter(state="running").exists()
 
