@@ -1,5 +1,6 @@
 """The durable unit of work, its failed attempts, and the lanes it runs in."""
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Func, Q, Value
 from django.db.models.functions import Coalesce, Now
@@ -78,6 +79,8 @@ class Job(models.Model):
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="job_running"),
             models.Index(fields=["-finished_at"], condition=Q(state="dead"), name="job_dead"),
             models.Index(fields=["subject"], condition=Q(state="dead"), name="job_subject"),
+            # Jobs end in about the order in which they lie: some kilobytes tell upkeep where the old ones are.
+            BrinIndex(fields=["finished_at"], pages_per_range=32, autosummarize=True, name="job_finished"),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -19,8 +19,8 @@ _WATCHES: dict[Watch, tuple[str, ...]] = {}
 def add_watch(watch: Watch, *conditions: str) -> None:
     """Have ``watch`` called in one process, to judge alert ``conditions``; call it as the app starts.
 
-    ``core.looks`` says how often. It may raise ``DatabaseError`` and is then called again. What it must know of before, it keeps in rows:
-    another process may lead the next time.
+    ``core.looks`` says how often. It may raise ``DatabaseError`` and is then called again. What it must know of
+    before, it keeps in rows: another process may lead the next time.
     """
     _WATCHES.setdefault(watch, conditions)
 
