@@ -9,8 +9,12 @@ from typing import Any
 
 from celery import Celery
 from kombu import Exchange, Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# By name, so that rediss:// keeps its meaning: an entry of a queue that is no message becomes a dead letter.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "reliability.tasks.transport:RecordingTransport"))
 
 LANES = ("orders", "recovery", "market_data", "alerts", "default")
 _LARGEST_MESSAGE_BYTES = 262_144

@@ -7,6 +7,7 @@ from typing import Any
 from celery.worker.consumer import Consumer
 from django.db import DatabaseError
 
+from reliability.core.scrubbing import scrubbed_text
 from reliability.services.jobs.deadletters import record_dead_message
 
 _SHOWN_BYTES = 2000
@@ -55,21 +56,35 @@ class RecordingConsumer(Consumer):
         return on_task_received
 
 
+def record_entry(code: str, reason: str, queue: str, entry: bytes) -> None:
+    """Keep what stood on a queue and is not even a message."""
+    _keep(code, reason, {"queue": queue, **_excerpt(entry)})
+
+
 def _record(code: str, reason: str, message: Any) -> None:
-    """Keep a message as a dead letter; with the database away only the log has it."""
     headers = message.headers if isinstance(message.headers, dict) else {}
-    body = message.body if isinstance(message.body, bytes) else str(message.body or "").encode()
+    body = message.body if isinstance(message.body, bytes) else str(message.body or "").encode(errors="replace")
     detail: dict[str, Any] = {
         "task": headers.get("task"),
         "task_id": headers.get("id"),
         "content_type": message.content_type,
         "queue": (message.delivery_info or {}).get("routing_key"),
-        "body": body[:_SHOWN_BYTES].decode(errors="replace").replace("\x00", "\\x00"),
-        "size": len(body),
+        **_excerpt(body),
     }
     detail.update(_readable_arguments(message))
+    _keep(code, reason, detail)
+
+
+def _excerpt(data: bytes) -> dict[str, Any]:
+    """Return the beginning of what cannot be read, for a person to look at, without what looks like a secret."""
+    text = data[:_SHOWN_BYTES].decode(errors="replace").replace("\x00", "\\x00")
+    return {"body": scrubbed_text(text), "size": len(data)}
+
+
+def _keep(code: str, reason: str, detail: dict[str, Any]) -> None:
+    """Keep a dead letter; with the database away only the log has it."""
     try:
-        record_dead_message(code, reason, detail)
+        record_dead_message(code, scrubbed_text(reason), detail)
     except DatabaseError:
         logger.exception("a dead message could not be kept", extra={"code": code, "message_detail": detail})
 

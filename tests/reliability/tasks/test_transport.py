@@ -1,0 +1,135 @@
+"""What stands on a queue of Redis and is no message becomes a dead letter, and what comes behind it is delivered."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+from kombu import Connection, Consumer, Exchange, Queue
+
+from config.celery import settings_for
+from reliability.conf import get_conf
+from reliability.models import Job
+from reliability.tasks.transport import RecordingTransport
+
+pytestmark = pytest.mark.django_db
+
+NAME = "test-transport"
+KEY = f"stanchion:{NAME}"
+
+
+def envelope(**changes: Any) -> dict[str, Any]:
+    message: dict[str, Any] = {
+        "body": base64.b64encode(b"[[], {}, {}]").decode(),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {"task": "tests.good", "id": "1"},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": "tag-1",
+            "delivery_info": {"exchange": NAME, "routing_key": NAME},
+        },
+    }
+    return {**message, **changes}
+
+
+def without(part: str, name: str) -> dict[str, Any]:
+    whole = envelope()
+    del whole[part][name]
+    return whole
+
+
+def properties(**changes: Any) -> dict[str, Any]:
+    return envelope(properties={**envelope()["properties"], **changes})
+
+
+WHOLE = json.dumps(envelope()).encode()
+NO_MESSAGES: dict[str, bytes] = {
+    "no JSON": b"this is not even an envelope",
+    "no text": b"\xff\xfe\x00\x80",
+    "cut off": WHOLE[:-20],
+    "empty": b"",
+    "a number": b"7",
+    "nothing": b"null",
+    "a list": b"[1, 2]",
+    "no properties": b"{}",
+    "too deep": b"[" * 200_000,
+    "a body that is no base64": json.dumps(envelope(body="A")).encode(),
+    "a body that is no text": json.dumps(envelope(body=[1])).encode(),
+    "an encoding nobody knows": json.dumps(properties(body_encoding="rot13")).encode(),
+    "no tag": json.dumps(without("properties", "delivery_tag")).encode(),
+    "a tag of parts": json.dumps(properties(delivery_tag={"a": 1})).encode(),
+    "no address": json.dumps(without("properties", "delivery_info")).encode(),
+    "half an address": json.dumps(properties(delivery_info={"exchange": NAME})).encode(),
+    "headers without names": json.dumps(envelope(headers=["task"])).encode(),
+}
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    app = Celery("test", set_as_current=False)
+    app.conf.update(settings_for(get_conf().redis_url))
+    with app.connection_for_read() as made, redis.Redis.from_url(get_conf().redis_url) as client:
+        client.delete(KEY)
+        yield made
+        client.delete(KEY)
+
+
+def deliver_behind(connection: Connection, entry: bytes) -> list[Any]:
+    """Put an entry on the queue and a good message behind it, and return what is delivered."""
+    bodies: list[Any] = []
+    queue = Queue(NAME, Exchange(NAME, type="topic"), routing_key=NAME)
+
+    def take(body: Any, message: Any) -> None:
+        bodies.append(body)
+        message.ack()
+
+    with connection.channel() as channel, Consumer(channel, [queue], callbacks=[take], accept=["json"]):
+        with redis.Redis.from_url(get_conf().redis_url) as client:
+            client.lpush(KEY, entry)
+            client.lpush(KEY, WHOLE)
+        while not bodies:
+            connection.drain_events(timeout=30)
+    return bodies
+
+
+def test_celery_reads_redis_this_way(connection: Connection) -> None:
+    assert isinstance(connection.transport, RecordingTransport)
+
+
+@pytest.mark.parametrize("kind", NO_MESSAGES)
+def test_an_entry_that_is_no_message_is_kept_and_stops_nothing(connection: Connection, kind: str) -> None:
+    entry = NO_MESSAGES[kind]
+    assert deliver_behind(connection, entry) == [[[], {}, {}]]
+
+    letter = Job.objects.get()
+    assert (letter.state, letter.kind, letter.error_code) == ("dead", "celery.message", "SYSTEM_UNREADABLE_MESSAGE")
+    assert (letter.payload["size"], letter.payload["queue"]) == (len(entry), NAME)
+    assert len(letter.payload["body"]) <= 8_000
+
+
+def test_an_entry_that_is_too_large_is_kept_in_part(connection: Connection) -> None:
+    entry = json.dumps(envelope(body="A" * 2**21)).encode()
+    assert deliver_behind(connection, entry) == [[[], {}, {}]]
+
+    letter = Job.objects.get()
+    assert (letter.error_code, letter.payload["size"]) == ("SYSTEM_MESSAGE_TOO_LARGE", len(entry))
+    assert len(letter.payload["body"]) <= 8_000
+
+
+def test_what_is_kept_of_an_entry_has_no_secrets(connection: Connection) -> None:
+    deliver_behind(connection, b'{"login": "redis://user:hunter2@host/0", "api_key": "abcdefgh12345"')
+
+    kept = Job.objects.get()
+    text = json.dumps(kept.payload) + kept.error_message
+    assert "login" in text
+    assert "hunter2" not in text
+    assert "abcdefgh12345" not in text
+
+
+def test_a_good_message_leaves_no_letter(connection: Connection) -> None:
+    assert deliver_behind(connection, WHOLE) == [[[], {}, {}]]
+    assert not Job.objects.exists()
