@@ -7,6 +7,7 @@ class BrokersConfig(AppConfig):
 
     def ready(self) -> None:
         from brokers.adapters.failure_rules import register_failure_rules
+        from brokers.services.accounts import find_broker_of
         from brokers.services.alert_checks import check_halts, check_streams
         from brokers.services.baskets.legs import BasketSaga
         from brokers.services.credential_changes import credentials_kind
@@ -23,6 +24,7 @@ class BrokersConfig(AppConfig):
         from reliability.services.changes import register_change_kind
         from reliability.services.classification import register
         from reliability.services.interventions import register_intervention_kind
+        from reliability.services.owners import register_owner
         from reliability.services.sagas.step_job import register_saga_kind
 
         register_failure_rules(register)
@@ -37,6 +39,7 @@ class BrokersConfig(AppConfig):
         register_broker_actions()
         register_change_kind(limits_kind())
         register_change_kind(credentials_kind())
+        register_owner(find_broker_of)
         register_intervention_kind(order_kind("/admin/brokers/order/{}/decide/"))
         for kind in stop_kinds("/admin/brokers/killswitch/{}/change/", "/admin/brokers/freeze/{}/change/"):
             register_intervention_kind(kind)

@@ -229,11 +229,14 @@ class BrokerAdmin(AuditedAdmin):
 @admin.register(Account)
 class AccountAdmin(AuditedAdmin):
     form = AccountForm
-    list_display = ("name", "broker", "enabled", "is_default", "credentials", "synced_at")
+    list_display = ("name", "broker", "enabled", "is_default", "is_simulated", "credentials", "synced_at")
     list_filter = ("broker", "enabled")
     list_select_related = ("broker",)
     readonly_fields = ("credentials", "synced_at")
-    fields = ("name", "broker", "enabled", "is_default", "credentials", *CREDENTIAL_FIELDS, "synced_at")
+    fields = (
+        *("name", "broker", "enabled", "is_default", "is_simulated", "credentials"),
+        *(*CREDENTIAL_FIELDS, "synced_at"),
+    )
     ordering = ("name",)
 
     @admin.display(description="credentials")
@@ -246,7 +249,7 @@ class AccountAdmin(AuditedAdmin):
         if obj is None:
             return fixed
         if not self._may_set(request):
-            return (*fixed, "name", "broker", "is_default")
+            return (*fixed, "name", "broker", "is_default", "is_simulated")
         return (*fixed, "name", "broker") if has_orders(account=obj.pk) else (*fixed, "name")
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:

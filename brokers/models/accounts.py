@@ -60,6 +60,11 @@ class Account(models.Model):
     broker = models.ForeignKey(Broker, on_delete=models.PROTECT)
     enabled = models.BooleanField(default=True, help_text="Takes new orders.")
     is_default = models.BooleanField(default=False, help_text="Used when an order names no account.")
+    is_simulated = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Nothing at this account is real: drills may cut its streams. Never mark one that holds money.",
+    )
     encrypted_credentials = models.BinaryField(editable=False, default=b"")
     credentials_version = models.PositiveIntegerField(default=0, editable=False)
     fill_cursor = models.CharField(max_length=200, blank=True, default="", editable=False)

@@ -37,6 +37,7 @@ class AccountProfile:
     broker: str
     enabled: bool
     is_default: bool
+    is_simulated: bool
     adapter: BrokerAdapter
     settings: AccountSettings
     limits: Limits = Limits()
@@ -111,6 +112,7 @@ def _profile(row: Account) -> AccountProfile:
         broker=row.broker_id,
         enabled=row.enabled,
         is_default=row.is_default,
+        is_simulated=row.is_simulated,
         adapter=adapter,
         settings=settings,
         limits=limits,
@@ -141,6 +143,11 @@ def _credentials(row: Account) -> dict[str, str]:
     except CredentialsUnreadableError:
         logger.exception("credentials cannot be read", extra={"account": row.name})
         return {}
+
+
+def find_broker_of(account: str) -> str | None:
+    """Return the name of an account's broker, or None if no account is called so."""
+    return next((one.broker for one in _directory.profiles().values() if one.name == account), None)
 
 
 def forget_accounts() -> None:

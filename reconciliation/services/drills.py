@@ -1,6 +1,7 @@
 """Drills in a running installation: cut the streams of a simulated broker, and see that recovery ends well in time.
 
-Only an account whose broker answers as the simulator does can be drilled: the fault is its own control call. What
+Only an account that is marked as simulated, and whose broker answers as the simulator does, can be drilled: the fault
+is its own control call, and nobody is told of what it makes (``reliability.services.quiet``). What
 the drill makes is a real disconnection and a real recovery run; nothing is pretended on our side.
 """
 
@@ -12,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -42,11 +42,14 @@ def start_drill(account: str, *, by: str) -> int:
     """Begin a drill on the account of that name; returns its id.
 
     Raises:
-        ReliabilityError: there is no such account, its stream cannot be cut by us, or a drill runs there.
+        ReliabilityError: there is no such account, it is not marked as simulated, or a drill runs there.
     """
     profile = next((one for one in list_profiles() if one.name == account), None)
     if profile is None:
         raise ReliabilityError("VALIDATION_NOT_FOUND", f"There is no account called {account!r}.")
+    if not profile.is_simulated:
+        text = f"{account} is not marked as simulated: a drill cuts its streams, and is run on simulated accounts only."
+        raise ReliabilityError("VALIDATION_WRONG_STATE", text)
     try:
         with transaction.atomic():
             title = f"Drill on {account}: its streams are cut"
@@ -60,13 +63,8 @@ def start_drill(account: str, *, by: str) -> int:
 
 
 def drillable_accounts() -> list[str]:
-    """Return the accounts at brokers on this machine, which scheduled drills are run on: the simulated ones."""
-    names = []
-    for profile in list_profiles():
-        host = urlsplit(profile.settings.base_url).hostname or ""
-        if profile.enabled and host in ("127.0.0.1", "localhost", "::1"):
-            names.append(profile.name)
-    return names
+    """Return the accounts that scheduled drills are run on: those in use that are marked as simulated."""
+    return [profile.name for profile in list_profiles() if profile.enabled and profile.is_simulated]
 
 
 @dataclass(frozen=True, slots=True)

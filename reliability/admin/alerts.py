@@ -14,6 +14,7 @@ from reliability.core.conditions import CONDITIONS
 from reliability.core.taxonomy import ErrorSeverity
 from reliability.models import Alert
 from reliability.services.alert_decisions import acknowledge_alerts
+from reliability.services.quiet import quiet_reason
 from reliability.templatetags.stanchion import badge
 
 
@@ -57,7 +58,7 @@ class AlertAdmin(RecordAdmin):
     search_help_text = "Number, scope, correlation id, or words of the message"
     ordering = ("-id",)
     actions = ("acknowledge",)
-    extra_details = ("what_to_do", "history")
+    extra_details = ("what_to_do", "told", "history")
     leading_fields = ("severity", "state", "condition", "scope", "message", "details")
 
     @admin.display(description="data")
@@ -68,6 +69,11 @@ class AlertAdmin(RecordAdmin):
     def what_to_do(self, row: Alert) -> str:
         condition = CONDITIONS.get(row.condition)
         return " ".join(condition.steps) if condition else "—"
+
+    @admin.display(description="people are told")
+    def told(self, row: Alert) -> str:
+        reason = quiet_reason(row)
+        return f"no: {reason}" if reason else "yes"
 
     @admin.display(description="history")
     def history(self, row: Alert) -> SafeString:

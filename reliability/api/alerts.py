@@ -16,6 +16,7 @@ from reliability.core.errors import ReliabilityError
 from reliability.core.taxonomy import ErrorSeverity
 from reliability.selectors.alerts import alert_facts, find_alert, list_alerts, list_timeline
 from reliability.services.alert_decisions import LONGEST_REASON, MOST_AT_ONCE, acknowledge_alerts
+from reliability.services.quiet import quiet_reason
 
 _STATES = [*(state.value for state in AlertState), "unresolved"]
 
@@ -66,7 +67,8 @@ class AlertView(APIView):
         alert = find_alert(alert_id)
         if alert is None:
             raise ReliabilityError("VALIDATION_NOT_FOUND", f"There is no alert {alert_id}.")
-        return Response({**alert_facts(alert), "timeline": list_timeline("alert", alert.pk)})
+        facts = {**alert_facts(alert), "quiet_because": quiet_reason(alert)}
+        return Response({**facts, "timeline": list_timeline("alert", alert.pk)})
 
 
 class AlertAcknowledgeView(APIView):

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 FLAP_WINDOW = timedelta(minutes=10)
 FLAP_THRESHOLD = "comes_back_seconds"
+FLAPS_UNTIL_QUIET = 3  # from then on it comes and goes: nobody is told each time, unless it is critical
 LONGEST_SCOPE = 200
 
 

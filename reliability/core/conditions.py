@@ -30,6 +30,7 @@ class Condition:
     ``hold_down`` is how long it must be over before its alert is resolved; ``resolves`` says by what.
     ``must_notify``: neither inhibited by another alert nor silenced by one person alone. ``inhibited_by``: an open
     alert of one of these about the same subject keeps this one from being told, since it says why.
+    ``explains_all``: what it inhibits is not about the same subject: the database fails for everybody.
     ``makes_incident`` False: it is about an incident, and must not make one that nobody answers either.
     ``steps`` are what a person does, in order. ``thresholds`` are the numbers from which on it holds; of a pair in
     ``ordered`` the first must not be above the second.
@@ -45,6 +46,7 @@ class Condition:
     must_notify: bool = False
     inhibited_by: tuple[str, ...] = ()
     makes_incident: bool = True
+    explains_all: bool = False
     thresholds: tuple[Threshold, ...] = ()
     ordered: tuple[tuple[str, str], ...] = ()
 
@@ -88,7 +90,7 @@ _ALL = (
         ("Look at which error codes make up the rate.",
          "If one code does, follow its runbook.",
          "If it grows, pause new orders to this broker or route them elsewhere."),
-        hold_down=10 * _MINUTE, inhibited_by=("circuit.opened", "stream.silent"),
+        hold_down=10 * _MINUTE, inhibited_by=("circuit.opened", "stream.silent", "database.away"),
         thresholds=(
             Threshold("limit_percent", 1, 0.01, 50, "Share of calls that fails, from which on it holds."),
             Threshold("calm_percent", 0.5, 0, 50, "Share of calls that fails, down to which it is over."),
@@ -104,7 +106,7 @@ _ALL = (
         "An error was met that was never met before.",
         "somebody resolves the group, or it has not been met for a day",
         ("Read the group: what failed, where, and since when.", "If no rule knew it, review the guess."),
-        inhibited_by=("circuit.opened",),
+        inhibited_by=("circuit.opened", "database.away", "redis.away"),
         thresholds=(Threshold("quiet_hours", 24, 1, 720, "It is over when it was not met for so long."),),
     ),
     Condition(
@@ -112,7 +114,7 @@ _ALL = (
         "An error that was resolved has come back.",
         "somebody resolves the group again",
         ("Compare with how it was resolved before.", "Reopen the cause."),
-        inhibited_by=("circuit.opened",),
+        inhibited_by=("circuit.opened", "database.away", "redis.away"),
     ),
     Condition(
         "recovery.failed", _DOMAIN.RECOVERY, Sev.HIGH,
@@ -120,7 +122,7 @@ _ALL = (
         "every item it names is carried out again or decided",
         ("Read which step failed and why.", "Run the recovery again once the cause is gone.",
          "Decide what it could not decide; trading stays frozen until then."),
-        inhibited_by=("circuit.opened",),
+        inhibited_by=("circuit.opened", "database.away"),
     ),
     Condition(
         "job.dead_letter", _DOMAIN.RECOVERY, Sev.HIGH,
@@ -128,7 +130,7 @@ _ALL = (
         "none of them is left: each was replayed or discarded",
         ("Read the error and the attempts of the oldest one.", "Mend the cause.",
          "Replay one; if it succeeds, replay the others. Discard with a reason what is not wanted any more."),
-        inhibited_by=("circuit.opened",),
+        inhibited_by=("circuit.opened", "database.away"),
         thresholds=(Threshold("fewest", 1, 1, 1000, "Dead letters of one kind from which on it holds."),),
     ),
     Condition(
@@ -148,7 +150,7 @@ _ALL = (
         must_notify=True,
     ),
     Condition(
-        "order.unknown_aged", _DOMAIN.TRADING, Sev.CRITICAL,
+        "order.unknown_aged", _DOMAIN.BROKER, Sev.CRITICAL,
         "An order's outcome has been unknown for longer than look-ups take.",
         "evidence or a person ends it",
         ("Open the order: what was sent, and what the broker answered to look-ups.",
@@ -199,6 +201,7 @@ _ALL = (
          "If the broker refuses the login, check the credentials."),
         hold_down=timedelta(seconds=30),
         thresholds=(Threshold("silent_seconds", 3, 1, 300, "No sign of life for longer than that."),),
+        inhibited_by=("database.away",),
     ),
     Condition(
         "data.stale", _DOMAIN.DATA, Sev.MEDIUM,
@@ -207,6 +210,7 @@ _ALL = (
         ("See whether the market is open.", "See whether another source has it."),
         hold_down=_MINUTE,
         thresholds=(Threshold("bars", 2, 1, 100, "More bars than that are due; rarely traded ones have their habit."),),
+        inhibited_by=("database.away",),
     ),
     Condition(
         "data.gap", _DOMAIN.DATA, Sev.MEDIUM,
@@ -222,6 +226,7 @@ _ALL = (
         ("See its last error on the page Market data.", "Look at the source's own status page."),
         hold_down=_MINUTE,
         thresholds=(Threshold("silent_seconds", 10, 1, 3600, "Down for longer than that."),),
+        inhibited_by=("database.away",),
     ),
     Condition(
         "data.quality", _DOMAIN.DATA, Sev.LOW,
@@ -246,7 +251,7 @@ _ALL = (
         "The error budget of a service level is used up too fast.",
         "both windows are below the limit for ten minutes",
         ("See which calls fail.", "Take load off, or route elsewhere, until the budget recovers."),
-        hold_down=10 * _MINUTE, inhibited_by=("circuit.opened",),
+        hold_down=10 * _MINUTE, inhibited_by=("circuit.opened", "database.away"),
         thresholds=(
             Threshold("fast_burn", 14.4, 1, 10_000, "Critical: times as fast as allowed, in 1 h and 5 min."),
             Threshold("slow_burn", 6, 1, 10_000, "High: times as fast as allowed, in 6 h and 30 min."),
@@ -262,13 +267,14 @@ _ALL = (
         ("See that a replacement lives; start one if none does.", "Read its last log lines: memory, signal, traceback.",
          "If it dies again and again, look for the job that kills it among the dead letters."),
         hold_down=timedelta(seconds=30),
+        inhibited_by=("database.away",),
     ),
     Condition(
         "lane.late", _DOMAIN.PLATFORM, Sev.HIGH,
         "Due work of a lane has waited for more than a minute.",
         "nothing has waited that long for 30 seconds",
         ("See whether the lane is paused, and whether workers serve it.", "Start another worker for it."),
-        hold_down=timedelta(seconds=30), inhibited_by=("circuit.opened",),
+        hold_down=timedelta(seconds=30), inhibited_by=("circuit.opened", "database.away", "redis.away"),
         thresholds=(Threshold("wait_seconds", 60, 1, 3600, "Due work has waited for longer than that."),),
     ),
     Condition(
@@ -277,6 +283,7 @@ _ALL = (
         "it ticks again",
         ("See whether a beat process lives and leads.", "Start one."),
         thresholds=(Threshold("silent_seconds", 30, 5, 3600, "No tick for longer than that."),),
+        inhibited_by=("database.away", "redis.away"),
     ),
     Condition(
         "watch.late", _DOMAIN.PLATFORM, Sev.HIGH,
@@ -284,12 +291,14 @@ _ALL = (
         "they are evaluated in time again",
         ("See whether a sentinel lives and leads.", "Look for long queries in the database."),
         thresholds=(Threshold("late_seconds", 10, 2, 600, "Not evaluated for longer than that."),),
+        inhibited_by=("database.away",),
     ),
     Condition(
         "delivery.failing", _DOMAIN.PLATFORM, Sev.HIGH,
         "Messages to people could not be delivered.",
         "a message was delivered through the channel again",
         ("Read the attempts of the delivery.", "Tell the people by another way.", "Mend the channel and send a test."),
+        inhibited_by=("database.away",),
     ),
     Condition(
         "escalation.exhausted", _DOMAIN.PLATFORM, Sev.CRITICAL,
@@ -316,12 +325,35 @@ _ALL = (
         thresholds=(Threshold("late_hours", 3, 1.5, 168, "It did not run to its end for longer than that."),),
     ),
     Condition(
+        "database.away", _DOMAIN.PLATFORM, Sev.CRITICAL,
+        "PostgreSQL did not answer: nothing could be recorded meanwhile, and nothing was carried out.",
+        "it has answered for two minutes",
+        ("See that the database is up, has room on its disk and takes connections.",
+         "Look at orders that are unknown and at the accounts' recoveries: they start by themselves."),
+        hold_down=2 * _MINUTE, explains_all=True,
+        thresholds=(Threshold("away_seconds", 2, 0.1, 300, "It did not answer for longer than that."),),
+    ),
+    Condition(
+        "redis.away", _DOMAIN.PLATFORM, Sev.HIGH,
+        "Redis does not answer: work is found a little later, and each process judges circuits and limits by itself.",
+        "it has answered for 30 seconds",
+        ("See that the server is up, has memory left and takes connections.",
+         "Nothing is lost: what must happen is in the database."),
+        hold_down=timedelta(seconds=30), explains_all=True,
+        thresholds=(Threshold("away_seconds", 2, 0.1, 300, "It did not answer for longer than that."),),
+    ),
+    Condition(
         "drill.failed", _DOMAIN.RECOVERY, Sev.MEDIUM,
         "A recovery drill did not pass.",
         "a later drill passes",
         ("Read which expectation failed.", "Run the drill again by hand."),
     ),
 )  # fmt: skip
+
+DRILL_EFFECTS = frozenset(
+    ("circuit.opened", "error.rate", "slo.burn_rate", "stream.silent", "trading.frozen", "data.stale", "feed.silent")
+)
+"""What a drill makes on purpose: nobody is told of these while one runs. Everything else is told: it should not be."""
 
 CONDITIONS: dict[str, Condition] = {condition.name: condition for condition in _ALL}
 

@@ -80,6 +80,16 @@ class Alert(models.Model):
         "self", on_delete=models.PROTECT, null=True, blank=True, help_text="The alert that says why already."
     )
     silence = models.ForeignKey("reliability.Silence", on_delete=models.PROTECT, null=True, blank=True)
+    drill = models.ForeignKey(
+        "reliability.Incident",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="drilled_alerts",
+        db_index=False,
+        help_text="The drill that made it: nobody is told.",
+    )
+    flapped_at = models.DateTimeField(null=True, blank=True, help_text="When it last came back.")
     raised_at = models.DateTimeField(db_default=Now())
     last_raised_at = models.DateTimeField(db_default=Now())
     clears_at = models.DateTimeField(null=True, blank=True)

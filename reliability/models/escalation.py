@@ -127,7 +127,8 @@ class DeliveryState:
     WAITING = "waiting"
     SENT = "sent"
     FAILED = "failed"
-    ALL = (WAITING, SENT, FAILED)
+    WITHHELD = "withheld"
+    ALL = (WAITING, SENT, FAILED, WITHHELD)
 
 
 class Delivery(models.Model):

@@ -17,6 +17,7 @@ from reliability.services.alerting import Raising, end_alerts, follow_condition,
 from reliability.services.changes import expire_changes
 from reliability.services.error_groups import end_quiet_groups
 from reliability.services.interventions import check_due_interventions
+from reliability.services.servers_away import check_redis
 
 Check = Callable[[], None]
 
@@ -166,6 +167,7 @@ CHECKS: list[Check] = [
     check_clock,
     check_upkeep,
     check_measured,
+    check_redis,
 ]
 
 
@@ -181,6 +183,7 @@ JUDGES: dict[Check, tuple[str, ...]] = {
     check_clock: ("clock.drift",),
     check_upkeep: ("upkeep.behind",),
     check_measured: ("error.rate", "slo.burn_rate"),
+    check_redis: ("redis.away",),
 }
 
 

@@ -21,6 +21,7 @@ from reliability.core.taxonomy import ErrorSeverity
 from reliability.core.text import storable
 from reliability.models import Alert, AlertOccurrence, AlertRule
 from reliability.services.alert_thresholds import read_thresholds
+from reliability.services.owners import owner_of
 from reliability.services.timeline import Happening, record_timeline
 
 _ROUNDS = 5
@@ -35,17 +36,18 @@ JOIN reliability_alert alert
 _INSERT = """
 INSERT INTO reliability_alert
     (condition, scope, subject, domain, severity, state, message, details, correlation_id, occurrences, flaps,
-     clear_reason, no_data_reason, acknowledged_by, resolved_by, resolved_reason, raised_at, last_raised_at)
+     flapped_at, clear_reason, no_data_reason, acknowledged_by, resolved_by, resolved_reason, raised_at, last_raised_at)
 SELECT row.condition, row.scope, row.subject, row.domain, row.severity, 'open', row.message, row.details,
-       row.correlation_id, 1,
-       coalesce((SELECT former.flaps + 1 FROM reliability_alert former
-                 WHERE former.condition = row.condition AND former.scope = row.scope
-                   AND former.resolved_at > clock_timestamp() - make_interval(secs => row.comes_back_seconds)
-                 ORDER BY former.resolved_at DESC LIMIT 1), 0),
+       row.correlation_id, 1, coalesce(former.flaps + 1, 0), former.now,
        '', '', '', '', '', clock_timestamp(), clock_timestamp()
 FROM json_to_recordset(%s) AS row (condition text, scope text, subject text, domain text, severity smallint,
                                    message text, details jsonb, correlation_id text,
                                    comes_back_seconds double precision)
+LEFT JOIN LATERAL (
+    SELECT flaps, clock_timestamp() AS now FROM reliability_alert one
+    WHERE one.condition = row.condition AND one.scope = row.scope
+      AND one.resolved_at > clock_timestamp() - make_interval(secs => row.comes_back_seconds)
+    ORDER BY one.resolved_at DESC LIMIT 1) AS former ON true
 ORDER BY row.condition, row.scope
 ON CONFLICT (condition, scope) WHERE resolved_at IS NULL DO NOTHING
 RETURNING id, condition, scope
@@ -61,7 +63,9 @@ WITH before AS MATERIALIZED (
     ORDER BY alert.id FOR UPDATE OF alert
 )
 UPDATE reliability_alert alert
-SET flaps = alert.flaps + before.was_clearing::int, clears_at = NULL, clear_reason = '', no_data_since = NULL,
+SET flaps = alert.flaps + before.was_clearing::int,
+    flapped_at = CASE WHEN before.was_clearing THEN clock_timestamp() ELSE alert.flapped_at END,
+    clears_at = NULL, clear_reason = '', no_data_since = NULL,
     no_data_reason = '',
     severity = least(alert.severity, before.severity)
 FROM before WHERE alert.id = before.id
@@ -292,11 +296,19 @@ def _flap_seconds(conditions: set[str]) -> dict[str, float]:
     return {name: read_thresholds(name)[FLAP_THRESHOLD] if name in named else usual for name in conditions}
 
 
+def _subject(raising: Raising) -> str:
+    """Return what fails together with it: the broker of the account that it is about, or what its scope names."""
+    account = raising.details.get("account")
+    if not account and raising.scope.startswith("account:"):
+        account = subject_of(raising.scope)
+    return owner_of(str(account)) if account else subject_of(raising.scope)
+
+
 def _row(raising: Raising, severity: int, comes_back_seconds: float) -> dict[str, Any]:
     row = {
         "condition": raising.condition,
         "scope": raising.scope,
-        "subject": str(raising.details.get("account") or subject_of(raising.scope))[:200],
+        "subject": _subject(raising)[:200],
         "domain": get_condition(raising.condition).domain.value,
         "severity": severity,
         "message": raising.message[:1000],

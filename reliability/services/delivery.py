@@ -20,6 +20,7 @@ from reliability.services.channels import Handover, hand_over
 from reliability.services.jobs.enqueue import NewJob, enqueue_jobs
 from reliability.services.jobs.execution import failure_disposition
 from reliability.services.jobs.kinds import JobKind, Prepared
+from reliability.services.quiet import is_quiet
 from reliability.services.secrets import unseal
 
 DELIVER_KIND = "alerts.deliver"
@@ -116,10 +117,21 @@ class DeliverJob(JobKind):
 
 
 def _prepared(delivery: Delivery | None) -> Prepared:
-    if delivery is None or delivery.state == DeliveryState.SENT:
+    if delivery is None or delivery.state in (DeliveryState.SENT, DeliveryState.WITHHELD):
+        return Done()
+    if _is_withheld(delivery):
+        Delivery.objects.filter(pk=delivery.pk).update(state=DeliveryState.WITHHELD, finished_at=Now())
         return Done()
     address = unseal(delivery.recipient.address)
     return _Request(delivery.pk, address, delivery.title, delivery.body, delivery.severity)
+
+
+def _is_withheld(delivery: Delivery) -> bool:
+    """Return whether what it tells of was made quiet after it was written: a silence acts on what waits, too."""
+    if delivery.incident_id is None or delivery.reason == TellingReason.RESOLVED:
+        return False
+    open_ones = Alert.objects.filter(incident_id=delivery.incident_id, resolved_at=None)
+    return open_ones.exists() and is_quiet(delivery.incident_id)
 
 
 def _apply(outcome: Performed) -> Disposition:

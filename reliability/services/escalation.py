@@ -23,9 +23,10 @@ from reliability.core.escalation import (
     steps_from,
 )
 from reliability.core.incidents import IncidentKind, IncidentState
-from reliability.models import Alert, AlertRule, Escalation, EscalationPolicy, Incident, Recipient, RotaShift
+from reliability.models import Escalation, EscalationPolicy, Incident, Recipient, RotaShift
 from reliability.services.alerting import end_alerts, raise_alert
 from reliability.services.delivery import Message, tell
+from reliability.services.quiet import is_quiet, loud_alerts
 from reliability.services.timeline import Happening, record_timeline
 
 _BATCH = 100
@@ -72,7 +73,7 @@ def end_escalation(incident_id: int) -> None:
     row = Escalation.objects.select_for_update().filter(incident_id=incident_id).first()
     if row is None or row.state == EscalationState.OVER:
         return
-    if row.told_at is not None:
+    if row.told_at is not None and loud_alerts(incident_id).exists():
         _tell(row, _told_people(row), TellingReason.RESOLVED)
     row.state, row.next_step_at, row.fence = EscalationState.OVER, None, row.fence + 1
     row.save()
@@ -106,10 +107,10 @@ def _go_on(row: Escalation, incident: Incident) -> None:
     """Decide by the state as it is now what the due instant means."""
     if incident.state in (IncidentState.RESOLVED, IncidentState.CLOSED):
         row.state, row.next_step_at = EscalationState.OVER, None
+    elif is_quiet(incident.pk):
+        row.next_step_at = _now() + timedelta(seconds=10)
     elif row.state == EscalationState.ACKNOWLEDGED:
         _remind(row, incident)
-    elif _is_quiet(incident):
-        row.next_step_at = _now() + timedelta(seconds=10)
     elif row.state == EscalationState.EXHAUSTED:
         _tell(row, _people(list(steps_from(row.steps))), TellingReason.REPEATED)
         row.next_step_at = _now() + repeat_interval(incident.severity)
@@ -160,18 +161,21 @@ def tell_of_new_alerts() -> None:
     )
     with transaction.atomic():
         for row in rows[:_BATCH]:
-            if Alert.objects.filter(incident_id=row.incident_id).count() > row.told_alerts:
+            loud = loud_alerts(row.incident_id).count()
+            if loud > row.told_alerts:
                 _tell(row, _told_people(row), TellingReason.NEW_ALERTS)
                 row.save()
+            elif loud < row.told_alerts:
+                Escalation.objects.filter(pk=row.pk).update(told_alerts=loud)
 
 
 def _tell(row: Escalation, people: list[Recipient], reason: TellingReason) -> None:
     """Write the messages of one telling; an unanswered call of nobody is on record, too."""
     incident = Incident.objects.get(pk=row.incident_id)
-    alerts = list(Alert.objects.filter(incident=incident).order_by("severity", "-id")[:20])
+    alerts = list(loud_alerts(incident.pk).order_by("severity", "-id")[:20])
     told = tell(people, Message.about(incident, alerts, reason), key=f"incident:{incident.pk}:{row.pk}:{row.fence}")
     row.told_at = _now()
-    row.told_alerts = Alert.objects.filter(incident=incident).count()
+    row.told_alerts = loud_alerts(incident.pk).count()
     names = ", ".join(one.name for one in people) or "nobody: no step names anybody who can be told"
     record_timeline(
         [Happening("incident", incident.pk, "told", reason=f"{reason.value}: {names}", detail={"deliveries": told})]
@@ -211,13 +215,6 @@ def _fitting(incident: Incident) -> EscalationPolicy | None:
         if not domains or incident.domain in domains:
             return policy
     return None
-
-
-def _is_quiet(incident: Incident) -> bool:
-    """Return whether nothing of it may be told now: each open alert is inhibited, silenced, or of a muted condition."""
-    muted = set(AlertRule.objects.filter(is_told=False).values_list("condition", flat=True))
-    alerts = Alert.objects.filter(incident=incident, resolved_at=None, inhibited_by=None, silence=None)
-    return not alerts.exclude(condition__in=muted).exists()
 
 
 def _now() -> datetime:

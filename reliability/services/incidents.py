@@ -14,22 +14,26 @@ from reliability.core.conditions import CONDITIONS
 from reliability.core.incidents import GROUPING_WINDOW, LEAST_SEVERITY_RANK, UNRESOLVED, IncidentKind, IncidentState
 from reliability.models import Alert, Incident
 from reliability.services.escalation import acknowledge_escalation, begin_escalation, end_escalation
+from reliability.services.quiet import mark_drilled
 from reliability.services.timeline import Happening, record_timeline
 
 _BATCH = 1_000
 
 _ABOUT_INCIDENTS = [name for name, one in CONDITIONS.items() if not one.makes_incident]
-_REASONS = [(name, other) for name, one in CONDITIONS.items() for other in one.inhibited_by]
+_REASONS = [
+    (name, other, CONDITIONS[other].explains_all) for name, one in CONDITIONS.items() for other in one.inhibited_by
+]
 
 # An alert is kept quiet by an open one about the same subject that says why already.
 _INHIBIT = """
-WITH reasons AS (SELECT * FROM unnest(%s::text[], %s::text[]) AS one (condition, because)),
+WITH reasons AS (SELECT * FROM unnest(%s::text[], %s::text[], %s::boolean[]) AS one (condition, because, everywhere)),
 wanted AS (
     SELECT alert.id, min(cause.id) AS cause
     FROM reliability_alert alert
     LEFT JOIN reasons ON reasons.condition = alert.condition
     LEFT JOIN reliability_alert cause
-      ON cause.subject = alert.subject AND cause.condition = reasons.because AND cause.resolved_at IS NULL
+      ON (cause.subject = alert.subject OR reasons.everywhere) AND cause.condition = reasons.because
+         AND cause.resolved_at IS NULL
          AND cause.id <> alert.id
     WHERE alert.resolved_at IS NULL
     GROUP BY alert.id
@@ -61,6 +65,7 @@ RETURNING incident.id, before.state
 def follow_alerts() -> None:
     """Do all of it once, in a transaction each."""
     mark_inhibited()
+    mark_drilled()
     while group_alerts() == _BATCH:
         pass
     raise_severities()
@@ -69,7 +74,7 @@ def follow_alerts() -> None:
 
 def mark_inhibited() -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_INHIBIT, [[one for one, _ in _REASONS], [because for _, because in _REASONS]])
+        cursor.execute(_INHIBIT, [list(column) for column in zip(*_REASONS, strict=True)])
 
 
 def group_alerts() -> int:

@@ -133,17 +133,21 @@ class Slot:
         self._number = number
         self._purpose = purpose
         self._connection: psycopg.Connection[Any] | None = None
+        self.is_reachable = True
 
     def hold(self) -> bool:
         """Return whether this process holds the place now, taking it if it is free."""
         try:
             if self._connection is not None:
                 self._connection.execute("SELECT 1")
+                self.is_reachable = True
                 return True
             fresh = open_connection(f"slot {self._purpose}")
+            self.is_reachable = True
             row = fresh.execute("SELECT pg_try_advisory_lock(%s, %s)", [SLOT_CLASS, self._number]).fetchone()
         except psycopg.Error as error:
             logger.warning("slot not held", extra={"slot": self._purpose, "error": str(error).strip()})
+            self.is_reachable = False
             self.leave()
             return False
         if row is None or not row[0]:

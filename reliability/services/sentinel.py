@@ -16,6 +16,7 @@ from reliability.services.circuit_records import CircuitKeeper
 from reliability.services.jobs.execution import DatabaseUnavailable
 from reliability.services.jobs.rescue import EndedProcess, end_dead_processes, find_due_lanes, rescue_lost_jobs
 from reliability.services.pulse import SENTINEL_SLOT, Pulse, Slot
+from reliability.services.servers_away import tell_away
 from reliability.services.watches import Watcher
 
 _INTERVAL_SECONDS = 0.1
@@ -36,6 +37,7 @@ class Sentinel:
         self._alerts = AlertKeeper()
         self._watcher = Watcher()
         self._trust_pulses_at = time.monotonic() + _GRACE_SECONDS
+        self._away_since = 0.0
         self._is_late = True  # so that what an earlier leader told is looked at once
 
     def run(self, stop: threading.Event) -> None:
@@ -46,6 +48,8 @@ class Sentinel:
             leads = self._keeper.leads = self._alerts.leads = self._watcher.leads = self._slot.hold()
             at = self._alerts.evaluated_at
             self._pulse.detail = {"leader": leads} | ({"evaluated_at": at} if at is not None else {})
+            if not self._slot.is_reachable:
+                self._away_since = self._away_since or time.monotonic()
             if leads:
                 self._watch()
             stop.wait(_INTERVAL_SECONDS if leads else _STANDBY_SECONDS)
@@ -56,6 +60,7 @@ class Sentinel:
 
     def _watch(self) -> None:
         try:
+            self._tell_if_away()
             self._rescue()
             self._bury()
             self._tell_if_late()
@@ -64,8 +69,16 @@ class Sentinel:
         except DatabaseUnavailable as error:
             logger.warning("the database is away", extra={"error": str(error).strip()})
             connection.close()
+            self._away_since = self._away_since or time.monotonic()
             self._slot.leave()
             self._trust_pulses_at = time.monotonic() + _GRACE_SECONDS
+
+    def _tell_if_away(self) -> None:
+        """Tell that the database was away as soon as it can be written: it explains what comes to light now."""
+        if not self._away_since:
+            return
+        tell_away("database.away", "platform:database", "PostgreSQL", time.monotonic() - self._away_since)
+        self._away_since = 0.0
 
     def _bury(self) -> None:
         """Mark dead processes, and tell people in the same transaction."""

@@ -136,6 +136,7 @@ class Command(BaseCommand):
             account, _ = Account.objects.get_or_create(
                 name=f"sim-{suffix}", defaults={"broker": broker, "is_default": suffix == "a"}
             )
+            Account.objects.filter(pk=account.pk, is_simulated=False).update(is_simulated=True)
             set_credentials(account, credentials)
 
     def _create_simulated_feeds(self) -> None:

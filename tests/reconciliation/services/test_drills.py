@@ -34,7 +34,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 @pytest.fixture
 def account(simulator: Simulator) -> Iterator[Account]:
     forget_accounts()
-    account = make_account("sim-a")
+    account = make_account("sim-a", is_simulated=True)
     account.broker.base_url = simulator.url
     account.broker.save()
     yield account
@@ -108,3 +108,15 @@ def test_over_http(account: Account) -> None:
     assert started.status_code == 202
     assert client.get("/api/v1/drills").json()["results"][0]["id"] == started.json()["id"]
     require_error(send(client, "POST", "/api/v1/drills", {"account": "nobody"}), 404, "VALIDATION_NOT_FOUND")
+
+
+def test_an_account_that_is_not_marked_is_refused(account: Account) -> None:
+    Account.objects.update(is_simulated=False)
+    forget_accounts()
+    assert drillable_accounts() == []
+    with pytest.raises(ReliabilityError, match="sim-a is not marked as simulated"):
+        start_drill("sim-a", by="ann")
+    client = client_of(make_user("reconciliation.run_drill"))
+    require_error(send(client, "POST", "/api/v1/drills", {"account": "sim-a"}), 409, "VALIDATION_WRONG_STATE")
+    assert not Drill.objects.exists()
+    assert not Incident.objects.exists()
