@@ -32,6 +32,7 @@ class BarFault(StrEnum):
     UNCONFIRMED = "unconfirmed"  # far away; the next bar or another source decides
     WICK = "wick"  # a high or low far from every price around it
     REPEATED = "repeated"  # exactly the bar before, under another stamp
+    NOT_ASKED_FOR = "not_asked_for"  # the answer to a question about another time: a wrong page or zone
     CONFLICT = "conflict"  # another version of this bar is recorded already
     UNKNOWN_SYMBOL = "unknown_symbol"  # nobody asked for it
 

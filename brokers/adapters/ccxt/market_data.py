@@ -33,11 +33,13 @@ class CcxtMarketData:
         first = int(token) if token else int(start.timestamp() * 1000)
         last = int(end.timestamp() * 1000)
         rows = await self._session.fetch_bars(symbol, _TIMEFRAMES[timeframe], first, PAGE_SIZE)
-        wanted = [row for row in rows if first <= row[0] <= last]
+        # The question names no end, so what is later is no fault; what is earlier is, and is handed on to be judged.
+        given = [row for row in rows if row[0] <= last]
+        wanted = [row for row in given if row[0] >= first]
         is_last = not rows or rows[-1][0] >= last or not wanted
         bars = tuple(
             ReportedBar(symbol, {"timestamp": _instant(row[0]), **dict(zip(_NAMES, row[1:6], strict=True))})
-            for row in wanted
+            for row in given
         )
         return BarPage(bars, "" if is_last else str(wanted[-1][0] + 1))
 

@@ -172,9 +172,12 @@ def _apply(outcome: Performed) -> Disposition:
         return failure_disposition(outcome)
     page: BarPage = outcome.result
     deliveries = [Delivery(bar.symbol, bar.given, bar.is_revision) for bar in page.bars]
-    source = Source(request.feed.name, Origin.BACKFILL)
+    asked = (request.start.timestamp(), request.end.timestamp())
+    source = Source(request.feed.name, Origin.BACKFILL, asked=asked)
     taken = take_for_series(source, request.series_id, deliveries, now=timezone.now()) if deliveries else Intake()
     _note(request, page, taken, None)
+    if not any(stamp is None or source.answers(stamp) for stamp in (one.stamp() for one in deliveries)):
+        page = BarPage(page.bars)  # all of another time: its further pages are no answer either
     return _go_on(request, page)
 
 

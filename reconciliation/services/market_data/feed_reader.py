@@ -36,6 +36,9 @@ _TICK_POLL_SECONDS = 10.0
 _LOOK_BACK = timedelta(minutes=10)
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
 
+Asked = tuple[float, float] | None
+"""The first and the last stamp of a question; None for what comes by itself."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -109,9 +112,10 @@ class FeedReader:
             for _, symbol, timeframe in self.feed.series:
                 now = datetime.now(UTC)
                 start = now - max(_LOOK_BACK, 3 * timeframe.step)
-                page = await source.fetch_bars(symbol, timeframe.value, start, now - timeframe.step, "")
+                end = now - timeframe.step
+                page = await source.fetch_bars(symbol, timeframe.value, start, end, "")
                 await self._heard()
-                await self._take(page.bars, timeframe)
+                await self._take(page.bars, timeframe, (start.timestamp(), end.timestamp()))
             if time.monotonic() - asked_at >= _TICK_POLL_SECONDS:
                 asked_at = time.monotonic()
                 await self._ticks.fetch(source)
@@ -132,7 +136,9 @@ class FeedReader:
         except DatabaseError as problem:
             logger.warning("feed state not noted", extra={"feed": self.feed.name, "error": str(problem)})
 
-    async def _take(self, bars: Sequence[ReportedBar], timeframe: Timeframe = Timeframe.MINUTE) -> None:
+    async def _take(
+        self, bars: Sequence[ReportedBar], timeframe: Timeframe = Timeframe.MINUTE, asked: Asked = None
+    ) -> None:
         deliveries = [Delivery(bar.symbol, bar.given, bar.is_revision) for bar in bars]
         if not deliveries:
             return
@@ -142,30 +148,34 @@ class FeedReader:
                 self._ticks.note_bar(delivery.symbol, instant(stamp))
         mine, others = await in_database(lambda: _split(self.feed, deliveries, timeframe))
         if mine:
-            await in_database(lambda: take(self.feed, timeframe, mine, now))
+            await in_database(lambda: take(self.feed, timeframe, mine, now, asked))
         if others:
-            task = asyncio.create_task(self._take_what_lacks(others, timeframe))
+            task = asyncio.create_task(self._take_what_lacks(others, timeframe, asked))
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)
 
-    async def _take_what_lacks(self, deliveries: Sequence[Delivery], timeframe: Timeframe) -> None:
+    async def _take_what_lacks(self, deliveries: Sequence[Delivery], timeframe: Timeframe, asked: Asked) -> None:
         """Give the primary time for its own bars, then take those that did not come."""
         await asyncio.sleep(PATIENCE_SECONDS)
         try:
-            await in_database(lambda: take_missing(self.feed, timeframe, deliveries, datetime.now(UTC)))
+            await in_database(lambda: take_missing(self.feed, timeframe, deliveries, datetime.now(UTC), asked))
         except DatabaseError:
             logger.exception("bars of an alternative feed were not taken", extra={"feed": self.feed.name})
 
 
-def take(feed: FeedProfile, timeframe: Timeframe, deliveries: Sequence[Delivery], now: datetime) -> Intake:
-    """Take in what a feed's stream brought."""
-    source = Source(feed.name, Origin.STREAM, feed.late_seconds)
+def take(
+    feed: FeedProfile, timeframe: Timeframe, deliveries: Sequence[Delivery], now: datetime, asked: Asked = None
+) -> Intake:
+    """Take in what a feed's stream brought, or what it answered when it was asked for the newest bars."""
+    source = Source(feed.name, Origin.STREAM, feed.late_seconds, asked)
     taken = take_deliveries(source, timeframe, deliveries, now=now)
     Feed.objects.filter(pk=feed.id).update(last_bar_at=now)
     return taken
 
 
-def take_missing(feed: FeedProfile, timeframe: Timeframe, deliveries: Sequence[Delivery], now: datetime) -> Intake:
+def take_missing(
+    feed: FeedProfile, timeframe: Timeframe, deliveries: Sequence[Delivery], now: datetime, asked: Asked = None
+) -> Intake:
     """Take in the bars of an alternative that no other source brought."""
     stamps = [one.stamp() for one in deliveries]
     rows = Bar.objects.filter(
@@ -175,7 +185,7 @@ def take_missing(feed: FeedProfile, timeframe: Timeframe, deliveries: Sequence[D
     ).values_list("series__symbol", "opened_at")
     there = {(symbol, int(opened_at.timestamp())) for symbol, opened_at in rows}
     lacking = [one for one, stamp in zip(deliveries, stamps, strict=True) if (one.symbol, stamp) not in there]
-    return take(feed, timeframe, lacking, now) if lacking else Intake()
+    return take(feed, timeframe, lacking, now, asked) if lacking else Intake()
 
 
 def _split(

@@ -61,6 +61,7 @@ _NO_REPAIR = {
     BarFault.FUTURE,
     BarFault.TOO_LATE,
     BarFault.CONFLICT,
+    BarFault.NOT_ASKED_FOR,
 }
 
 
@@ -73,15 +74,23 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Who delivers: the name of the feed, and how late its stream may be."""
+    """Who delivers: the name of the feed, and how late its stream may be.
+
+    ``asked`` are the first and the last stamp of the question that the bars answer; None: they came by themselves.
+    """
 
     name: str
     origin: Origin
     late_seconds: float = 900.0
+    asked: tuple[float, float] | None = None
 
     @property
     def rules(self) -> ArrivalRules | None:
         return ArrivalRules(late=self.late_seconds) if self.origin is Origin.STREAM else None
+
+    def answers(self, stamp: int) -> bool:
+        """Return whether a bar is of the time that was asked for."""
+        return self.asked is None or self.asked[0] <= stamp <= self.asked[1]
 
 
 @dataclass(slots=True)
@@ -186,7 +195,8 @@ class _Taking:
         grid = grid_around(self._series.calendar, self._timeframe, self._series.stamping, min(near), max(near))
         proper = []
         for bar, is_revision in readable:
-            faults = shape_faults(bar.values)
+            faults = [] if self._source.answers(bar.stamp) else [BarFault.NOT_ASKED_FOR]
+            faults += shape_faults(bar.values)
             rules = None if is_revision else self._source.rules
             faults += arrival_faults(bar, grid, moment, rules)
             if faults:

@@ -1,7 +1,7 @@
 """Backfills: the sources in turn, page by page, until nothing is missing or nobody has it."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -11,7 +11,17 @@ from brokers.adapters.errors import BrokerCallError
 from brokers.core.reports import BarPage, ReportedBar
 from reconciliation.core.gaps import GapPolicy
 from reconciliation.core.timeframes import Timeframe
-from reconciliation.models import BackfillAttempt, Bar, BarRelease, BarSeries, Feed, FeedSubscription, Gap
+from reconciliation.models import (
+    BackfillAttempt,
+    Bar,
+    BarConflict,
+    BarRelease,
+    BarSeries,
+    Feed,
+    FeedSubscription,
+    Gap,
+    QuestionableBar,
+)
 from reconciliation.services.market_data import backfill_job
 from reconciliation.services.market_data.backfill_job import enqueue_backfills, enqueue_unfilled
 from reconciliation.services.market_data.gap_decisions import accept_gap, retry_gap
@@ -32,9 +42,10 @@ STREAM = Source("sim-a", Origin.STREAM, late_seconds=7_200)
 
 @dataclass
 class Shelf:
-    """What one source has, in pages of three; it fails while ``down``."""
+    """What one source has, in pages of three; it fails while ``down``, and answers ``elsewhere`` whatever is asked."""
 
     bars: list[ReportedBar] = field(default_factory=list)
+    elsewhere: list[ReportedBar] = field(default_factory=list)
     down: bool = False
     asked: int = 0
 
@@ -43,6 +54,7 @@ class Shelf:
         if self.down:
             raise BrokerCallError(FailureKind.TRANSIENT, "BROKER_UNAVAILABLE", "down")
         wanted = [bar for bar in self.bars if start <= datetime.fromisoformat(bar.given["timestamp"]) <= end]
+        wanted += self.elsewhere
         place = int(token or 0)
         return BarPage(tuple(wanted[place : place + 3]), str(place + 3) if place + 3 < len(wanted) else "")
 
@@ -121,6 +133,41 @@ def test_what_the_primary_lacks_comes_from_the_alternative(shelves, series):
     assert states() == ["filled"]
     sources = Bar.objects.filter(quality="backfilled").order_by("opened_at").values_list("source", flat=True)
     assert list(sources) == ["sim-a"] * 3 + ["sim-b"] * 5
+
+
+@pytest.mark.parametrize("seconds", [-3600, -600, 3 * 3600])
+def test_a_page_of_bars_of_another_time_is_held_and_fills_nothing(shelves, series, seconds):
+    """A wrong zone or page: these numbers are true of another time, and good of none."""
+    gap = lose()
+    shelves["sim-a"].elsewhere = reported(shifted(BARS[10:18], seconds))
+    shelves["sim-b"].bars = reported(BARS)
+    before = dict(Bar.objects.values_list("opened_at", "close"))
+    enqueue_backfills([gap.pk])
+    work()
+
+    assert states() == ["filled"]
+    assert dict(Bar.objects.filter(quality="live").values_list("opened_at", "close")) == before
+    assert set(Bar.objects.filter(quality="backfilled").values_list("source", flat=True)) == {"sim-b"}
+    held = QuestionableBar.objects.filter(source="sim-a")
+    assert {one.faults[0] for one in held} == {"not_asked_for"}
+    assert (held.count(), shelves["sim-a"].asked) == (3, 1), "its further pages are not asked for"
+    assert not BarConflict.objects.exists()
+    attempt = BackfillAttempt.objects.get(source="sim-a")
+    assert (attempt.given, attempt.usable, attempt.questionable) == (3, 0, 3)
+
+
+def test_bars_of_the_asked_time_are_used_beside_others(shelves, series):
+    gap = lose(10, 12)
+    shelves["sim-a"].elsewhere = reported([*BARS[9:12]])
+    enqueue_backfills([gap.pk])
+    work()
+
+    assert states() == ["filled"]
+    assert [one.faults for one in QuestionableBar.objects.all()] == [["not_asked_for"]]
+
+
+def shifted(bars, seconds):
+    return [replace(bar, stamp=bar.stamp + seconds) for bar in bars]
 
 
 def test_what_is_left_of_a_gap_that_is_split_while_it_is_filled_is_asked_for_too(shelves, series):
