@@ -2,8 +2,9 @@
 
 On a stack of its own with two simulated brokers, under a flow of orders: accounts of a route fail and the next
 one takes over, there and back; first addresses of a broker fail; order streams fall silent, go mute and are cut,
-with and without a standby; processes that hold streams are killed. Prints the distribution of each, and saves
-every figure. Status 1 when an aim is missed or an order was not carried out exactly once.
+with and without a standby; feeds of market data fall silent; processes that hold streams are killed. Prints
+the distribution of each, and saves every figure. Status 1 when an aim is missed or an order was not carried out
+exactly once.
 """
 
 import argparse
@@ -21,14 +22,21 @@ from rich.table import Table
 from benchmarks.evidence import machine_line, write_evidence
 from benchmarks.failover.accounts import FAILURES, measure_switch
 from benchmarks.failover.addresses import KINDS, measure_address
+from benchmarks.failover.feeds import FEED_FAULTS, measure_feed, subscribe_both
 from benchmarks.failover.streams import SILENCES, measure_silence, measure_takeover
 from benchmarks.failover.verdict import find_problems
 from benchmarks.measure import Noise, percentile
 from benchmarks.turns import print_wide
 from config.chaos.stack import Broker, Stack, running_stack, wait_until
 
-SIZES = {"accounts": "switches", "addresses": "addresses", "streams": "silences", "takeovers": "takeovers"}
-AIMS = {"switch": 5.0, "noticed": 1.0, "all_in": 10.0, "taken_over": 5.0}
+SIZES = {
+    "accounts": "switches",
+    "addresses": "addresses",
+    "streams": "silences",
+    "feeds": "feeds",
+    "takeovers": "takeovers",
+}
+AIMS = {"switch": 5.0, "noticed": 1.0, "all_in": 10.0, "feed": 5.0, "taken_over": 5.0}
 console = Console()
 
 
@@ -99,6 +107,12 @@ def _streams(stack: Stack, numbers: range) -> Iterator[dict[str, Any]]:
         yield measure_silence(stack, SILENCES[number % len(SILENCES)])
 
 
+def _feeds(stack: Stack, numbers: range) -> Iterator[dict[str, Any]]:
+    subscribe_both(stack)
+    for number in numbers:
+        yield measure_feed(stack, list(FEED_FAULTS)[number % len(FEED_FAULTS)], number)
+
+
 def _takeovers(stack: Stack, numbers: range) -> Iterator[dict[str, Any]]:
     """Two processes beside the stack's own, which is stopped: so that a killed one can be started again."""
     stack.instance.control.stop("streams")
@@ -120,12 +134,15 @@ MEASURE: dict[str, Callable[[Stack, range], Iterator[dict[str, Any]]]] = {
     "accounts": _accounts,
     "addresses": _addresses,
     "streams": _streams,
+    "feeds": _feeds,
     "takeovers": _takeovers,
 }
 _SECONDS = {
     "seconds": ("switch", "last order at the first -> first at the next"),
     "noticed": ("noticed", "silence -> noticed"),
     "all_in": ("all_in", "executed -> recorded, the longest"),
+    "feed_noticed": ("noticed", "feed silent -> noticed"),
+    "feed_delivers": ("feed", "feed silent -> the other one's bar is used"),
     "taken_over": ("taken_over", "process killed -> stream taken over"),
 }
 
@@ -138,7 +155,13 @@ def _series(results: list[dict[str, Any]]) -> dict[tuple[str, str], list[float]]
     """Return the figures by what they measure and in which case."""
     series: dict[tuple[str, str], list[float]] = {}
     for result in results:
-        case = result.get("failure") or _address_case(result) or result.get("silence") or "stream process killed"
+        case = (
+            result.get("failure")
+            or _address_case(result)
+            or result.get("silence")
+            or result.get("feed")
+            or "stream process killed"
+        )
         for name in _SECONDS:
             if name in result:
                 series.setdefault((name, case), []).append(result[name])
@@ -186,6 +209,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--switches", type=int, default=64, help="switches between accounts (64)")
     parser.add_argument("--addresses", type=int, default=10, help="first addresses that fail (10)")
     parser.add_argument("--silences", type=int, default=30, help="streams that fall silent (30)")
+    parser.add_argument("--feeds", type=int, default=60, help="feeds of market data that fall silent (60)")
     parser.add_argument("--takeovers", type=int, default=10, help="stream processes killed (10)")
     parser.add_argument("--only", action="append", choices=tuple(SIZES), help="this part alone; repeat for several")
     parser.add_argument("--save", metavar="FILE", help="write every figure, with machine and versions")

@@ -151,6 +151,17 @@ class Stack:
         for broker in BROKERS:
             self._call(f"{broker}-backup", "DELETE", "/sim/faults")
 
+    def true_bar(self, broker: Broker, symbol: str, begins_at: datetime) -> dict[str, Any]:
+        """Return a minute bar as a simulated broker's history has it."""
+        moment = begins_at.strftime("%Y-%m-%dT%H:%M:00Z")
+        path = f"/v2/stocks/bars?symbols={symbol}&timeframe=1Min&start={moment}&end={moment}"
+        (bar,) = self._call(broker, "GET", path)["bars"][symbol]
+        return dict(bar)
+
+    def send_bar(self, broker: Broker, symbol: str, bar: Mapping[str, Any]) -> int:
+        """Have a simulated broker send a bar to its listeners, true or not; return how many that are."""
+        return int(self._call(broker, "POST", "/sim/bars", {"symbol": symbol, "bar": dict(bar)})["listeners"])
+
     def ledgers(self) -> dict[str, LedgerSummary]:
         """Return the ledger of each broker, by the account that trades there."""
         return {f"sim-{broker}": read_ledger(self.instance.directory / f"simbroker-{broker}") for broker in BROKERS}

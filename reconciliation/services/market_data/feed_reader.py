@@ -1,14 +1,14 @@
 """Read one feed: hold its lease, keep its stream up, and hand its bars to the intake.
 
 The primary's bars are taken at once. An alternative's wait ``PATIENCE_SECONDS`` for the primary's while that is up,
-and are taken where none came; while it is down they are taken at once.
+and are taken where none came; while it is down, or as soon as it goes down, they are taken at once.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError
@@ -22,6 +22,7 @@ from reconciliation.core.bars import instant
 from reconciliation.core.deliveries import Delivery
 from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import Bar, Feed
+from reconciliation.services.market_data.feed_outages import Outages
 from reconciliation.services.market_data.feeds import FeedProfile, feeds_of, feeds_up, note_feed_state
 from reconciliation.services.market_data.intake import Intake, Origin, Source, take_deliveries
 from reconciliation.services.market_data.last_ticks import TickFollower
@@ -45,8 +46,9 @@ logger = logging.getLogger(__name__)
 class FeedReader:
     """Reads one feed for as long as ``run`` is not cancelled and its profile stands."""
 
-    def __init__(self, feed: FeedProfile) -> None:
+    def __init__(self, feed: FeedProfile, outages: Outages) -> None:
         self.feed = feed
+        self._outages = outages
         self._up = False
         self._slot = Slot(FEED_SLOT_BASE + feed.id, f"feed {feed.name}")
         self._ticks = TickFollower(feed)
@@ -135,6 +137,8 @@ class FeedReader:
             await in_database(lambda: note_feed_state(self.feed.id, state, error=error))
         except DatabaseError as problem:
             logger.warning("feed state not noted", extra={"feed": self.feed.name, "error": str(problem)})
+        if not self._up:
+            self._outages.tell()
 
     async def _take(
         self, bars: Sequence[ReportedBar], timeframe: Timeframe = Timeframe.MINUTE, asked: Asked = None
@@ -146,18 +150,22 @@ class FeedReader:
         for delivery in deliveries:
             if (stamp := delivery.stamp()) is not None and stamp <= now.timestamp():
                 self._ticks.note_bar(delivery.symbol, instant(stamp))
-        mine, others = await in_database(lambda: _split(self.feed, deliveries, timeframe))
+        mine, others, awaited = await in_database(lambda: _split(self.feed, deliveries, timeframe))
         if mine:
             await in_database(lambda: take(self.feed, timeframe, mine, now, asked))
         if others:
-            task = asyncio.create_task(self._take_what_lacks(others, timeframe, asked))
+            task = asyncio.create_task(self._take_what_lacks(others, timeframe, asked, awaited))
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)
 
-    async def _take_what_lacks(self, deliveries: Sequence[Delivery], timeframe: Timeframe, asked: Asked) -> None:
-        """Give the primary time for its own bars, then take those that did not come."""
-        await asyncio.sleep(PATIENCE_SECONDS)
+    async def _take_what_lacks(
+        self, deliveries: Sequence[Delivery], timeframe: Timeframe, asked: Asked, awaited: frozenset[int]
+    ) -> None:
+        """Give the feeds before this one time for their own bars while any is up, then take those that did not come."""
         try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await self._outages.wait_until_none_is_up(awaited)
             await in_database(lambda: take_missing(self.feed, timeframe, deliveries, datetime.now(UTC), asked))
         except DatabaseError:
             logger.exception("bars of an alternative feed were not taken", extra={"feed": self.feed.name})
@@ -190,14 +198,15 @@ def take_missing(
 
 def _split(
     feed: FeedProfile, deliveries: Sequence[Delivery], timeframe: Timeframe
-) -> tuple[list[Delivery], list[Delivery]]:
-    """Part deliveries into those to take now, and those that a feed before this one may still bring."""
+) -> tuple[list[Delivery], list[Delivery], frozenset[int]]:
+    """Part deliveries into those to take now and those that a feed before this one may still bring; and name those."""
     up = feeds_up()
-    awaited: dict[str, bool] = {}
+    awaited: dict[str, frozenset[int]] = {}
     for series_id, symbol, wanted in feed.series:
         if wanted is timeframe:
             ranked = [one.id for one in feeds_of(series_id)]
             earlier = ranked[: ranked.index(feed.id)] if feed.id in ranked else ranked
-            awaited[symbol] = not up.isdisjoint(earlier)
-    mine = [one for one in deliveries if not awaited.get(one.symbol, False)]
-    return mine, [one for one in deliveries if awaited.get(one.symbol, False)]
+            awaited[symbol] = frozenset(up.intersection(earlier))
+    mine = [one for one in deliveries if not awaited.get(one.symbol)]
+    others = [one for one in deliveries if awaited.get(one.symbol)]
+    return mine, others, frozenset().union(*(awaited[one.symbol] for one in others))

@@ -6,6 +6,7 @@ import logging
 from django.db import DatabaseError
 
 from brokers.services.streams.database import in_database
+from reconciliation.services.market_data.feed_outages import Outages
 from reconciliation.services.market_data.feed_reader import FeedReader
 from reconciliation.services.market_data.feeds import FeedProfile, list_feeds
 
@@ -29,6 +30,7 @@ class FeedSupervisor:
 
     def __init__(self) -> None:
         self._readers: dict[int, tuple[FeedProfile, asyncio.Task[None]]] = {}
+        self._outages = Outages()
 
     async def run(self) -> None:
         try:
@@ -51,7 +53,7 @@ class FeedSupervisor:
                 continue
             if known is not None and not known[1].cancelled() and (failure := known[1].exception()) is not None:
                 logger.error("a feed's reader failed", extra={"feed": feed.name}, exc_info=failure)
-            task = asyncio.create_task(FeedReader(feed).run())
+            task = asyncio.create_task(FeedReader(feed, self._outages).run())
             self._readers[key] = (feed, task)
 
     async def _end(self, keys: list[int]) -> None:

@@ -18,6 +18,7 @@ from brokers.services.credentials import set_credentials
 from brokers.services.streams.database import in_database
 from reconciliation.core.bars import instant
 from reconciliation.models import Bar, BarRelease, BarSeries, Feed, Gap, LastTick, QuestionableBar
+from reconciliation.services.market_data import feed_reader
 from reconciliation.services.market_data.feed_supervisor import FeedSupervisor
 from reconciliation.services.market_data.watching import look_at_series
 from reliability.models import AuditEntry
@@ -116,6 +117,27 @@ def test_the_other_source_steps_in_and_what_nobody_sent_is_fetched(brokers):
     assert stamps == sorted(set(stamps))
     assert instant(stamps[0]) == first
     assert [after - before for before, after in itertools.pairwise(stamps)] == [60] * (len(stamps) - 1)
+
+
+def test_bars_that_wait_for_the_primary_are_taken_when_it_goes_down(brokers, monkeypatch):
+    monkeypatch.setattr(feed_reader, "PATIENCE_SECONDS", 3600)
+    stamp = minute(5)
+
+    async def scenario() -> None:
+        reading = asyncio.create_task(FeedSupervisor().run())
+        try:
+            await until(lambda: set(states().values()) == {"up"})
+            await asyncio.to_thread(send, brokers["sim-b"], stamp)
+            await until(lambda: LastTick.objects.filter(feed__name="sim-b", bar_at=stamp).exists())
+            assert not await in_database(lambda: Bar.objects.filter(opened_at=stamp).exists())
+            brokers["sim-a"].fault("stall_streams")
+            await until(lambda: Bar.objects.filter(opened_at=stamp).exists())
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert Bar.objects.get(opened_at=stamp).source == "sim-b"
 
 
 @pytest.fixture
