@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from brokers.adapters.errors import BrokerCallError
 from brokers.adapters.interface import AccountSettings
 from brokers.core.capabilities import Capabilities
-from brokers.core.orders import OrderTerms, Side
+from brokers.core.orders import OrderClass, OrderTerms, Side
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -68,7 +68,7 @@ class FakeBroker:
             lists_fills=True,
             settle_time=timedelta(seconds=5),
             replaces_orders=replaces,
-            attaches_exits=True,
+            exit_classes=frozenset(OrderClass),
             cash_follows_fills=True,
         )
         self.orders: dict[str, OrderReport] = {}

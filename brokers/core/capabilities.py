@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from brokers.core.orders import OrderClass
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -16,8 +18,8 @@ class Capabilities:
     alone; elsewhere an order is canceled first, and the new one sent once that is proven.
     ``positions_follow_fills``: what is held is the sum of the fills, because fees are not taken out
     of it; ``cash_follows_fills``: the same for the cash.
-    ``attaches_exits``: an order can bring a take-profit and a stop loss along, which the
-    broker holds ready and ends with each other.
+    ``exit_classes``: the kinds of orders that can bring a take-profit or a stop loss along, which the
+    broker holds ready and ends with each other. One is named only if all of it arrives, or nothing.
     """
 
     dedupes_client_order_id: bool
@@ -28,4 +30,8 @@ class Capabilities:
     replaces_orders: bool = False
     positions_follow_fills: bool = True
     cash_follows_fills: bool = False
-    attaches_exits: bool = False
+    exit_classes: frozenset[OrderClass] = frozenset()
+
+    @property
+    def attaches_exits(self) -> bool:
+        return bool(self.exit_classes)

@@ -245,8 +245,12 @@ def _exits(exits: Exits | None) -> dict[str, str | None]:
 
 
 def _require_exits(profile: AccountProfile, exits: Exits | None) -> None:
-    if exits is not None and not profile.adapter.capabilities.attaches_exits:
-        problem = f"{profile.broker} takes no orders with exits: send them by themselves once this one has filled"
+    if exits is None:
+        return
+    taken = profile.adapter.capabilities.exit_classes
+    if exits.order_class not in taken:
+        what = f"{exits.order_class} orders" if taken else "orders with exits"
+        problem = f"{profile.broker} takes no {what}: send the exits by themselves once the entry has filled"
         raise ReliabilityError("VALIDATION_INVALID_ORDER", details={"order_class": [problem]})
 
 

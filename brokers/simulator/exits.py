@@ -23,11 +23,12 @@ def attach_legs(venue: Venue, parent: Order, terms: OrderTerms, request_id: int)
     """Take the exits of an order that was just accepted; they wait, held back."""
     side = terms.side if terms.order_class is OrderClass.OCO else _opposite(terms.side)
     if terms.take_profit is not None and terms.order_class is not OrderClass.OCO:
-        leg = _leg(parent, terms, side, OrderType.LIMIT)
+        leg = _leg(parent, terms, side, OrderType.LIMIT, terms.take_profit_name)
         leg.limit_price = terms.take_profit
         venue.accept(leg, request_id)
     if terms.stop_loss is not None:
-        leg = _leg(parent, terms, side, OrderType.STOP if terms.stop_loss_limit is None else OrderType.STOP_LIMIT)
+        kind = OrderType.STOP if terms.stop_loss_limit is None else OrderType.STOP_LIMIT
+        leg = _leg(parent, terms, side, kind, terms.stop_loss_name)
         leg.stop_price, leg.limit_price = terms.stop_loss, terms.stop_loss_limit
         venue.accept(leg, request_id)
 
@@ -59,11 +60,11 @@ def _activate(venue: Venue, order: Order, others: list[Order], quote: Quote) -> 
             venue.change_state(one, Status.CANCELED)
 
 
-def _leg(parent: Order, terms: OrderTerms, side: Side, kind: OrderType) -> Order:
+def _leg(parent: Order, terms: OrderTerms, side: Side, kind: OrderType, name: str | None) -> Order:
     at: datetime = parent.submitted_at
     return Order(
         id=str(uuid4()),
-        client_order_id=str(uuid4()),
+        client_order_id=name or str(uuid4()),
         symbol=parent.symbol,
         side=side,
         type=kind,

@@ -53,6 +53,8 @@ class OrderTerms:
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
     stop_loss_limit: Decimal | None = None
+    take_profit_name: str | None = None
+    stop_loss_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,7 +303,7 @@ class _Alpaca:
         streams_orders=True,
         lists_fills=True,
         replaces_orders=True,
-        attaches_exits=True,
+        exit_classes=frozenset(OrderClass),
         cash_follows_fills=True,
     )
 

@@ -22,7 +22,7 @@ from brokers.adapters.ib.sessions import Connections
 from brokers.adapters.ib.stream import stream_orders
 from brokers.adapters.interface import AccountSettings, BrokerAdapter, BrokerSession
 from brokers.core.capabilities import Capabilities
-from brokers.core.orders import OrderTerms
+from brokers.core.orders import OrderClass, OrderTerms
 from brokers.core.reports import (
     AccountReport,
     FillPage,
@@ -69,14 +69,18 @@ class IBSession:
 
     async def submit_order(self, client_order_id: str, terms: OrderTerms, correlation_id: str = "") -> OrderReport:
         """Place an order once. Its contract is looked up first, so an unknown symbol is refused with nothing sent."""
-        order = parsing.order_for(client_order_id, terms, "")
+        if terms.exits is not None and terms.exits.order_class not in IB.capabilities.exit_classes:
+            raise errors.refused("VALIDATION_INVALID_ORDER", f"no {terms.exits.order_class} orders here")
+        orders = [parsing.order_for(client_order_id, terms, ""), *parsing.exits_for(client_order_id, terms, "")]
         description = parsing.contract_for(terms.symbol)
 
         async def step(attempt: _Attempt) -> OrderReport:
             contract = await self._find_contract(attempt, terms.symbol, description)
-            order.account = self._connections.account
-            known = await attempt.connection.place(contract, order, self._patience, attempt.mark_sent)
-            return parsing.open_order_report(known)
+            for order in orders:
+                order.account = self._connections.account
+            placed = await attempt.connection.place(contract, orders, self._patience, attempt.mark_sent)
+            report, *exits = map(parsing.open_order_report, placed)
+            return parsing.with_legs(report, exits)
 
         return await self._call(Operation.SUBMIT, step)
 
@@ -228,16 +232,17 @@ class IBSession:
 
     async def _look_up(self, attempt: _Attempt, is_wanted: Callable[[OrderReport], bool]) -> OrderReport | None:
         """Look among open orders, then completed ones, then executions: the way an order goes, so none is missed."""
-        reports = [parsing.open_order_report(known) for known in await self._open_orders(attempt)]
+        known = reports = [parsing.open_order_report(known) for known in await self._open_orders(attempt)]
         if not any(map(is_wanted, reports)):
             rows = await attempt.connection.completed_orders(self._patience)
             reports = [parsing.completed_order_report(*row) for row in rows if self._is_ours(row[1].account)]
+            known = [*reports, *known]
         found = [report for report in reports if is_wanted(report)]
         if found:
-            return found[-1]
+            return parsing.with_legs(found[-1], known)
         fills = await self._executions(attempt, "")
         of_order = [fill for fill in fills if is_wanted(parsing.executed_order_report([fill]))]
-        return parsing.executed_order_report(of_order) if of_order else None
+        return parsing.with_legs(parsing.executed_order_report(of_order), known) if of_order else None
 
     async def _open_orders(self, attempt: _Attempt) -> list[KnownOrder]:
         orders = await attempt.connection.open_orders(self._patience)
@@ -299,6 +304,7 @@ class _IB:
         streams_orders=True,
         lists_fills=True,
         settle_time=timedelta(seconds=10),
+        exit_classes=frozenset({OrderClass.BRACKET, OrderClass.OTO}),
     )
 
     def open_session(self, settings: AccountSettings) -> BrokerSession:

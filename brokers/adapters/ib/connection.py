@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ib_async.client import Client
@@ -10,7 +10,7 @@ from ib_async.objects import ExecutionFilter
 
 from brokers.adapters.ib import errors, receiver
 from brokers.adapters.ib.address import Address
-from brokers.adapters.ib.errors import ClientIdInUseError, GatewayError
+from brokers.adapters.ib.errors import ApiError, ClientIdInUseError, GatewayError, OrderEndedError
 from brokers.adapters.ib.known_orders import KnownOrder, Submission
 from brokers.adapters.ib.pacing import Pace
 from brokers.adapters.ib.parsing import SUMMARY_TAGS
@@ -74,22 +74,42 @@ class GatewayConnection:
 
     # -- what is asked --------------------------------------------------------------------
 
-    async def place(self, contract: Any, order: Any, patience_seconds: float, sent: Callable[[], None]) -> KnownOrder:
-        """Place an order and wait until it is acknowledged; ``sent`` is called as it leaves.
+    async def place(
+        self, contract: Any, orders: Sequence[Any], patience_seconds: float, sent: Callable[[], None]
+    ) -> list[KnownOrder]:
+        """Place an order and its exits, and wait until all are acknowledged; ``sent`` is called as the first leaves.
+
+        The gateway keeps them back until the last one is there, so that it has all of them or none.
 
         Raises ``OrderEndedError`` when the order's own status and an error say that it ended unfilled, and
         ``ApiError`` or ``GatewayError`` when nothing is proven.
         """
-        await self._take_turn(patience_seconds)
-        order_id = self._number()
-        submission = Submission(order.orderRef, asyncio.get_running_loop().create_future())
-        self.received.submissions[order_id] = submission
+        for _ in orders:
+            await self._take_turn(patience_seconds)
+        numbers = [self._number() for _ in orders]
+        loop = asyncio.get_running_loop()
+        outcomes = [loop.create_future() for _ in orders]
+        for number, order, outcome in zip(numbers, orders, outcomes, strict=True):
+            self.received.submissions[number] = Submission(order.orderRef, outcome)
         try:
-            self._send(self._client.placeOrder, order_id, contract, order)
-            sent()
-            return await submission.outcome
+            for number, order in zip(numbers, orders, strict=True):
+                order.parentId, order.transmit = (0 if number == numbers[0] else numbers[0]), number == numbers[-1]
+                self._send(self._client.placeOrder, number, contract, order)
+                sent()
+            entry: KnownOrder = await outcomes[0]
+            return [entry, *await self._exits(entry, outcomes[1:])]
         finally:
-            del self.received.submissions[order_id]
+            for number, outcome in zip(numbers, outcomes, strict=True):
+                del self.received.submissions[number]
+                _retrieve(outcome)
+
+    async def _exits(self, entry: KnownOrder, outcomes: Sequence["asyncio.Future[KnownOrder]"]) -> list[KnownOrder]:
+        """Wait for the exits of an order that was taken. Without one of them it must not stand: it is canceled."""
+        try:
+            return list(await asyncio.gather(*outcomes))
+        except OrderEndedError as refusal:
+            self._send(self._client.cancelOrder, entry.order_id)
+            raise ApiError(refusal.number, f"an exit was refused, and its order is canceled: {refusal.text}") from None
 
     async def cancel(self, order_id: int, patience_seconds: float, sent: Callable[[], None]) -> None:
         """Ask to cancel an order that this client placed, and wait until the request is known to be taken."""
@@ -229,7 +249,7 @@ async def _let_go(task: "asyncio.Future[Any]") -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _retrieve(task: "asyncio.Task[Any]") -> None:
+def _retrieve(task: "asyncio.Future[Any]") -> None:
     """Look at a shared result, so that one nobody waits for any more is not reported as unhandled."""
-    if not task.cancelled():
+    if task.done() and not task.cancelled():
         task.exception()

@@ -5,6 +5,8 @@ Source:
 """
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,7 +19,7 @@ from ib_async.util import UNSET_DOUBLE
 from brokers.adapters.errors import BrokerCallError
 from brokers.adapters.ib.errors import refused
 from brokers.adapters.ib.known_orders import KnownOrder
-from brokers.core.orders import OrderTerms, OrderType, Side, TimeInForce
+from brokers.core.orders import ExitRole, OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.reports import (
     AccountReport,
     FillReport,
@@ -29,6 +31,7 @@ from brokers.core.reports import (
 CURRENCY = "USD"
 SUMMARY_TAGS = ("NetLiquidation", "TotalCashValue", "BuyingPower")
 FINAL_STATUSES = frozenset({"Filled", "Cancelled", "ApiCancelled", "Inactive"})
+EXIT_SUFFIXES = {ExitRole.TAKE_PROFIT: ".p", ExitRole.STOP_LOSS: ".l"}
 UNCONFIRMED_STATUSES = frozenset({"", "ApiPending", "PendingSubmit"})
 _ORDER_TYPES = {
     OrderType.MARKET: "MKT",
@@ -97,6 +100,34 @@ def order_for(client_order_id: str, terms: OrderTerms, account: str) -> Any:
     return order
 
 
+def exits_for(client_order_id: str, terms: OrderTerms, account: str) -> list[Any]:
+    """Return the exits of an order, to be placed as its children; each is named after it.
+
+    The first leg of a bracket is the take-profit. Raises ``BrokerCallError`` for terms that cannot be written down.
+    """
+    if terms.exits is None:
+        return []
+    exits, side = terms.exits, Side.SELL if terms.side is Side.BUY else Side.BUY
+    plain = replace(terms, side=side, exits=None, extended_hours=False, limit_price=None, stop_price=None)
+    found = []
+    if exits.take_profit is not None:
+        profit = replace(plain, order_type=OrderType.LIMIT, limit_price=exits.take_profit)
+        found.append(order_for(f"{client_order_id}{EXIT_SUFFIXES[ExitRole.TAKE_PROFIT]}", profit, account))
+    if exits.stop_loss is not None:
+        kind = OrderType.STOP if exits.stop_loss_limit is None else OrderType.STOP_LIMIT
+        loss = replace(plain, order_type=kind, stop_price=exits.stop_loss, limit_price=exits.stop_loss_limit)
+        found.append(order_for(f"{client_order_id}{EXIT_SUFFIXES[ExitRole.STOP_LOSS]}", loss, account))
+    return found
+
+
+def with_legs(report: OrderReport, others: Iterable[OrderReport]) -> OrderReport:
+    """Return the report with those of the others that are its exits, by their names."""
+    by_name = {other.client_order_id: other for other in others}
+    names = [f"{report.client_order_id}{suffix}" for suffix in EXIT_SUFFIXES.values()]
+    legs = tuple(by_name[name] for name in names if report.client_order_id and name in by_name)
+    return replace(report, legs=legs) if legs else report
+
+
 def open_order_report(known: KnownOrder) -> OrderReport:
     """Return the report of an order that the gateway listed as open, or told of.
 
@@ -119,6 +150,7 @@ def open_order_report(known: KnownOrder) -> OrderReport:
         quantity=quantity,
         notional=notional,
         limit_price=_limit_price(order),
+        stop_price=_stop_price(order),
         average_price=decimal(known.average_price) if filled > 0 and known.average_price else None,
         cancel_pending=status == "PendingCancel",
     )
@@ -145,6 +177,7 @@ def completed_order_report(contract: Any, order: Any, state: Any) -> OrderReport
         quantity=quantity,
         notional=notional,
         limit_price=_limit_price(order),
+        stop_price=_stop_price(order),
     )
 
 
@@ -270,6 +303,11 @@ def _size(order: Any) -> tuple[Decimal | None, Decimal | None]:
 def _limit_price(order: Any) -> Decimal | None:
     has_limit = order.orderType in ("LMT", "STP LMT") and order.lmtPrice not in (None, UNSET_DOUBLE)
     return decimal(order.lmtPrice) if has_limit else None
+
+
+def _stop_price(order: Any) -> Decimal | None:
+    has_stop = order.orderType in ("STP", "STP LMT") and order.auxPrice not in (None, UNSET_DOUBLE)
+    return decimal(order.auxPrice) if has_stop else None
 
 
 def _number(value: Decimal) -> str:

@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from brokers.simulator import entry
 from brokers.simulator.faults import FaultKind, Operation
 from brokers.simulator.ib import wire
-from brokers.simulator.ib.gateway import Client, Gateway
+from brokers.simulator.ib.gateway import Client, Gateway, Group
 from brokers.simulator.ib.wire import Binding, Fields
 from brokers.simulator.orders import Order
 from brokers.simulator.requests import RefusalError, parse_order
@@ -19,7 +21,7 @@ TYPES = {text: item for item, text in wire.TYPES.items()}
 # Where placeOrder keeps what a plain order consists of; see the layout in ib_async's client.
 _CONTRACT = slice(2, 14)
 _ACTION, _QUANTITY, _TYPE, _LIMIT, _AUXILIARY, _TIF = range(16, 22)
-_ORDER_REF, _OUTSIDE_HOURS, _WHAT_IF, _CONDITIONS, _CASH_QUANTITY = 26, 33, 84, 89, 100
+_ORDER_REF, _TRANSMIT, _PARENT, _OUTSIDE_HOURS, _WHAT_IF, _CONDITIONS, _CASH_QUANTITY = 26, 27, 28, 33, 84, 89, 100
 
 Answer = Callable[[Gateway, Client, Fields, int], Iterable[bytes]]
 
@@ -35,7 +37,10 @@ class ApiError(Exception):
 
 
 def place_order(gateway: Gateway, client: Client, fields: Fields, request_id: int) -> Iterable[bytes]:
-    """Take a new order. One that the venue refuses ends as Inactive, with error 201."""
+    """Take a new order, or keep it until the last exit of its group is there and transmits them all.
+
+    One that the venue refuses ends as Inactive, with error 201.
+    """
     binding = Binding(client.client_id, int(fields[1]))
     if binding in gateway.orders or binding.order_id < gateway.next_order_id(client.client_id):
         raise ApiError(binding.order_id, 103, "Duplicate order id")
@@ -44,20 +49,42 @@ def place_order(gateway: Gateway, client: Client, fields: Fields, request_id: in
         raise ApiError(binding.order_id, 200, "No security definition has been found for the request")
     if fields[_WHAT_IF] == "1" or fields[_CONDITIONS] != "0" or fields[_TYPE] not in TYPES:
         raise ApiError(binding.order_id, 321, "Error validating request: only plain orders are simulated")
+    entry_binding = Binding(client.client_id, int(fields[_PARENT] or 0))
+    if entry_binding.order_id and entry_binding not in gateway.untransmitted:
+        raise ApiError(binding.order_id, 135, "Can't find order with ID = " + fields[_PARENT])
+    group = [*gateway.untransmitted.pop(entry_binding, []), (binding, fields)]
+    if fields[_TRANSMIT] != "1":
+        gateway.untransmitted[group[0][0]] = group
+        return
+    yield from _place_group(gateway, client, group, symbol, request_id)
+
+
+def _place_group(gateway: Gateway, client: Client, group: Group, symbol: str, request_id: int) -> Iterable[bytes]:
+    """Take an order with the exits that hang on it: all of them, or none."""
+    (binding, fields), exits = group[0], group[1:]
     closed = gateway.broker.faults.find_active(FaultKind.MARKET_CLOSED)
     with gateway.answering(client, placing=binding):
         try:
-            terms = parse_order(json.dumps(_terms(fields, symbol)).encode(), gateway.broker.instruments)
+            body = _terms(fields, symbol) | _exits([one for _, one in exits])
+            terms = parse_order(json.dumps(body).encode(), gateway.broker.instruments)
+            terms = replace(terms, **_names([one for _, one in exits]))
             if closed is not None and closed.parameters.get("mode") == "refuse":
                 raise RefusalError(403, None, "Exchange is closed")
             order = entry.submit_order(gateway.broker.venue, terms, request_id)
         except RefusalError as refusal:
             _record_refusal(gateway, Operation.SUBMIT, fields[_ORDER_REF], request_id, refusal)
-            yield wire.error(binding.order_id, 201, f"Order rejected - reason:{refusal.message}")
-            yield wire.ended_status(binding, "Inactive")
+            for one, _ in group:
+                yield wire.error(one.order_id, 201, f"Order rejected - reason:{refusal.message}")
+                yield wire.ended_status(one, "Inactive")
             return
         gateway.bind(order, binding)
-    yield from _state(gateway, order)
+        legs = gateway.broker.venue.book.legs.get(order.id, [])
+        by_name = {leg.client_order_id: leg for leg in legs}
+        placed = [order, *(by_name[one[_ORDER_REF]] for _, one in exits)]
+        for leg, (leg_binding, _) in zip(placed[1:], exits, strict=True):
+            gateway.bind(leg, leg_binding)
+    for one in placed:
+        yield from _state(gateway, one)
 
 
 def cancel_order(gateway: Gateway, client: Client, fields: Fields, request_id: int) -> Iterable[bytes]:
@@ -237,6 +264,28 @@ def _terms(fields: Fields, symbol: str) -> dict[str, object]:
     if "stop" in kind:
         body["stop_price"] = fields[_AUXILIARY]
     return body
+
+
+def _exits(exits: list[Fields]) -> dict[str, object]:
+    """Return the exits of an order as the shared order entry takes them: a limit order, a stop order, or both."""
+    if not exits:
+        return {}
+    body: dict[str, object] = {"order_class": "bracket" if len(exits) > 1 else "oto"}
+    for one in exits:
+        if _is_stop(one):
+            limit = {"limit_price": one[_LIMIT]} if "limit" in TYPES[one[_TYPE]] else {}
+            body["stop_loss"] = {"stop_price": one[_AUXILIARY], **limit}
+        else:
+            body["take_profit"] = {"limit_price": one[_LIMIT]}
+    return body
+
+
+def _names(exits: list[Fields]) -> dict[str, Any]:
+    return {"stop_loss_name" if _is_stop(one) else "take_profit_name": one[_ORDER_REF] or None for one in exits}
+
+
+def _is_stop(fields: Fields) -> bool:
+    return "stop" in TYPES[fields[_TYPE]]
 
 
 def _moment(text: str) -> datetime:

@@ -12,6 +12,9 @@ from brokers.simulator.ib.wire import Binding
 from brokers.simulator.orders import Order, Record
 from brokers.simulator.venue import Event
 
+# An order that its client has not transmitted yet, and the exits that hang on it, each with its own number.
+Group = list[tuple[Binding, wire.Fields]]
+
 if TYPE_CHECKING:
     from brokers.simulator.broker import Broker
 
@@ -43,6 +46,7 @@ class Gateway:
         self.clients: dict[int, Client] = {}
         self.bindings: dict[str, Binding] = {}
         self.orders: dict[Binding, Order] = {}
+        self.untransmitted: dict[Binding, Group] = {}
         self._last_order_ids: dict[int, int] = {}
         self._link_fault_data_lost: bool | None = None
         self._answered: Client | None = None

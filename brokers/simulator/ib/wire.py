@@ -31,6 +31,7 @@ TYPES = {OrderType.MARKET: "MKT", OrderType.LIMIT: "LMT", OrderType.STOP: "STP",
 TIMES_IN_FORCE = {item: item.value.upper() for item in TimeInForce}
 STATUSES = {
     Status.ACCEPTED: "PreSubmitted",
+    Status.HELD: "PreSubmitted",
     Status.PENDING_NEW: "PendingSubmit",
     Status.NEW: "Submitted",
     Status.PARTIALLY_FILLED: "Submitted",

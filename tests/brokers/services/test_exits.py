@@ -144,7 +144,7 @@ def test_orders_that_hang_together_are_not_replaced(broker: FakeBroker, account:
 
 
 def test_a_broker_without_exits_refuses_them_with_one_clear_error(broker: FakeBroker, account: Account) -> None:
-    broker.capabilities = replace(broker.capabilities, attaches_exits=False)
+    broker.capabilities = replace(broker.capabilities, exit_classes=frozenset())
     with pytest.raises(ReliabilityError) as caught:
         submit()
     assert (caught.value.code, list(caught.value.details)) == ("VALIDATION_INVALID_ORDER", ["order_class"])
