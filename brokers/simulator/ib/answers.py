@@ -83,8 +83,8 @@ def _place_group(gateway: Gateway, client: Client, group: Group, symbol: str, re
         placed = [order, *(by_name[one[_ORDER_REF]] for _, one in exits)]
         for leg, (leg_binding, _) in zip(placed[1:], exits, strict=True):
             gateway.bind(leg, leg_binding)
-    for one in placed:
-        yield from _state(gateway, one)
+    for taken in placed:
+        yield from _state(gateway, taken)
 
 
 def cancel_order(gateway: Gateway, client: Client, fields: Fields, request_id: int) -> Iterable[bytes]:
