@@ -6,7 +6,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psycopg
@@ -55,18 +55,19 @@ def environment(services: Services) -> dict[str, str]:
 
 
 class StanchionContender:
-    """Accepts ``batch`` orders a request; 1 uses the single endpoint."""
+    """Accepts ``batch`` orders a request; 1 uses the single endpoint. ``extra`` goes to its processes."""
 
-    def __init__(self, name: str, batch: int, *, history: int = 0) -> None:
+    def __init__(self, name: str, batch: int, *, history: int = 0, extra: Mapping[str, str] | None = None) -> None:
         self.name = name
         self.batch = batch
         self._history = history
+        self._extra = extra or {}
         self._children: list[int] = []
         self._local = threading.local()
 
     def start(self, services: Services) -> None:
         self._services = services
-        self._environment = environment(services)
+        self._environment = {**environment(services), **self._extra}
         for command in ("migrate", "prepare_installation"):
             child = services.spawn([sys.executable, "manage.py", command], "setup.log", self._environment)
             if child.wait(_START_SECONDS):
