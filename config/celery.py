@@ -11,6 +11,8 @@ from celery import Celery
 from kombu import Exchange, Queue
 from kombu.transport import TRANSPORT_ALIASES
 
+from reliability.core.redis_address import SentinelAddress, is_sentinel, parse_sentinel
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 # By name, so that rediss:// keeps its meaning: an entry of a queue that is no message becomes a dead letter.
@@ -39,14 +41,26 @@ def _rabbitmq_options() -> dict[str, Any]:
     return {"confirm_publish": True, "confirm_timeout": 3, "connect_timeout": 2}
 
 
+def _sentinel_options(address: SentinelAddress | None) -> dict[str, Any]:
+    """Return how the transport finds the master; nothing where the address is that of a server."""
+    if address is None:
+        return {}
+    login = address.sentinel_login()
+    return {
+        "master_name": address.master,
+        "sentinel_kwargs": {"socket_timeout": 2, "socket_connect_timeout": 2, **login},
+    }
+
+
 def settings_for(broker_url: str) -> dict[str, Any]:
     """Return Celery's settings for a broker of messages; the scheme of the URL decides."""
     rabbitmq = broker_url.startswith("amqp")
+    sentinel = parse_sentinel(broker_url) if is_sentinel(broker_url) else None
     exchange = Exchange("stanchion", type="topic", durable=True)
     arguments = {"x-queue-type": "quorum", "x-overflow": "reject-publish", "x-delivery-limit": 5} if rabbitmq else None
     return {
-        "broker_url": broker_url,
-        "broker_transport_options": _rabbitmq_options() if rabbitmq else _redis_options(),
+        "broker_url": sentinel.celery_url() if sentinel else broker_url,
+        "broker_transport_options": _rabbitmq_options() if rabbitmq else _redis_options() | _sentinel_options(sentinel),
         "broker_connection_timeout": 2,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from reliability.core.redis_address import is_sentinel, parse_sentinel
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -63,14 +65,23 @@ def _database(text: str) -> dict[str, Any]:
 
 
 def _message_broker(text: str) -> str:
+    if is_sentinel(text):
+        return _sentinel(text)
     if urlsplit(text).scheme not in {"redis", "rediss", "unix", "amqp", "amqps", "memory"}:
-        raise ValueError("use redis://, rediss://, amqp:// or amqps://")
+        raise ValueError("use redis://, rediss://, sentinel://, amqp:// or amqps://")
     return text
 
 
 def _redis(text: str) -> str:
+    if is_sentinel(text):
+        return _sentinel(text)
     if urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("use redis://user:password@host:port/0")
+        raise ValueError("use redis://user:password@host:port/0, or sentinel:// with the name of the master")
+    return text
+
+
+def _sentinel(text: str) -> str:
+    parse_sentinel(text)
     return text
 
 
@@ -128,7 +139,13 @@ def _level(text: str) -> str:
 
 VARIABLES = (
     Variable("DATABASE_URL", _database, None, "PostgreSQL 15 or newer"),
-    Variable("REDIS_URL", _redis, None, "Redis or Valkey 6.2 or newer: cache, and broker of messages by default"),
+    Variable(
+        "REDIS_URL",
+        _redis,
+        None,
+        "Redis or Valkey 6.2 or newer: cache, and broker of messages by default; behind Sentinel "
+        "`sentinel://user:password@host:26379,host:26379/0?master=NAME`",
+    ),
     Variable(
         "STANCHION_BROKER_URL",
         _message_broker,

@@ -9,6 +9,7 @@ from brokers.core.freezes import FreezeMode
 from brokers.core.orders import OrderState
 from config.environment import read_environment
 from config.logging import logging_settings
+from reliability.redis_client import pool_class
 
 ENV = read_environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -100,11 +101,12 @@ DATABASES = {
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": ENV["REDIS_URL"],
+        "LOCATION": [ENV["REDIS_URL"]],  # a list: in a text, commas between sentinels would part it
         "KEY_PREFIX": "stanchion",
         "VERSION": 2,  # what releases before cached was no JSON; they go on with their own while both run
         "OPTIONS": {
             "serializer": "config.json_cache.JsonSerializer",
+            "pool_class": pool_class(ENV["REDIS_URL"]),
             "socket_timeout": 0.5,
             "socket_connect_timeout": 0.5,
         },

@@ -15,12 +15,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import redis
 from django.db import transaction
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from reliability.conf import get_conf
+from reliability.redis_client import open_client
 
 RUN_JOBS = "reliability.run_jobs"
 EXPIRY_SECONDS = 5
@@ -100,11 +98,10 @@ class Ringer:
     """Rings bells over a connection of its own."""
 
     def __init__(self) -> None:
-        self._client = redis.Redis.from_url(
+        self._client = open_client(
             get_conf().redis_url,
             socket_timeout=_RING_TIMEOUT_SECONDS,
             socket_connect_timeout=_RING_TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
         )
 
     def ring(self, lane: str) -> None:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from reliability.core.breaker import BreakerSettings, CircuitState, Counts, PinnedState, parse_state
+from reliability.redis_client import open_client
 from reliability.services.circuits.values import Pin, Transition
 
 CHANNEL = "stanchion:circuits:changes"
@@ -61,12 +60,11 @@ def script(name: str) -> str:
 def connect(url: str, timeout_seconds: float | None) -> "redis.Redis":
     """Return a client of its own: no retries, each answer within the timeout (None waits for ever)."""
     network = {} if url.startswith("unix:") else {"socket_keepalive": True}
-    return redis.Redis.from_url(
+    return open_client(
         url,
         **network,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds or 1.0,
-        retry=Retry(NoBackoff(), 0),
         decode_responses=True,
     )
 

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from reliability.dispatch import bell_key
+from reliability.redis_client import open_client
 
 _WAIT_SECONDS = 1
 _ANSWER_SECONDS = 3.0
@@ -35,11 +34,8 @@ class Bell:
         self._wake = wake
         self._lanes = {bell_key(lane).encode(): lane for lane in lanes}
         self._stopped = threading.Event()
-        self._client = redis.Redis.from_url(
-            url or "redis://",
-            socket_timeout=_ANSWER_SECONDS,
-            socket_connect_timeout=_CONNECT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
+        self._client = open_client(
+            url or "redis://", socket_timeout=_ANSWER_SECONDS, socket_connect_timeout=_CONNECT_SECONDS
         )
         if url:
             threading.Thread(target=self._run, name="bell", daemon=True).start()

@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from reliability.conf import get_conf
+from reliability.redis_client import open_client
 from reliability.services.limits.forks import tell_of_forks
 
 TRIP_SECONDS = 0.05
@@ -147,9 +146,7 @@ class LimitStore:
 
 
 def _client(url: str, seconds: float) -> "redis.Redis":
-    return redis.Redis.from_url(
-        url or "redis://", socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0)
-    )
+    return open_client(url or "redis://", socket_timeout=seconds, socket_connect_timeout=seconds)
 
 
 _store: LimitStore | None = None
