@@ -15,6 +15,7 @@ from config.chaos.breaking import Breaker, Say
 from config.chaos.checker import Finding, check
 from config.chaos.expectations import unmet
 from config.chaos.load import DRAWS, Order, cancel_resting, send_orders
+from config.chaos.machine import MachineState, machine_watch
 from config.chaos.measures import Measures, measure
 from config.chaos.noise import read_noise
 from config.chaos.records import Records
@@ -57,6 +58,7 @@ class Episode:
     began: float = 0.0
     seconds: float = 0.0
     unready: list[tuple[float, str]] = field(default_factory=list)
+    machine: MachineState = field(default_factory=MachineState)
 
     @property
     def is_safe(self) -> bool:
@@ -74,20 +76,33 @@ def run_episode(
         reason = f"the stack was not well before: {'; '.join(dirt)}"
         return Episode(scenario, seed, Outcome.VOID, sabotaged, reason)
     unready: list[tuple[float, str]] = []
+    machine = MachineState()
     try:
-        with _sabotage(stack, scenario, sabotaged), health_watch(stack) as unready:
+        with (
+            _sabotage(stack, scenario, sabotaged),
+            health_watch(stack) as unready,
+            machine_watch(stack.instance.supervisor.pid) as machine,
+        ):
             try:
                 episode = asyncio.run(_run(stack, scenario, seed, noise, unready, say, sabotaged))
             finally:
                 sweep.clean(stack)
     except Exception as error:  # whatever it is: a run that could not be led to its end is void, and says why
-        causes = getattr(error, "exceptions", (error,))
-        reason = "; ".join(f"{type(one).__name__}: {one}" for one in causes)
+        reason = "; ".join(dict.fromkeys(f"{type(one).__name__}: {one}" for one in _single(error)))
         episode = Episode(scenario, seed, Outcome.VOID, sabotaged, reason)
-    episode.unready = unready
+    episode.unready, episode.machine = unready, machine
     episode.seconds = time.monotonic() - began
     stack.abandoned |= {order["id"] for order in episode.records.orders if not order["final"]}
     return episode
+
+
+def _single(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exceptions that groups within groups are made of."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _single(one)
+    else:
+        yield error
 
 
 def _made_ready(stack: Stack) -> list[str]:
@@ -117,9 +132,15 @@ def _sabotage(stack: Stack, scenario: Scenario, sabotaged: bool) -> Iterator[Non
             stack.post(f"/api/v1/circuits/{circuit}/pin", {"state": "disabled", "reason": "sabotage"})
             undo.callback(stack.post, f"/api/v1/circuits/{circuit}/unpin", {"reason": "sabotage is over"})
         if plan.statement:
-            stack.execute(plan.statement)
-            undo.callback(stack.execute, plan.undo)
+            _execute_each(stack, plan.statement)
+            undo.callback(_execute_each, stack, plan.undo)
         yield
+
+
+def _execute_each(stack: Stack, statements: str) -> None:
+    """Execute statements one by one: some, such as ALTER SYSTEM, are refused in company."""
+    for statement in statements.split(";"):
+        stack.execute(statement)
 
 
 async def _run(

@@ -22,6 +22,8 @@ def describe(command: str, seeds: list[int]) -> dict[str, Any]:
         "machine": {
             "cpu": _processor(),
             "cores": os.cpu_count(),
+            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+            "load_at_start": round(os.getloadavg()[0], 2),
             "kernel": f"{platform.system()} {platform.release()}",
             "python": platform.python_version(),
             "root": os.geteuid() == 0,

@@ -10,6 +10,7 @@ from config.chaos.episode import Episode
 from config.chaos.picture import timeline
 from config.chaos.statistics import shown
 from config.chaos.summary import SEED_TEXTS, as_json, row_of, time_lines, totals
+from config.chaos.table import machine_cells
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2733; --soft: #5b6b7b; --line: #d5dce3; --page: #fff; --bad: #b3261e;
@@ -63,7 +64,7 @@ def html_page(episodes: Sequence[Episode], facts: Mapping[str, Any]) -> str:
             _times(episodes),
             _load(facts.get("load", {})),
             _table(
-                ("#", "scenario", "seed", "outcome", "recovered", "noise"),
+                ("#", "scenario", "seed", "outcome", "recovered", "memory, MB", "load", "cores busy", "noise"),
                 (
                     (
                         str(one.scenario.number),
@@ -71,6 +72,7 @@ def html_page(episodes: Sequence[Episode], facts: Mapping[str, Any]) -> str:
                         str(one.seed),
                         f'<span class="{one.outcome.name.lower()}">{one.outcome}</span>',
                         _seconds(one.measures.times.get("recovery", ())),
+                        *machine_cells(row_of(one)),
                         f"{one.measures.noise_ms:.0f} ms",
                     )
                     for one in episodes
@@ -127,9 +129,21 @@ def _section(episode: Episode) -> str:
         parts.append('<p class="soft">Triangles: noticed. Dashed line: all is well again.</p>')
         names = (f"{name} {_seconds(values)}" for name, values in episode.measures.times.items())
         parts.append(f"<p>{', '.join(names)}</p>")
+        parts.append(f"<p>{_machine(episode)}</p>")
         noticed = "".join(f"<li>{one.seconds:.2f} s: {escape(one.what)}</li>" for one in episode.records.seen)
         parts.append(f"<p>Noticed:</p><ul>{noticed}</ul>" if noticed else "")
     return "\n".join([*parts, "</section>"])
+
+
+def _machine(episode: Episode) -> str:
+    """Return what the machine was like, and whether the stack grew."""
+    state = episode.machine
+    if not state.memory_mb:
+        return "The machine was not watched."
+    return (
+        f"Memory of the stack {state.memory_first_mb:.0f} MB at first and {state.memory_mb:.0f} MB at most; "
+        f"load {state.load:.1f} at most; all cores {state.busy:.0%} busy."
+    )
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -81,6 +81,10 @@ class EpisodeRow:
     circuits: list[dict[str, Any]]
     needs_person: bool
     recovered: bool
+    memory_first_mb: float = 0.0
+    memory_mb: float = 0.0
+    load: float = 0.0
+    busy: float = 0.0
 
     @property
     def counts(self) -> bool:
@@ -111,6 +115,10 @@ def row_of(episode: Episode) -> EpisodeRow:
         circuits=changes,
         needs_person=episode.scenario.needs_person,
         recovered=records.recovered_seconds is not None,
+        memory_first_mb=round(episode.machine.memory_first_mb, 1),
+        memory_mb=round(episode.machine.memory_mb, 1),
+        load=round(episode.machine.load, 2),
+        busy=round(episode.machine.busy, 3),
     )
 
 

@@ -26,7 +26,8 @@ def print_tables(console: Console, rows: Sequence[EpisodeRow]) -> None:
 
 def _episodes(rows: Sequence[EpisodeRow]) -> Table:
     table = Table(title="Scenarios", title_justify="left")
-    for column in ("#", "scenario", "seed", "outcome", "orders", "faults", "noticed s", "recovered s", "noise ms"):
+    columns = ("#", "scenario", "seed", "outcome", "orders", "faults", "noticed s", "recovered s")
+    for column in (*columns, "memory MB", "load", "busy", "noise ms"):
         table.add_column(column, justify="left" if column in ("scenario", "outcome") else "right")
     for one in rows:
         detected, recovered = one.times.get("detection", []), one.times.get("recovery", [])
@@ -39,9 +40,17 @@ def _episodes(rows: Sequence[EpisodeRow]) -> Table:
             str(len(one.faults)),
             shown(max(detected)) if detected else "",
             shown(max(recovered)) if recovered else "",
+            *machine_cells(one),
             f"{one.noise_ms:.0f}",
         )
     return table
+
+
+def machine_cells(one: EpisodeRow) -> tuple[str, str, str]:
+    """Return memory of the stack at most, load at most and the share of all cores in use; blank where not measured."""
+    if not one.memory_mb:
+        return "", "", ""
+    return f"{one.memory_mb:.0f}", f"{one.load:.1f}", f"{one.busy:.0%}"
 
 
 def _times(rows: Sequence[EpisodeRow]) -> Table:

@@ -1,7 +1,10 @@
 """Figures, tables and the report of a run, from episodes made by hand."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -12,10 +15,12 @@ from hypothesis.strategies import floats, integers, lists
 
 from config.chaos.checker import Finding
 from config.chaos.episode import Episode, Outcome
+from config.chaos.machine import MachineState, machine_watch, memory_mb
 from config.chaos.measures import Measures
 from config.chaos.report import write_report
 from config.chaos.statistics import percentile, upper_bound
 from config.chaos.summary import EpisodeRow, as_plain, from_plain, row_of, time_lines, totals
+from config.chaos.table import machine_cells
 from tests.chaos.test_checker import HALF_OPEN, NOON, OPENED, SCENARIO, clean
 
 FACTS = {
@@ -58,6 +63,33 @@ def test_void_and_sabotaged_episodes_count_for_nothing() -> None:
 def test_a_row_comes_back_from_a_file_as_it_was() -> None:
     (row,) = rows(episode(recovery=[inf, 1.0]))
     assert from_plain(json.loads(json.dumps(as_plain(row)))) == row
+
+
+def test_a_row_of_an_older_file_has_no_figures_of_the_machine() -> None:
+    (row,) = rows(episode())
+    older = {name: value for name, value in as_plain(row).items() if name not in ("memory_mb", "load", "busy")}
+    assert machine_cells(from_plain(older)) == ("", "", "")
+
+
+def test_the_machine_is_watched_with_all_that_runs_below_a_process() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        with machine_watch(os.getpid()) as state:
+            alone = memory_mb(child.pid)
+        child.communicate(b"\n")
+    assert state.memory_mb >= state.memory_first_mb > alone > 1
+    assert 0 <= state.busy <= 1
+    assert memory_mb(child.pid) == 0
+
+
+def test_memory_and_load_are_in_the_report(tmp_path: Path) -> None:
+    watched = episode(recovery=[2.0])
+    watched.machine = MachineState(410.0, 455.4, 3.25, 0.8)
+    write_report(tmp_path, [watched], FACTS)
+
+    page = (tmp_path / "report.html").read_text()
+    assert "<td>455</td><td>3.2</td><td>80%</td>" in page
+    assert "410 MB at first and 455 MB at most" in page
+    assert json.loads((tmp_path / "report.json").read_text())["episodes"][0]["memory_mb"] == 455.4
 
 
 def test_the_report_is_one_page_that_asks_for_nothing_outside(tmp_path: Path) -> None:

@@ -121,9 +121,34 @@ class Another(Fault):
         self._context.__exit__(None, None, None)
 
 
+class PowerCut(Fault):
+    """Everything of ours is killed in one instant, servers included, and what Redis had is lost; all start again."""
+
+    kind = "power_cut"
+    _SPARED = ("simbroker-", "proxy", "migrate", "prepare")
+    """The brokers are other people's; the fault proxy is no part of the system; the rest has ended."""
+
+    def begin(self) -> None:
+        processes = self.stack.instance.state()["processes"]
+        mains = {name: one["pid"] for name, one in processes.items() if not name.startswith(self._SPARED)}
+        self._before = {name: pid for name, pid in mains.items() if pid}
+        self.victims += [pid for main in self._before.values() for pid in (main, *descendants(main))]
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none sees another one die
+            if number is signal.SIGKILL:
+                self.mark()
+            for pid in self.victims:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        self.stack.instance.control.wipe("valkey")
+
+    def is_back(self) -> bool:
+        now = self.stack.instance.state()["processes"]
+        return all(now[name]["ready"] and now[name]["pid"] != pid for name, pid in self._before.items())
+
+
 def descendants(pid: int) -> list[int]:
     found = [child for child in children_of(pid) if is_alive(child)]
     return [*found, *(deeper for child in found for deeper in descendants(child))]
 
 
-FAULTS = (Kill, KillChild, KillHolder, Freeze, Stop, Restart, Another)
+FAULTS = (Kill, KillChild, KillHolder, Freeze, Stop, Restart, Another, PowerCut)
