@@ -9,6 +9,7 @@ class ReliabilityConfig(AppConfig):
         from django.db import connection
 
         from reliability.services.delivery import DeliverJob
+        from reliability.services.escalation_audit import AuditEscalationJob
         from reliability.services.fold_job import FoldMetricsJob
         from reliability.services.health_checks import register_checks
         from reliability.services.heartbeat_job import HeartbeatJob
@@ -29,6 +30,7 @@ class ReliabilityConfig(AppConfig):
         register_own_actions()
         register_bulk_replay()
         register(HeartbeatJob())
+        register(AuditEscalationJob())
         register(FoldMetricsJob())
         register(SampleServicesJob())
         register(ThinSamplesJob())

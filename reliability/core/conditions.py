@@ -308,6 +308,19 @@ _ALL = (
         must_notify=True, makes_incident=False,
     ),
     Condition(
+        "escalation.stuck", _DOMAIN.PLATFORM, Sev.CRITICAL,
+        "Somebody should have been told and was not: a step is overdue, no message arrives, nobody is on call.",
+        "the next audit finds that everybody who should be told was told",
+        ("Tell the people who should know by another way, now.",
+         "See whether a sentinel lives and leads, and whether workers serve the lane alerts.",
+         "Read the attempts of the deliveries; fill the gap in the rota."),
+        must_notify=True, makes_incident=False,
+        thresholds=(
+            Threshold("overdue_seconds", 60, 15, 3600, "A step so long past its time is overdue."),
+            Threshold("stuck_seconds", 300, 60, 86_400, "A message that waits for so long is stuck."),
+        ),
+    ),
+    Condition(
         "clock.drift", _DOMAIN.PLATFORM, Sev.HIGH,
         "The clock of a machine differs from the database's by more than is allowed.",
         "it has agreed for a minute",

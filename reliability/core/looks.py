@@ -27,6 +27,7 @@ WITHIN_FIVE_SECONDS: Mapping[str, float] = {
     "check_lanes": 2.0,
     "check_measured": 3.0,
     "check_processes": 2.0,
+    "check_redis": 1.0,
     "check_stops": 2.0,
     "check_unknown_orders": 2.0,
     "watch_freezes": 1.0,

@@ -34,11 +34,11 @@ _BATCH = 100
 
 def begin_escalation(incident: Incident) -> None:
     """Copy the policy that fits, so that a later change of it does not change what was promised. None may fit."""
-    policy = _fitting(incident)
+    policy = fitting_policy(incident)
     if policy is None or incident.kind == IncidentKind.DRILL:
         return
     steps = steps_from(policy.steps)
-    now = _now()
+    now = database_now()
     values = {
         "policy": policy.name,
         "steps": [step.to_dict() for step in steps],
@@ -63,7 +63,7 @@ def acknowledge_escalation(incident_id: int) -> None:
         state=EscalationState.ACKNOWLEDGED,
         step=0,
         fence=F("fence") + 1,
-        next_step_at=_now() + reminder_interval(incident.severity),
+        next_step_at=database_now() + reminder_interval(incident.severity),
     )
     end_alerts([("escalation.exhausted", f"incident:{incident_id}")], by="", reason="somebody acknowledged it")
 
@@ -96,7 +96,7 @@ def _run_one() -> bool:
         if incident is None:
             return False
         row = Escalation.objects.select_for_update().get(incident=incident)
-        if row.next_step_at is not None and row.next_step_at <= _now():
+        if row.next_step_at is not None and row.next_step_at <= database_now():
             _go_on(row, incident)
             row.fence += 1
             row.save()
@@ -108,12 +108,12 @@ def _go_on(row: Escalation, incident: Incident) -> None:
     if incident.state in (IncidentState.RESOLVED, IncidentState.CLOSED):
         row.state, row.next_step_at = EscalationState.OVER, None
     elif is_quiet(incident.pk):
-        row.next_step_at = _now() + timedelta(seconds=10)
+        row.next_step_at = database_now() + timedelta(seconds=10)
     elif row.state == EscalationState.ACKNOWLEDGED:
         _remind(row, incident)
     elif row.state == EscalationState.EXHAUSTED:
         _tell(row, _people(list(steps_from(row.steps))), TellingReason.REPEATED)
-        row.next_step_at = _now() + repeat_interval(incident.severity)
+        row.next_step_at = database_now() + repeat_interval(incident.severity)
     else:
         _page(row, incident)
 
@@ -124,13 +124,13 @@ def _page(row: Escalation, incident: Incident) -> None:
     _tell(row, _people([steps[row.step]]), reason)
     row.step += 1
     if row.step < len(steps):
-        row.next_step_at = _now() + steps[row.step].wait
+        row.next_step_at = database_now() + steps[row.step].wait
         return
     if row.round < row.rounds:
         row.round, row.step = row.round + 1, 0
-        row.next_step_at = _now() + max(steps[0].wait, UPDATE_INTERVAL)
+        row.next_step_at = database_now() + max(steps[0].wait, UPDATE_INTERVAL)
         return
-    row.state, row.next_step_at = EscalationState.EXHAUSTED, _now() + repeat_interval(incident.severity)
+    row.state, row.next_step_at = EscalationState.EXHAUSTED, database_now() + repeat_interval(incident.severity)
     record_timeline([Happening("incident", incident.pk, "nobody_answered")])
     text = f"Nobody acknowledged {incident.number}, told {row.rounds} times: {incident.title}"
     raise_alert("escalation.exhausted", f"incident:{incident.pk}", message=text, details={"incident": incident.pk})
@@ -140,7 +140,7 @@ def _remind(row: Escalation, incident: Incident) -> None:
     """Remind whoever acknowledged; unanswered, the acknowledgement is taken back and paging begins anew."""
     if row.step == 0:
         _tell(row, _owner(incident), TellingReason.REMINDER)
-        row.step, row.next_step_at = 1, _now() + reminder_interval(incident.severity)
+        row.step, row.next_step_at = 1, database_now() + reminder_interval(incident.severity)
         return
     Incident.objects.filter(pk=incident.pk).update(state=IncidentState.OPEN, acknowledged_at=None, acknowledged_by="")
     reason = f"{incident.acknowledged_by} did not answer the reminder"
@@ -150,7 +150,7 @@ def _remind(row: Escalation, incident: Incident) -> None:
     steps = steps_from(row.steps)
     _tell(row, _people([steps[0]]), TellingReason.UNACKNOWLEDGED)
     row.state, row.step, row.round = EscalationState.PAGING, min(1, len(steps) - 1), 1
-    row.next_step_at = _now() + (steps[1].wait if len(steps) > 1 else repeat_interval(incident.severity))
+    row.next_step_at = database_now() + (steps[1].wait if len(steps) > 1 else repeat_interval(incident.severity))
 
 
 def tell_of_new_alerts() -> None:
@@ -174,7 +174,7 @@ def _tell(row: Escalation, people: list[Recipient], reason: TellingReason) -> No
     incident = Incident.objects.get(pk=row.incident_id)
     alerts = list(loud_alerts(incident.pk).order_by("severity", "-id")[:20])
     told = tell(people, Message.about(incident, alerts, reason), key=f"incident:{incident.pk}:{row.pk}:{row.fence}")
-    row.told_at = _now()
+    row.told_at = database_now()
     row.told_alerts = loud_alerts(incident.pk).count()
     names = ", ".join(one.name for one in people) or "nobody: no step names anybody who can be told"
     record_timeline(
@@ -184,9 +184,9 @@ def _tell(row: Escalation, people: list[Recipient], reason: TellingReason) -> No
 
 def _people(steps: list[Step]) -> list[Recipient]:
     names = [name for step in steps for name in step.people]
-    now = _now()
+    now = database_now()
     for rota in dict.fromkeys(rota for step in steps for rota in step.rotas):
-        names += on_call(_shifts(rota), now)
+        names += on_call(rota_shifts(rota), now)
     found = {one.name: one for one in Recipient.objects.filter(name__in=names, is_enabled=True)}
     return [found[name] for name in dict.fromkeys(names) if name in found]
 
@@ -201,7 +201,8 @@ def _owner(incident: Incident) -> list[Recipient]:
     return list(own) or _told_people(incident.escalation)
 
 
-def _shifts(rota: str) -> list[Shift]:
+def rota_shifts(rota: str) -> list[Shift]:
+    """Return who is on call when in a rota, by its name."""
     rows = RotaShift.objects.filter(rota__name=rota).select_related("recipient")
     return [
         Shift(row.recipient.name, frozenset(int(day) for day in row.weekdays), row.start, row.end, row.place)
@@ -209,7 +210,8 @@ def _shifts(rota: str) -> list[Shift]:
     ]
 
 
-def _fitting(incident: Incident) -> EscalationPolicy | None:
+def fitting_policy(incident: Incident) -> EscalationPolicy | None:
+    """Return the policy that an incident is escalated by, the first that fits; none may."""
     for policy in EscalationPolicy.objects.filter(is_enabled=True, least_severity__gte=incident.severity):
         domains = [one.strip() for one in policy.domains.split(",") if one.strip()]
         if not domains or incident.domain in domains:
@@ -217,7 +219,8 @@ def _fitting(incident: Incident) -> EscalationPolicy | None:
     return None
 
 
-def _now() -> datetime:
+def database_now() -> datetime:
+    """Return the clock of the database, which all instants here are of."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         at: datetime = cursor.fetchone()[0]

@@ -1,7 +1,8 @@
 """The dead man's switch: while alerts are evaluated and work is done, somebody outside hears of it every minute.
 
 It is a job, so that hearing of it proves the scheduler, the sentinel, a worker and the network; silence proves that
-one of them is away. Nothing is sent while the evaluation of alerts is late or messages fail.
+one of them is away. Nothing is sent while the evaluation of alerts is late, messages fail, or somebody is not told
+who should be.
 """
 
 import asyncio
@@ -16,11 +17,12 @@ from django.db import connection
 from reliability.conf import get_conf
 from reliability.core.jobs import ClaimedJob, Disposition, Done, JobError, Performed, Retry
 from reliability.core.retry import RetryPolicy
+from reliability.services.escalation_audit import find_problems
 from reliability.services.jobs.kinds import JobKind, Prepared
 
 HEARTBEAT_KIND = "alerts.heartbeat"
 _TIMEOUT_SECONDS = 5
-_TROUBLE = ("watch.late", "delivery.failing", "beat.late", "lane.late")
+_TROUBLE = ("watch.late", "delivery.failing", "beat.late", "lane.late", "escalation.stuck")
 
 
 class HeartbeatJob(JobKind):
@@ -48,7 +50,8 @@ def _troubles() -> bool:
             "SELECT EXISTS (SELECT FROM reliability_alert WHERE resolved_at IS NULL AND condition = ANY(%s))",
             [list(_TROUBLE)],
         )
-        return bool(cursor.fetchone()[0])
+        told = bool(cursor.fetchone()[0])
+    return told or bool(find_problems())  # also when the audit itself does not run
 
 
 def _ask(address: str) -> str:

@@ -11,10 +11,8 @@ from reliability.services.alerting import Raising, follow_condition, raise_alert
 from reliability.services.circuits.store import connect
 
 _PING_SECONDS = 0.5
-_EVERY_SECONDS = 1.0
 
 _redis_away_since = [0.0]
-_asked_at = [0.0]
 
 
 def tell_away(condition: str, scope: str, name: str, seconds: float) -> None:
@@ -30,9 +28,8 @@ def tell_away(condition: str, scope: str, name: str, seconds: float) -> None:
 def check_redis() -> None:
     """Redis is away once it has not answered for longer than a moment; without one there is nothing to ask."""
     address, now = get_conf().redis_url, time.monotonic()
-    if not address or now - _asked_at[0] < _EVERY_SECONDS:
+    if not address:
         return
-    _asked_at[0] = now
     problem = _ping(address)
     since = _redis_away_since[0] = (_redis_away_since[0] or now) if problem else 0.0
     is_away = bool(problem) and time.monotonic() - since > read_thresholds("redis.away")["away_seconds"]

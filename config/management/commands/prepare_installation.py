@@ -29,6 +29,7 @@ from reconciliation.models import Feed
 from reconciliation.services.drills import SCHEDULED_DRILL_KIND
 from reconciliation.services.market_data.feed_settings import add_feed, subscribe_symbol
 from reconciliation.services.run_job import SCHEDULE_KIND
+from reliability.services.escalation_audit import AUDIT_KIND
 from reliability.services.fold_job import FOLD_KIND
 from reliability.services.heartbeat_job import HEARTBEAT_KIND
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
@@ -46,6 +47,7 @@ _SCHEDULES = (
     (SAMPLE_KIND, 10),
     (THIN_KIND, 3600),
     (HEARTBEAT_KIND, 60),
+    (AUDIT_KIND, 60),
     (SCHEDULED_DRILL_KIND, 86_400),
 )
 # Name of the schedule, how far back its runs read, seconds between them.

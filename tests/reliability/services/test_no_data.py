@@ -232,4 +232,4 @@ def test_people_see_it_and_may_end_what_nothing_is_known_of() -> None:
 
 def test_checks_say_what_they_judge() -> None:
     assert JUDGES[check_lanes] == ("lane.late",)
-    assert all(JUDGES.get(check) for check in alert_conditions.CHECKS)
+    assert all(check in JUDGES for check in alert_conditions.CHECKS)
