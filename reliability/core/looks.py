@@ -46,6 +46,7 @@ HASTENED = ("mark_silenced", "follow_alerts", "run_due_escalations")
 UNHURRIED: Mapping[str, float] = {
     "check_clock": 15.0,
     "check_upkeep": 30.0,
+    "expire_changes": 15.0,
     "end_quiet_groups": 30.0,
 }
 """Looks at what is counted in hours, or drifts slowly."""
