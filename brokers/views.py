@@ -12,14 +12,16 @@ from django.views.decorators.http import require_GET, require_POST
 from brokers.core.orders import FINAL_STATES, OPEN_STATES, OrderState
 from brokers.selectors.accounts import list_accounts
 from brokers.selectors.exposure import exposure_facts, list_exposures
+from brokers.selectors.kill_switch import find_switch
 from brokers.selectors.orders import find_order, list_events, list_fills, list_orders
 from brokers.services.cancellation import request_cancel
 from brokers.services.freezes import CONFIRM_PERMISSIONS as FREEZE_CONFIRMS
 from brokers.services.freezes import confirm_freeze_release, release_freeze, request_freeze_release
 from brokers.services.kill_switch import CONFIRM_PERMISSIONS as KILL_SWITCH_CONFIRMS
 from brokers.services.kill_switch import confirm_release, engage, request_release
+from reliability.core.errors import ReliabilityError
 from reliability.selectors.jobs import list_unfinished_jobs
-from reliability.views.actions import act_and_return, posted_reason
+from reliability.views.actions import act_and_return, posted_reason, require_typed
 from reliability.views.fragments import fragment_response
 
 _ACCOUNT_PERMISSIONS = ("brokers.view_order", "brokers.view_position")
@@ -79,8 +81,9 @@ def cancel_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
 @permission_required("brokers.engage_kill_switch", raise_exception=True)
 def engage_kill_switch(request: HttpRequest) -> HttpResponse:
     def act() -> str:
-        reason, actor = posted_reason(request), request.user.get_username()
-        return f"Trading is stopped: {engage(request.POST.get('scope', ''), reason=reason, actor=actor).scope}."
+        scope, reason = request.POST.get("scope", ""), posted_reason(request)
+        require_typed(request, scope)
+        return f"Trading is stopped: {engage(scope, reason=reason, actor=request.user.get_username()).scope}."
 
     return act_and_return(request, act)
 
@@ -90,7 +93,9 @@ def engage_kill_switch(request: HttpRequest) -> HttpResponse:
 @permission_required("brokers.release_kill_switch", raise_exception=True)
 def request_kill_switch_release(request: HttpRequest, switch_id: int) -> HttpResponse:
     def act() -> str:
-        request_release(switch_id, by=request.user.get_username(), reason=posted_reason(request))
+        reason = posted_reason(request)
+        require_typed(request, _scope_of(switch_id))
+        request_release(switch_id, by=request.user.get_username(), reason=reason)
         return "Asked for: another person confirms it within the hour."
 
     return act_and_return(request, act)
@@ -101,6 +106,7 @@ def request_kill_switch_release(request: HttpRequest, switch_id: int) -> HttpRes
 @permission_required(KILL_SWITCH_CONFIRMS, raise_exception=True)
 def confirm_kill_switch_release(request: HttpRequest, switch_id: int) -> HttpResponse:
     def act() -> str:
+        require_typed(request, _scope_of(switch_id))
         return f"Released: {confirm_release(switch_id, by=request.user.get_username()).scope}. New orders are accepted."
 
     return act_and_return(request, act)
@@ -164,3 +170,10 @@ def _order_context(order_id: UUID) -> dict[str, Any]:
         "fills": list_fills(order.pk),
         "jobs": list_unfinished_jobs(order.pk),
     }
+
+
+def _scope_of(switch_id: int) -> str:
+    switch = find_switch(switch_id)
+    if switch is None:
+        raise ReliabilityError("VALIDATION_NOT_FOUND", "There is no such kill switch.")
+    return str(switch.scope)

@@ -51,7 +51,7 @@
   }
 
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || help.open) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || document.querySelector("dialog[open]")) return;
     const isBox = event.target.type === "checkbox";
     if (!Object.hasOwn(ACTS, event.key) || (types(event.target) && !isBox)) return;
     if (!isOn() && event.key !== "?") return;

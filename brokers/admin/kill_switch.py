@@ -21,6 +21,15 @@ from brokers.services.kill_switch import (
 )
 from reliability.admin.deciding import ReasonForm, decide
 from reliability.admin.records import RecordInline
+from reliability.core.errors import ReliabilityError
+
+
+class TypedField(forms.CharField):
+    """The name of what is changed, typed by the person."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"})
+        super().__init__(max_length=1000, widget=widget, **options)
 
 
 class EngageForm(forms.ModelForm):
@@ -31,18 +40,28 @@ class EngageForm(forms.ModelForm):
         max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"})
     )
 
+    typed = TypedField(label="Its name once more", help_text="Type the scope as it is written: account:desk.")
+
     class Meta:
         model = KillSwitch
         fields = ("reason",)
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data
+        if values.get("scope") and values.get("typed") and values["typed"] != values["scope"]:
+            self.add_error("typed", f"Type {values['scope']} to go on.")
         if values.get("scope"):
             try:
                 parse_scope(values["scope"])
             except ValueError as error:
                 raise ValidationError(str(error)) from None
         return values
+
+
+class ReleaseForm(ReasonForm):
+    """Why trading can go on, and where."""
+
+    typed = TypedField(label="Their scopes", help_text="Type the scope of each chosen switch, with spaces between.")
 
 
 class KillSwitchEventInline(RecordInline):
@@ -68,7 +87,7 @@ class KillSwitchAdmin(ServiceAddedAdmin):
     extra_details = ("stops", "progress")
     inlines = (KillSwitchEventInline,)
     add_form = EngageForm
-    add_fields = ("scope", "reason")
+    add_fields = ("scope", "typed", "reason")
     add_permission = "brokers.engage_kill_switch"
 
     @admin.display(description="stops")
@@ -97,15 +116,23 @@ class KillSwitchAdmin(ServiceAddedAdmin):
     @admin.action(description="Ask for the release of chosen switches", permissions=["release"])
     def ask_for_release(self, request: HttpRequest, chosen: QuerySet[KillSwitch]) -> HttpResponse | None:
         def act(row: Any, values: dict[str, Any]) -> None:
+            _require_typed(values, str(row.scope))
             request_release(row.pk, by=request.user.get_username(), reason=values["reason"])
 
         about = "Another person confirms it within the hour; until then nothing changes."
-        return decide(self, request, chosen, action="ask_for_release", form_class=ReasonForm, act=act, about=about)
+        return decide(self, request, chosen, action="ask_for_release", form_class=ReleaseForm, act=act, about=about)
 
     @admin.action(description="Confirm the release of chosen switches", permissions=["confirm"])
     def confirm_chosen(self, request: HttpRequest, chosen: QuerySet[KillSwitch]) -> HttpResponse | None:
         def act(row: Any, values: dict[str, Any]) -> None:
+            _require_typed(values, str(row.scope))
             confirm_release(row.pk, by=request.user.get_username(), reason=values["reason"])
 
         about = "New orders are accepted again at once. You confirm what another person asked for."
-        return decide(self, request, chosen, action="confirm_chosen", form_class=ReasonForm, act=act, about=about)
+        return decide(self, request, chosen, action="confirm_chosen", form_class=ReleaseForm, act=act, about=about)
+
+
+def _require_typed(values: dict[str, Any], scope: str) -> None:
+    """Raise ``ReliabilityError`` unless the scope is among those that were typed."""
+    if scope not in values["typed"].replace(",", " ").split():
+        raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"Type {scope} to go on.")

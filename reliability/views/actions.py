@@ -28,6 +28,12 @@ def posted_reason(request: HttpRequest) -> str:
     return reason[:LONGEST_REASON]
 
 
+def require_typed(request: HttpRequest, name: str) -> None:
+    """Raise ``ReliabilityError`` unless the form has the name of what is changed once more, typed by the person."""
+    if request.POST.get("typed", "").strip() != name:
+        raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"Type {name} to go on.", {"typed": ["required"]})
+
+
 def _way_back(request: HttpRequest) -> str:
     target = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())

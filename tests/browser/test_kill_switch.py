@@ -37,7 +37,19 @@ def test_trading_is_stopped_from_the_screen_and_released_by_a_second_person(scre
     screen.get_by_text("Stop an account, a broker or everything").click()
     screen.get_by_label("What to stop").select_option("account:desk")
     screen.locator("#stop-reason").fill("prices look wrong")
+    screen.locator("#stop-reason").press("Enter")
+    screen.get_by_label("Type account:desk to go on").wait_for()
+    assert screen.evaluate("document.activeElement.id") == "typed-answer", "the dialog has the keyboard"
+    shoot(screen, "typed")
+    screen.keyboard.type("account:des")
+    screen.keyboard.press("Enter")
+    screen.get_by_text("Type account:desk exactly.").wait_for()
+    screen.keyboard.press("Escape")
+    screen.get_by_label("Type account:desk to go on").wait_for(state="hidden")
+    assert not KillSwitch.objects.exists()
     screen.get_by_role("button", name="Stop trading").click()
+    screen.keyboard.type("account:desk")
+    screen.keyboard.press("Enter")
 
     screen.get_by_text("Trading is stopped: account:desk").first.wait_for()
     assert "night: prices look wrong" in screen.locator("main").inner_text()
@@ -51,6 +63,8 @@ def test_trading_is_stopped_from_the_screen_and_released_by_a_second_person(scre
     request_release(KillSwitch.objects.get().pk, by="day", reason="feed is back")
     screen.reload()
     screen.get_by_role("button", name="Confirm the release of account:desk").click()
+    screen.keyboard.type("account:desk")
+    screen.keyboard.press("Enter")
     screen.get_by_text("New orders are accepted.").wait_for()
     assert KillSwitch.objects.get().released_by == "night"
 
@@ -59,6 +73,10 @@ def test_trading_is_stopped_and_its_release_asked_for_in_admin(screen: Any, desk
     screen.goto(desk["url"] + "/admin/brokers/killswitch/add/")
     screen.get_by_label("Scope").select_option("global")
     screen.get_by_label("Reason").fill("drill")
+    screen.get_by_label("Its name once more").fill("everything")
+    screen.get_by_role("button", name="Save", exact=True).click()
+    screen.get_by_text("Type global to go on.").wait_for()
+    screen.get_by_label("Its name once more").fill("global")
     shoot(screen, "engage")
     screen.get_by_role("button", name="Save", exact=True).click()
     screen.get_by_text("Trading is stopped: global.").wait_for()
@@ -67,6 +85,7 @@ def test_trading_is_stopped_and_its_release_asked_for_in_admin(screen: Any, desk
     screen.locator("select[name=action]").select_option("ask_for_release")
     screen.get_by_role("button", name="Go").click()
     screen.get_by_label("Reason").fill("over")
+    screen.get_by_label("Their scopes").fill("global")
     screen.get_by_role("button", name="Do it for 1").click()
     screen.get_by_text("Done: ask for release").wait_for()
     assert KillSwitch.objects.get().release_wanted_by == "night"
