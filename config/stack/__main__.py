@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=_up, scope=scope)
     demo = commands.add_parser("demo", help="show orders going through failures in a temporary instance")
     demo.add_argument("--keep", action="store_true", help="keep the instance directory at the end")
+    demo.add_argument("--orders", type=int, default=300, help="orders to send (300)")
+    demo.add_argument(
+        "--json", type=Path, metavar="FILE", default=CACHE / "demo-report.json", help="the report, order by order"
+    )
     demo.set_defaults(run=_demo)
     drill = commands.add_parser("backup-drill", help="back up, wipe, restore and reconcile a temporary instance")
     drill.add_argument("--orders", type=int, default=60, help="orders before the backup (60)")
@@ -133,7 +137,7 @@ def _demo(args: argparse.Namespace) -> int:
     from config.stack import demo
 
     with running_instance(quiet=True, keep=args.keep, report=print) as instance:
-        return int(demo.run(instance) or 0)
+        return demo.run(instance, orders=args.orders, file=args.json)
 
 
 def _status(args: argparse.Namespace) -> int:

@@ -7,11 +7,13 @@ data lost. The exit status is 0 only if nothing was lost, done twice, or left un
 
 import asyncio
 import random
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -21,6 +23,7 @@ from rich.table import Table
 
 from brokers.simulator.ledger import LedgerSummary, read_ledger
 from config.stack.client import ApiClient, gather_bounded
+from config.stack.demo_report import Struck, build_report, print_report, write_report
 from config.stack.judgement import Judgement, Verdict, judge
 from config.stack.running import RunningInstance
 
@@ -30,7 +33,6 @@ SETTLE_SECONDS = 60.0
 _BATCH = 10
 _SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "TSLA")
 _ACCOUNTS = ("sim-a", "sim-b")
-_AFTERMATH = timedelta(seconds=4)
 _LOST_REPLIES = {"kind": "drop_reply", "operation": "submit", "probability": 0.5, "seconds": 4}
 
 
@@ -41,12 +43,6 @@ class Failure:
     share: float
     title: str
     cause: Callable[[RunningInstance], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Struck:
-    title: str
-    at: datetime
 
 
 def _kill_worker(instance: RunningInstance) -> None:
@@ -68,42 +64,49 @@ FAILURES = (
 )
 
 
-def run(instance: RunningInstance) -> int:
-    """Show the main job under failures on a running instance; returns the exit status."""
+def run(instance: RunningInstance, *, orders: int = ORDERS, file: Path | None = None) -> int:
+    """Show the main job under failures on a running instance; returns the exit status.
+
+    The report, order by order, is also written as JSON to ``file``.
+    """
     console = Console()
     _print_addresses(console, instance)
-    judgement, orders, struck = asyncio.run(_run(instance, console))
-    _report(console, judgement, orders, struck)
-    return 0 if judgement.is_clean else 1
+    report = asyncio.run(_run(instance, console, orders))
+    print_report(console, report)
+    if file is not None:
+        write_report(report, file)
+        console.print(f"order by order: {file}")
+    return 0 if report["clean"] else 1
 
 
-async def _run(instance: RunningInstance, console: Console) -> tuple[Judgement, list[dict[str, Any]], list[Struck]]:
+async def _run(instance: RunningInstance, console: Console, count: int) -> dict[str, Any]:
     columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     async with ApiClient(instance.urls["web"], instance.env["STANCHION_API_TOKEN"]) as client:
         with Progress(*columns, console=console) as progress:
-            struck = await _send_orders(instance, client, progress)
+            struck = await _send_orders(instance, client, progress, count)
             judgement, orders = await _settle(instance, client, progress)
-    return judgement, orders, struck
+    return build_report(judgement, orders, read_ledgers(instance), struck)
 
 
-async def _send_orders(instance: RunningInstance, client: ApiClient, progress: Progress) -> list[Struck]:
-    """Send all orders at a steady rate, and let each failure strike at its moment."""
+async def _send_orders(instance: RunningInstance, client: ApiClient, progress: Progress, orders: int) -> list[Struck]:
+    """Send so many orders at a steady rate, and let each failure strike at its moment."""
     chance = random.Random(7)  # noqa: S311  # a repeatable mix, not a secret
-    bar = progress.add_task("orders accepted", total=ORDERS)
+    bar = progress.add_task("orders accepted", total=orders)
     waiting = sorted(FAILURES, key=lambda failure: failure.share)
     struck: list[Struck] = []
     work: set[asyncio.Task[Any]] = set()
+    prefix = f"demo-{secrets.token_hex(4)}"  # another demonstration on the same instance sends other orders
     began = time.monotonic()
     sent = 0
-    while sent < ORDERS:
-        if waiting and sent >= waiting[0].share * ORDERS:
+    while sent < orders:
+        if waiting and sent >= waiting[0].share * orders:
             failure = waiting.pop(0)
             progress.console.print(f"[bold red]{time.monotonic() - began:5.1f} s  {failure.title}[/]")
             struck.append(Struck(failure.title, datetime.now().astimezone()))
             work.add(asyncio.create_task(asyncio.to_thread(failure.cause, instance)))
         count = _BATCH if sent % 50 == 0 else 1
-        orders = {f"demo-{number}": _order(chance) for number in range(sent, sent + count)}
-        work.add(asyncio.create_task(_submit(client, orders, chance.random() < 0.2)))
+        batch = {f"{prefix}-{number}": _order(chance) for number in range(sent, sent + count)}
+        work.add(asyncio.create_task(_submit(client, batch, chance.random() < 0.2)))
         sent += count
         progress.update(bar, completed=len(client.accepted))
         await asyncio.sleep(max(0.0, began + sent / RATE - time.monotonic()))
@@ -174,18 +177,6 @@ def post_json(url: str, body: dict[str, Any]) -> None:
         response.read()
 
 
-def seconds_to_recover(struck: Struck, orders: list[dict[str, Any]]) -> float:
-    """Return the longest that any order in hand around a failure had to wait for its acknowledgement."""
-    longest = 0.0
-    for order in orders:
-        accepted = datetime.fromisoformat(order["accepted_at"])
-        done = order["acknowledged_at"] or order["finished_at"]
-        if done is None or accepted > struck.at + _AFTERMATH or datetime.fromisoformat(done) < struck.at:
-            continue
-        longest = max(longest, (datetime.fromisoformat(done) - max(accepted, struck.at)).total_seconds())
-    return longest
-
-
 def _print_addresses(console: Console, instance: RunningInstance) -> None:
     table = Table(show_header=False, title="Watch it while it runs", title_justify="left")
     for label, key in (
@@ -197,33 +188,3 @@ def _print_addresses(console: Console, instance: RunningInstance) -> None:
         table.add_row(label, instance.urls[key])
     table.add_row("login", f"{instance.env['STANCHION_ADMIN_USER']} / {instance.env['STANCHION_ADMIN_PASSWORD']}")
     console.print(table)
-
-
-def _report(console: Console, judgement: Judgement, orders: list[dict[str, Any]], struck: list[Struck]) -> None:
-    table = Table(title="The brokers' own ledgers against ours", title_justify="left")
-    for column in ("account", "accepted", "executed", "filled", "lost", "doubled", "unknown", "differ"):
-        table.add_column(column, justify="left" if column == "account" else "right")
-    for account in (*_ACCOUNTS, ""):
-        mine = [item for item in judgement.verdicts if account in ("", item.account)]
-        cells = [
-            len(mine),
-            sum(item.state not in ("refused", "absent") for item in mine),
-            sum(item.state == "filled" for item in mine),
-            *(
-                judgement.count(verdict, account)
-                for verdict in (Verdict.LOST, Verdict.DOUBLED, Verdict.UNKNOWN, Verdict.DIFFERS)
-            ),
-        ]
-        table.add_row(account or "together", *map(str, cells), end_section=account == _ACCOUNTS[-1])
-    console.print(table)
-    failures = Table(title="Failures", title_justify="left")
-    failures.add_column("what was done")
-    failures.add_column("longest wait of an order in hand, seconds", justify="right")
-    for item in struck:
-        failures.add_row(item.title, f"{seconds_to_recover(item, orders):.1f}")
-    console.print(failures)
-    for problem in judgement.problems()[:20]:
-        console.print(f"[red]{problem}[/]")
-    console.print("states: " + ", ".join(f"{state} {count}" for state, count in sorted(judgement.states.items())))
-    verdict = "[bold green]nothing lost, nothing doubled[/]" if judgement.is_clean else "[bold red]NOT CLEAN[/]"
-    console.print(verdict)
