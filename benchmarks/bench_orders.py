@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.evidence import machine_line, write_evidence
+from benchmarks.measure import fixed_loop_ms
 from benchmarks.order_load import Load, Run
 from benchmarks.order_table import orders_table
 from benchmarks.peers.registry import PRODUCT_MODULE, all_contenders, product_is_there
@@ -70,6 +71,7 @@ def run_turn(name: str, load: Load, out: Path) -> None:
     """Measure one contender in this process and write its figures, or its error, to ``out``."""
     contender = all_contenders()[name]()
     result: dict[str, Any] = {"name": contender.name, "batch": contender.batch}
+    before = fixed_loop_ms()
     with Services() as services:
         try:
             contender.start(services)
@@ -78,6 +80,7 @@ def run_turn(name: str, load: Load, out: Path) -> None:
             result["error"] = traceback.format_exc(limit=-3)
         finally:
             contender.stop()
+    result["fixed_loop_ms"] = {"before": before, "after": fixed_loop_ms()}
     out.write_text(json.dumps(result))
 
 
@@ -87,7 +90,8 @@ def _summary(result: dict[str, Any]) -> str:
     return (
         f"  {result['name']}: {result['fast']['orders_per_second']:.0f}/s at 0 ms, "
         f"{result['slow']['orders_per_second']:.0f}/s at 20 ms, p50 {result['p50_ms']:.1f} ms, "
-        f"{result['fast']['cpu']:.2f} CPU s/1000, others used {result['fast']['noise']:.0%}"
+        f"{result['fast']['cpu']:.2f} CPU s/1000, others used {result['fast']['noise']:.0%}, "
+        f"fixed loop {result['fixed_loop_ms']['before']:.1f} and {result['fixed_loop_ms']['after']:.1f} ms"
     )
 
 

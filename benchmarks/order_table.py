@@ -22,6 +22,7 @@ _COLUMNS = (
     "x Celery\ndrain 0 / 20 ms",
     "x Celery\nCPU",
     "others\nused",
+    "fixed loop\nms",
     "doubled",
 )
 
@@ -60,6 +61,7 @@ def _cells(rounds: Sequence[Result], baseline: dict[int, Result]) -> list[str]:
         f"{_ratio(rounds, baseline, _drain)} / {_ratio(rounds, baseline, _slow_drain)}",
         _ratio(rounds, baseline, _cpu),
         f"{max(result['fast']['noise'] for result in rounds):.0%}",
+        spread([ms for result in rounds for ms in result["fixed_loop_ms"].values()], 1),
         str(sum(result["duplicates"] for result in rounds)),
     ]
 
