@@ -24,6 +24,7 @@ from reliability.services.quiet import is_quiet
 from reliability.services.secrets import unseal
 
 DELIVER_KIND = "alerts.deliver"
+_DECISIONS_LINKED = 5
 _WORDS = {
     TellingReason.FIRST: "began",
     TellingReason.ESCALATED: "not acknowledged yet",
@@ -51,9 +52,22 @@ class Message:
         title = f"[{incident.severity_name}] {incident.number} {_WORDS[reason]}: {incident.title}"
         lines = [f"Since {rts24(incident.detected_at)}. State: {incident.state}.", ""]
         lines += [f"- {alert.severity_name} {alert.condition} {alert.scope}: {alert.message}" for alert in alerts]
-        address = get_conf().public_url
-        lines += ["", f"{address.rstrip('/')}/incidents/{incident.pk}"] if address else []
+        lines += _addresses(incident, alerts)
         return cls(incident.pk, reason, incident.severity, title[:200], "\n".join(lines))
+
+
+def _addresses(incident: Incident, alerts: Sequence[Alert]) -> list[str]:
+    """Return where to look: first the decisions that are asked for, worst first, each a page of its own."""
+    address = get_conf().public_url.rstrip("/")
+    if not address:
+        return []
+    asked = [
+        alert.details["intervention"]
+        for alert in alerts
+        if alert.resolved_at is None and "intervention" in alert.details
+    ]
+    decisions = [f"Decide: {address}/interventions/{pk}" for pk in asked[:_DECISIONS_LINKED]]
+    return ["", *decisions, f"{address}/incidents/{incident.pk}"]
 
 
 def tell(people: Sequence[Recipient], message: Message, *, key: str, instead_of: Delivery | None = None) -> list[int]:
