@@ -109,8 +109,8 @@ def _component(check: Check, finding: Finding | None, seconds: float) -> Compone
     return ComponentHealth(check.name, silent, check.critical and check.critical_when_silent, seconds)
 
 
-def health_facts(report: HealthReport) -> dict[str, Any]:
-    """Return a report as plain data, for the API."""
+def health_facts(report: HealthReport, *, with_facts: bool = True) -> dict[str, Any]:
+    """Return a report as plain data, for the API; without facts for who has not said who they are."""
     return {
         "status": report.health.value,
         "checked_at": report.checked_at,
@@ -120,9 +120,9 @@ def health_facts(report: HealthReport) -> dict[str, Any]:
                 "name": one.name,
                 "status": one.health.value,
                 "critical": one.critical,
-                "message": one.finding.message,
+                "message": one.finding.message if with_facts else "",
                 "seconds": round(one.seconds, 4),
-                "facts": dict(one.finding.facts),
+                "facts": dict(one.finding.facts) if with_facts else {},
             }
             for one in report.components
         ],
