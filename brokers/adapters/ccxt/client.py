@@ -373,6 +373,13 @@ def _offset_of(attempt: Attempt | None, sent_at: datetime) -> timedelta | None:
     return proven_offset(date, sent_at, datetime.now(UTC))
 
 
+def _offset_of(attempt: Attempt | None, sent_at: datetime) -> timedelta | None:
+    """Return how far the exchange's clock is from ours, by the date of its last answer."""
+    headers = None if attempt is None or attempt.reply is None else attempt.reply.headers
+    date = headers.get("Date", "") if isinstance(headers, Mapping) else ""
+    return proven_offset(date, sent_at, datetime.now(UTC))
+
+
 def _is_bar(row: Any) -> bool:
     return isinstance(row, list) and len(row) >= 6 and isinstance(row[0], int)
 
