@@ -7,6 +7,7 @@ class BrokersConfig(AppConfig):
 
     def ready(self) -> None:
         from brokers.adapters.failure_rules import register_failure_rules
+        from brokers.services.account_proposals import proposal_kinds
         from brokers.services.accounts import find_broker_of
         from brokers.services.alert_checks import check_halts, check_streams
         from brokers.services.baskets.legs import BasketSaga
@@ -42,5 +43,7 @@ class BrokersConfig(AppConfig):
         register_owner(find_broker_of)
         register_intervention_kind(order_kind("/admin/brokers/order/{}/decide/"))
         for kind in stop_kinds("/admin/brokers/killswitch/{}/change/", "/admin/brokers/freeze/{}/change/"):
+            register_intervention_kind(kind)
+        for kind in proposal_kinds("/admin/brokers/position/", "/admin/brokers/cashentry/"):
             register_intervention_kind(kind)
         register_checks()

@@ -60,6 +60,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         "brokers.decide_order",
         "brokers.release_kill_switch",
         "brokers.release_freeze",
+        "brokers.adjust_position",
+        "brokers.book_cash",
         "reconciliation.resolve_discrepancy",
     ),
     # Sets up who may do what and where messages and orders go; trades, releases and approves nothing.

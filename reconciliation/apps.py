@@ -17,6 +17,7 @@ class ReconciliationConfig(AppConfig):
         from reconciliation.services.market_data.watching import check_account_gaps, watch_market_data
         from reconciliation.services.measures import connect_measures
         from reconciliation.services.recovery_steps import RecoverySaga
+        from reconciliation.services.resolutions import register_proposals
         from reconciliation.services.retention import register_keepers
         from reconciliation.services.runbook_actions import register_reconciliation_actions
         from reliability.services.jobs.kinds import register
@@ -35,5 +36,6 @@ class ReconciliationConfig(AppConfig):
         register_gap_check(check_account_gaps)
         add_companion(keep_feeds)
         register_keepers()
+        register_proposals()
         connect_measures()
         declare_feeds()

@@ -13,8 +13,8 @@ from brokers.core.corporate_actions import CashEntryKind, cash_problem
 from brokers.core.order_requests import is_usable_symbol
 from brokers.models import Balance, CashEntry
 from brokers.selectors.holdings import balance_points
+from brokers.services.account_proposals import CASH_PERMISSION, HANDLE_PERMISSION, propose_cash
 from brokers.services.accounts import list_profiles
-from brokers.services.holdings import book_cash
 from reliability.admin.records import RecordAdmin
 from reliability.core.charts import Chart
 
@@ -71,7 +71,7 @@ class CashEntryAdmin(RecordAdmin):
         return super().get_queryset(request).select_related("account")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("brokers.book_cash")
+        return request.user.has_perm(CASH_PERMISSION) and request.user.has_perm(HANDLE_PERMISSION)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         if obj is not None:
@@ -86,22 +86,24 @@ class CashEntryAdmin(RecordAdmin):
         return [] if obj is None else super().get_readonly_fields(request, obj)
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> CashEntry:
-        """Book it: the service writes the row."""
+        """Propose it: the row is written once another person confirms."""
         values = form.cleaned_data
-        return book_cash(
-            int(values["chosen"]), CashEntryKind(values["how"]), values["amount"], currency=values["currency"],
-            symbol=values["symbol"], by=request.user.get_username(), reason=values["reason"],
+        kind = CashEntryKind(values["how"])
+        propose_cash(
+            int(values["chosen"]), kind, values["amount"], currency=values["currency"], symbol=values["symbol"],
+            by=request.user.get_username(), reason=values["reason"],
         )  # fmt: skip
+        return CashEntry(kind=kind.value, amount=values["amount"], currency=values["currency"])
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """The row is written already."""
+        """Whoever confirms has the row written."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """There is nothing beside the row."""
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The audit has it, with the reason."""
+        """The proposal is on record, with the reason."""
 
     def response_add(self, request: HttpRequest, obj: CashEntry, post_url_continue: str | None = None) -> HttpResponse:
-        self.message_user(request, f"Booked: {obj}.", messages.SUCCESS)
+        self.message_user(request, f"Proposed: {obj}. Another person confirms it.", messages.SUCCESS)
         return self.response_post_save_add(request, obj)

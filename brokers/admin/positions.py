@@ -21,10 +21,18 @@ from brokers.core.corporate_actions import SplitRatio
 from brokers.models import Position, PositionChange, PositionCheckpoint, PositionEvent
 from brokers.selectors.accounts import list_accounts
 from brokers.selectors.holdings import list_positions_then, position_points
-from brokers.services.holdings import adjust_position, apply_split, change_symbol
+from brokers.services.account_proposals import (
+    HANDLE_PERMISSION,
+    POSITION_PERMISSION,
+    propose_adjustment,
+    propose_split,
+    propose_symbol,
+)
 from reliability.admin.deciding import ReasonForm, decide
 from reliability.admin.records import RecordAdmin, link_to_list
 from reliability.core.charts import Chart, draw
+
+_NO_ORDER = "No order is sent, and open orders are left alone."
 
 
 class AdjustForm(ReasonForm):
@@ -78,34 +86,34 @@ class PositionAdmin(RecordAdmin):
         return [path("known/", view, name="brokers_position_known"), *super().get_urls()]
 
     def has_adjust_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("brokers.adjust_position")
+        return request.user.has_perm(POSITION_PERMISSION) and request.user.has_perm(HANDLE_PERMISSION)
 
     @admin.action(description="Set what is held by hand", permissions=["adjust"])
     def adjust(self, request: HttpRequest, chosen: QuerySet[Position]) -> HttpResponse | None:
         def act(row: Any, values: dict[str, Any]) -> None:
             numbers = {"quantity": values["quantity"], "average_price": values["average_price"]}
             told = {"by": request.user.get_username(), "reason": values["reason"]}
-            adjust_position(row.account_id, row.symbol, expected=row.quantity, **numbers, **told)
+            propose_adjustment(row.account_id, row.symbol, **numbers, **told)
 
-        about = "The position is set, with an event that has your name and reason. No order is sent."
+        about = f"The position is set once another person confirms it, with both names and the reason. {_NO_ORDER}"
         return decide(self, request, chosen, action="adjust", form_class=AdjustForm, act=act, about=about)
 
     @admin.action(description="Record a split", permissions=["adjust"])
     def split(self, request: HttpRequest, chosen: QuerySet[Position]) -> HttpResponse | None:
         def act(row: Any, values: dict[str, Any]) -> None:
             ratio = SplitRatio(values["new"], values["old"])
-            apply_split(row.account_id, row.symbol, ratio, by=request.user.get_username(), reason=values["reason"])
+            propose_split(row.account_id, row.symbol, ratio, by=request.user.get_username(), reason=values["reason"])
 
-        about = "Quantity and average price change by the ratio; what it cost in all stays. Open orders are left alone."
+        about = f"Quantity and average price change by the ratio once another person confirms it. {_NO_ORDER}"
         return decide(self, request, chosen, action="split", form_class=SplitForm, act=act, about=about)
 
     @admin.action(description="Record a new symbol", permissions=["adjust"])
     def new_symbol(self, request: HttpRequest, chosen: QuerySet[Position]) -> HttpResponse | None:
         def act(row: Any, values: dict[str, Any]) -> None:
             told = {"by": request.user.get_username(), "reason": values["reason"]}
-            change_symbol(row.account_id, row.symbol, values["new_symbol"], **told)
+            propose_symbol(row.account_id, row.symbol, values["new_symbol"], **told)
 
-        about = "What is held goes by the new symbol from now on."
+        about = f"What is held goes by the new symbol once another person confirms it. {_NO_ORDER}"
         return decide(self, request, chosen, action="new_symbol", form_class=SymbolForm, act=act, about=about)
 
 

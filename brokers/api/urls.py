@@ -1,6 +1,16 @@
 from django.urls import path
 
-from brokers.api import baskets, exposure, external_orders, freezes, holdings, kill_switch, setup, views
+from brokers.api import (
+    account_proposals,
+    baskets,
+    exposure,
+    external_orders,
+    freezes,
+    holdings,
+    kill_switch,
+    setup,
+    views,
+)
 
 urlpatterns = [
     path("baskets", baskets.BasketListView.as_view()),
@@ -30,4 +40,5 @@ urlpatterns = [
     path("accounts", views.AccountListView.as_view()),
     path("accounts/<slug:account>/credentials", setup.AccountCredentialsView.as_view()),
     path("brokers/<slug:broker>/limits", setup.BrokerLimitsView.as_view()),
+    path("account-proposals", account_proposals.AccountProposalView.as_view()),
 ]

@@ -14,7 +14,7 @@ from brokers.services.accounts import list_profiles
 from reconciliation.core.runs import RunKind
 from reconciliation.models import Discrepancy, ReconciliationMark, ReconciliationRun
 from reconciliation.selectors.runs import differing_part
-from reconciliation.services.resolutions import accept, ask_for_run
+from reconciliation.services.resolutions import ask_for_run, propose_acceptance
 from reliability.admin.deciding import ReasonForm, decide
 from reliability.admin.records import RecordAdmin, RecordInline
 
@@ -140,9 +140,12 @@ class DiscrepancyAdmin(RecordAdmin):
     @admin.action(description="Accept chosen differences as they are", permissions=["resolve"])
     def accept_chosen(self, request: HttpRequest, chosen: QuerySet[Discrepancy]) -> HttpResponse | None:
         def act(row: Any, values: dict[str, Any]) -> None:
-            accept(row.pk, by=request.user.get_username(), reason=values["reason"])
+            propose_acceptance(row.pk, by=request.user.get_username(), reason=values["reason"])
 
-        about = "Both sides stay as they are, and are not named again until one of them changes."
+        about = (
+            "Both sides stay as they are, and are not named again until one of them changes. A difference of cash is "
+            "proposed: another person confirms it."
+        )
         return decide(self, request, chosen, action="accept_chosen", form_class=ReasonForm, act=act, about=about)
 
 

@@ -19,7 +19,7 @@ from reconciliation.selectors.runs import (
     list_runs,
     run_facts,
 )
-from reconciliation.services.resolutions import accept, ask_for_run
+from reconciliation.services.resolutions import ask_for_run, propose_acceptance
 from reliability.api.permissions import Requires
 from reliability.api.schema import ERROR_RESPONSES
 from reliability.api.views import checked
@@ -129,7 +129,10 @@ class DiscrepancyAcceptView(APIView):
         reason = checked(AcceptSerializer, request.data)["reason"]
         if discrepancy_id >= 2**63 or find_discrepancy(discrepancy_id) is None:
             raise ReliabilityError("VALIDATION_NOT_FOUND", "There is no such discrepancy.")
-        return Response(discrepancy_facts(accept(discrepancy_id, by=request.user.get_username(), reason=reason)))
+        proposed = propose_acceptance(discrepancy_id, by=request.user.get_username(), reason=reason)
+        row = find_discrepancy(discrepancy_id)
+        assert row is not None
+        return Response({**discrepancy_facts(row), "intervention": proposed})
 
 
 def _run(run_id: int) -> ReconciliationRun:

@@ -5,16 +5,20 @@ from collections.abc import Sequence
 from brokers.core.freezes import FreezeCause, FreezeMode
 from brokers.core.halts import Scope, ScopeKind
 from brokers.selectors.recorded import account_name
+from brokers.services.account_proposals import CASH_KIND, POSITION_KIND
 from brokers.services.freezes import freeze_trading
 from reconciliation.core.discrepancy import DiscrepancyKind, DiscrepancyState
 from reconciliation.core.resolution import Resolution
 from reconciliation.models import Discrepancy, ReconciliationRun
 from reconciliation.services.findings import PROGRAM
 from reliability.core.taxonomy import ErrorSeverity
+from reliability.selectors.interventions import list_open_subjects
 from reliability.services.alerting import raise_alert, resolve_alert
+from reliability.services.interventions import withdraw_interventions
 
 CONDITION = "reconciliation.discrepancy"
 _MOST_NAMED = 5
+_SUBJECT = "discrepancy:"
 _CAUSES = {
     DiscrepancyKind.EXTERNAL: (FreezeCause.EXTERNAL_ACTIVITY, FreezeMode.REDUCE_ONLY),
     DiscrepancyKind.MISSING_HERE: (FreezeCause.RECORD_BROKEN, FreezeMode.HALT),
@@ -37,6 +41,7 @@ def freeze_for(row: Discrepancy) -> None:
 def tell_of_account(run: ReconciliationRun) -> None:
     """Raise the alert of an account whose run found something, and end it once nothing is open any more."""
     scope = f"account:{account_name(run.account_id)}"
+    withdraw_settled()
     of_run = list(
         Discrepancy.objects.filter(last_run=run).exclude(state=DiscrepancyState.VANISHED).order_by("id")[:100]
     )
@@ -51,6 +56,18 @@ def tell_of_account(run: ReconciliationRun) -> None:
     if not run.remaining:
         reason = f"Run {run.pk} settled all it found by rule." if run.found else f"Run {run.pk} found both sides agree."
         resolve_alert(CONDITION, scope, reason=reason)
+
+
+def withdraw_settled() -> None:
+    """Take back proposals about differences that are not open any more."""
+    for kind in (POSITION_KIND, CASH_KIND):
+        subjects = [one for one in list_open_subjects(kind) if one.startswith(_SUBJECT)]
+        numbers = {one: int(one.removeprefix(_SUBJECT)) for one in subjects}
+        rows = Discrepancy.objects.filter(pk__in=numbers.values(), state=DiscrepancyState.OPEN)
+        still_open = set(rows.values_list("pk", flat=True))
+        over = [one for one, number in numbers.items() if number not in still_open]
+        if over:
+            withdraw_interventions(kind, over, reason="the difference is not open any more")
 
 
 def end_alert_if_settled(account_id: int, *, reason: str) -> None:

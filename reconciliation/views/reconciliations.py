@@ -21,7 +21,7 @@ from reconciliation.selectors.runs import (
     list_runs,
     sides,
 )
-from reconciliation.services.resolutions import accept, adjust_to_reported, ask_for_run, book_difference
+from reconciliation.services.resolutions import ADJUST, BOOK, ask_for_run, propose_acceptance, propose_decision
 from reliability.views.actions import act_and_return, posted_reason
 from reliability.views.fragments import fragment_response
 
@@ -100,8 +100,9 @@ def request_reconciliation(request: HttpRequest) -> HttpResponse:
 @permission_required("reconciliation.resolve_discrepancy", raise_exception=True)
 def accept_discrepancy(request: HttpRequest, discrepancy_id: int) -> HttpResponse:
     def act() -> str:
-        accept(discrepancy_id, by=request.user.get_username(), reason=posted_reason(request))
-        return "Accepted: both sides stay as they are."
+        by = request.user.get_username()
+        proposed = propose_acceptance(discrepancy_id, by=by, reason=posted_reason(request))
+        return "Accepted: both sides stay as they are." if proposed is None else _proposed(proposed)
 
     return act_and_return(request, act)
 
@@ -111,8 +112,8 @@ def accept_discrepancy(request: HttpRequest, discrepancy_id: int) -> HttpRespons
 @permission_required(("reconciliation.resolve_discrepancy", "brokers.adjust_position"), raise_exception=True)
 def adjust_discrepancy(request: HttpRequest, discrepancy_id: int) -> HttpResponse:
     def act() -> str:
-        adjust_to_reported(discrepancy_id, by=request.user.get_username(), reason=posted_reason(request))
-        return "The position is set to what the broker reported; the account is being reconciled again."
+        by = request.user.get_username()
+        return _proposed(propose_decision(ADJUST, discrepancy_id, by=by, reason=posted_reason(request)))
 
     return act_and_return(request, act)
 
@@ -124,10 +125,14 @@ def book_discrepancy(request: HttpRequest, discrepancy_id: int) -> HttpResponse:
     def act() -> str:
         kinds = {one.value: one for one in CashEntryKind}
         kind = kinds.get(request.POST.get("kind", ""), CashEntryKind.ADJUSTMENT)
-        book_difference(discrepancy_id, kind, by=request.user.get_username(), reason=posted_reason(request))
-        return "Booked; the account is being reconciled again."
+        told = {"by": request.user.get_username(), "reason": posted_reason(request), "kind": kind.value}
+        return _proposed(propose_decision(BOOK, discrepancy_id, **told))
 
     return act_and_return(request, act)
+
+
+def _proposed(number: int) -> str:
+    return f"Proposed: another person confirms it, intervention {number}."
 
 
 def _overview() -> dict[str, Any]:

@@ -4,7 +4,7 @@ Apps register kinds: what can be chosen, and what carries a choice out, in the t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,7 +26,7 @@ LONGEST_REASON = 500
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided: ``second`` is empty where one person decides alone."""
+    """What was decided: ``second`` is empty where one decides alone; ``evidence`` is what both had before them."""
 
     subject: str
     choice: str
@@ -34,6 +34,7 @@ class Decision:
     reason: str
     actor: str
     second: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 CarryOut = Callable[[Decision], str]
@@ -248,7 +249,7 @@ def _choice(row: Intervention, name: str, value: str, reason: str) -> Choice:
 
 def _carry_out(row: Intervention, actor: str, second: str) -> str:
     kind = get_intervention_kind(row.kind)
-    outcome = kind.carry_out(Decision(row.subject, row.choice, row.value, row.reason, actor, second))
+    outcome = kind.carry_out(Decision(row.subject, row.choice, row.value, row.reason, actor, second, row.evidence))
     if not next(Choice(**one) for one in row.choices if one["name"] == row.choice).closes:
         _note(row, row.choice, actor, row.reason)
         row.choice, row.value, row.reason, row.proposed_by, row.proposed_at = "", "", "", "", None

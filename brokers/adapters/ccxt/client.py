@@ -6,7 +6,7 @@ decides by itself what a failure proves. Importing this module does not import c
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -368,16 +368,10 @@ class CcxtSession:
 
 def _offset_of(attempt: Attempt | None, sent_at: datetime) -> timedelta | None:
     """Return how far the exchange's clock is from ours, by the date of its last answer."""
-    headers: Any = None if attempt is None or attempt.reply is None else attempt.reply.headers
-    date = str(headers.get("Date", "")) if isinstance(headers, Mapping) else ""
-    return proven_offset(date, sent_at, datetime.now(UTC))
-
-
-def _offset_of(attempt: Attempt | None, sent_at: datetime) -> timedelta | None:
-    """Return how far the exchange's clock is from ours, by the date of its last answer."""
     headers = None if attempt is None or attempt.reply is None else attempt.reply.headers
-    date = headers.get("Date", "") if isinstance(headers, Mapping) else ""
-    return proven_offset(date, sent_at, datetime.now(UTC))
+    look_up: Any = getattr(headers, "get", None)
+    stamp = "" if look_up is None else str(look_up("Date", ""))
+    return proven_offset(stamp, sent_at, datetime.now(UTC))
 
 
 def _is_bar(row: Any) -> bool:

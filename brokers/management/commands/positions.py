@@ -11,10 +11,10 @@ from django.utils import timezone
 from brokers.core.corporate_actions import CashEntryKind, SplitRatio
 from brokers.management.commands.audit import instant
 from brokers.selectors.holdings import list_positions_then, position_then_facts
+from brokers.services.account_proposals import propose_adjustment, propose_cash, propose_split, propose_symbol
 from brokers.services.accounts import list_profiles
-from brokers.services.holdings import adjust_position, apply_split, book_cash, change_symbol
 from reliability.core.errors import ReliabilityError
-from reliability.management.actor import command_line_actor
+from reliability.management.person import person_of_password
 
 
 class Command(BaseCommand):
@@ -40,6 +40,8 @@ class Command(BaseCommand):
             action.add_argument("--account", required=True)
             action.add_argument("--symbol", required=action is not cash, default="")
             action.add_argument("--reason", required=True, help="kept with the change")
+            whose = "username of the person who proposes; asks for the password, or reads it from standard input"
+            action.add_argument("--as", dest="person", required=True, help=whose)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "show":
@@ -47,26 +49,24 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps([position_then_facts(one) for one in found], indent=2, default=str))
             return
         try:
-            self.stdout.write(self._change(_account(options["account"]), options))
+            number = self._propose(_account(options["account"]), options)
+            self.stdout.write(f"Proposed: another person confirms intervention {number}.")
         except ReliabilityError as error:
             details = "; ".join(str(one) for several in error.details.values() for one in several)
             raise CommandError(f"{error.message} {details}".strip()) from error
 
-    def _change(self, account_id: int, options: dict[str, Any]) -> str:
-        told = {"by": command_line_actor(), "reason": options["reason"]}
+    def _propose(self, account_id: int, options: dict[str, Any]) -> int:
+        told = {"by": person_of_password(options["person"]), "reason": options["reason"]}
         symbol = options["symbol"]
         if options["action"] == "adjust":
-            prices = {"average_price": options["average_price"]}
-            change = adjust_position(account_id, symbol, quantity=options["quantity"], **prices, **told)
-        elif options["action"] == "split":
-            change = apply_split(account_id, symbol, options["ratio"], **told)
-        elif options["action"] == "rename":
-            change = change_symbol(account_id, symbol, options["to"], **told)
-        else:
-            kind = CashEntryKind(options["kind"])
-            entry = book_cash(account_id, kind, options["amount"], currency=options["currency"], symbol=symbol, **told)
-            return f"Booked: {entry}."
-        return f"Recorded: {change.event}."
+            numbers = {"quantity": options["quantity"], "average_price": options["average_price"]}
+            return propose_adjustment(account_id, symbol, **numbers, **told)
+        if options["action"] == "split":
+            return propose_split(account_id, symbol, options["ratio"], **told)
+        if options["action"] == "rename":
+            return propose_symbol(account_id, symbol, options["to"], **told)
+        kind = CashEntryKind(options["kind"])
+        return propose_cash(account_id, kind, options["amount"], currency=options["currency"], symbol=symbol, **told)
 
 
 def number(text: str) -> Decimal:

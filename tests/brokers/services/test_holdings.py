@@ -1,5 +1,6 @@
 """Positions and cash changed by hand: events with a reason and a person, and what was known at any instant."""
 
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,8 +26,9 @@ from brokers.services.holdings import (
     take_checkpoints,
 )
 from reliability.core.errors import ReliabilityError
-from reliability.models import AuditEntry
-from tests.factories import make_account, make_order, make_user
+from reliability.models import AuditEntry, Intervention
+from reliability.services.interventions import confirm_intervention
+from tests.factories import TEST_PASSWORD, make_account, make_order, make_user
 from tests.reliability.api.test_errors import client_of, require_error
 
 pytestmark = pytest.mark.django_db
@@ -186,7 +188,8 @@ def test_pages_show_the_history_as_drawings_and_take_decisions_with_a_reason(des
     record_balance(desk.pk, _report(), timezone.now())
     client, position = Client(), Position.objects.get()
     views = ("position", "positionevent", "positionchange", "balance", "cashentry")
-    user = make_user("brokers.adjust_position", "brokers.book_cash", *(f"brokers.view_{one}" for one in views))
+    may = ("brokers.adjust_position", "brokers.book_cash", "reliability.handle_intervention")
+    user = make_user(*may, *(f"brokers.view_{one}" for one in views))
     client.force_login(user)
     page = client.get(reverse("admin:brokers_position_change", args=[position.pk])).content.decode()
     assert page.count('<svg class="chart"') == 2
@@ -202,12 +205,21 @@ def test_pages_show_the_history_as_drawings_and_take_decisions_with_a_reason(des
     client.post(listing, {**chosen, "new": "2", "old": "1"})
     assert held(desk)[0] == 4
     client.post(listing, {**chosen, "new": "2", "old": "1", "reason": "2 for 1"})
+    assert held(desk)[0] == 4, "another person agrees first"
+    agree()
     assert held(desk)[0] == 8
     form = {"chosen": desk.pk, "how": "dividend", "amount": "-5", "currency": "USD", "symbol": "AAPL", "reason": "Q3"}
     refused = client.post(reverse("admin:brokers_cashentry_add"), form).content.decode()
     assert "above 0" in refused
     client.post(reverse("admin:brokers_cashentry_add"), {**form, "amount": "5"})
-    assert (CashEntry.objects.get().amount, CashEntry.objects.get().actor) == (5, user.get_username())
+    agree()
+    assert (CashEntry.objects.get().amount, CashEntry.objects.get().actor) == (5, f"{user.get_username()} and bob")
+
+
+def agree() -> None:
+    """Confirm whatever is proposed, as another person."""
+    for row in Intervention.objects.filter(state="proposed"):
+        confirm_intervention(row.pk, actor="bob", proposal=row.proposal)
 
 
 def test_the_api_answers_what_was_held_and_what_moved_it(desk: Account) -> None:
@@ -228,18 +240,27 @@ def test_the_api_answers_what_was_held_and_what_moved_it(desk: Account) -> None:
 
 
 def test_the_command_records_what_changed_without_an_execution(
-    desk: Account, fresh_accounts: None, capsys: pytest.CaptureFixture[str]
+    desk: Account, fresh_accounts: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = ("--account", "desk", "--symbol", "AAPL", "--reason", "letter of the broker")
+    may = ("brokers.adjust_position", "brokers.book_cash", "reliability.handle_intervention")
+    ann = make_user(*may, name="ann")
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{TEST_PASSWORD}\n" * 6))
+    told = ("--account", "desk", "--symbol", "AAPL", "--reason", "letter of the broker", "--as", ann.get_username())
     call_command("positions", "adjust", *told, "--quantity", "10", "--average-price", "100")
+    agree()
     call_command("positions", "split", *told, "--ratio", "4:1")
+    agree()
     call_command("positions", "cash", *told, "--kind", "dividend", "--amount", "3")
+    agree()
     call_command("positions", "rename", *told, "--to", "AAPL2")
+    agree()
     assert held(desk, "AAPL2") == (40, 25, 1)
     with pytest.raises(CommandError, match="Nothing is held of AAPL"):
         call_command("positions", "split", *told, "--ratio", "4:1")
     with pytest.raises(CommandError, match="no account called"):
-        call_command("positions", "split", "--account", "x", "--symbol", "A", "--reason", "r", "--ratio", "4:1")
+        call_command(
+            "positions", "split", "--account", "x", "--symbol", "A", "--reason", "r", "--ratio", "4:1", "--as", "ann"
+        )
     capsys.readouterr()
     call_command("positions", "show", "--account", "desk")
     assert {one["symbol"]: one["quantity"] for one in json.loads(capsys.readouterr().out)} == {

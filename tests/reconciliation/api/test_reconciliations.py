@@ -11,7 +11,8 @@ from django.urls import reverse
 from brokers.core.reports import PositionReport
 from brokers.models import Account, Balance, CashEntry, Freeze, Position
 from reconciliation.models import Discrepancy, ReconciliationRun
-from reliability.models import Alert, AuditEntry
+from reliability.models import Alert, AuditEntry, Intervention
+from reliability.services.interventions import confirm_intervention
 from tests.factories import make_user
 from tests.fakes import FakeBroker, make_due, run_due
 from tests.reconciliation.services.test_runs import damage, fill, placed, reconcile
@@ -134,16 +135,63 @@ def test_a_person_sets_a_position_to_what_the_broker_reported_and_the_next_run_a
     client = Client()
     client.force_login(make_user(*MAY, name="eve"))
     assert client.post(reverse("adjust-discrepancy", args=[row.pk]), {"reason": "opening"}).status_code == 403
-    client.force_login(make_user(*MAY, "brokers.adjust_position", name="ann"))
+    client.force_login(make_user(*MAY, "brokers.adjust_position", "reliability.handle_intervention", name="ann"))
     client.post(reverse("adjust-discrepancy", args=[row.pk]), {"reason": "held since before"})
+    row.refresh_from_db()
+    assert row.state == "open", "another person agrees first"
+    agree()
     finish()
 
     row.refresh_from_db()
-    assert (row.state, row.resolution, row.resolved_by) == ("resolved", "adjust", "ann")
+    assert (row.state, row.resolution, row.resolved_by) == ("resolved", "adjust", "ann and bob")
     position = Position.objects.get(symbol="MSFT")
     assert (position.quantity, position.average_price) == (5, 20)
     latest = ReconciliationRun.objects.latest("id")
     assert (latest.trigger, latest.state) == ("resolution", "clean")
+
+
+def agree() -> str:
+    """Confirm the one proposal, as another person."""
+    row = Intervention.objects.get(state="proposed")
+    return confirm_intervention(row.pk, actor="bob", proposal=row.proposal)
+
+
+def test_an_accepted_difference_of_cash_holds_past_the_next_trade(broker: FakeBroker, account: Account) -> None:
+    order = placed(broker)
+    fill(broker, account, order, 4)
+    assert reconcile(account).state == "clean"
+    broker.cash -= Decimal(7)
+    reconcile(account)
+    row = Discrepancy.objects.get()
+    client = client_of(make_user(*MAY, "brokers.book_cash", "reliability.handle_intervention", name="ann"))
+    told = client.post(f"/api/v1/discrepancies/{row.pk}/accept", {"reason": "a fee"}, "application/json").json()
+    assert (told["state"], told["intervention"]) == ("open", Intervention.objects.get().pk)
+    agree()
+    finish()
+
+    row.refresh_from_db()
+    assert (row.state, row.resolution, row.resolved_by) == ("resolved", "accept", "ann and bob")
+    assert (CashEntry.objects.get().amount, CashEntry.objects.get().kind) == (Decimal(-7), "adjustment")
+    cash = broker.cash
+    fill(broker, account, order, 3)
+    broker.cash = cash - 300
+    run = reconcile(account)
+    assert (run.state, Discrepancy.objects.count()) == ("clean", 1), "counting goes on from what was accepted"
+
+
+def test_a_proposal_about_a_difference_that_is_gone_is_taken_back(broker: FakeBroker, account: Account) -> None:
+    fill(broker, account, placed(broker), 4)
+    broker.positions["MSFT"] = PositionReport("MSFT", Decimal(5), Decimal(20))
+    reconcile(account)
+    row = Discrepancy.objects.get()
+    client = Client()
+    client.force_login(make_user(*MAY, "brokers.adjust_position", "reliability.handle_intervention", name="ann"))
+    client.post(reverse("adjust-discrepancy", args=[row.pk]), {"reason": "held since before"})
+    del broker.positions["MSFT"]
+    reconcile(account)
+
+    row.refresh_from_db()
+    assert (row.state, Intervention.objects.get().state) == ("vanished", "withdrawn")
 
 
 def test_cash_that_no_execution_explains_is_named_and_booked_by_a_person(broker: FakeBroker, account: Account) -> None:
@@ -157,8 +205,10 @@ def test_cash_that_no_execution_explains_is_named_and_booked_by_a_person(broker:
     assert not Freeze.objects.exists()
 
     client = Client()
-    client.force_login(make_user(*MAY, "brokers.book_cash", name="ann"))
+    client.force_login(make_user(*MAY, "brokers.book_cash", "reliability.handle_intervention", name="ann"))
     client.post(reverse("book-discrepancy", args=[row.pk]), {"reason": "of AAPL", "kind": "dividend"})
+    assert not CashEntry.objects.exists()
+    agree()
     finish()
     row.refresh_from_db()
     assert (row.state, row.resolution) == ("resolved", "adjust")
