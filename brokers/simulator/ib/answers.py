@@ -220,6 +220,14 @@ def request_id_of(fields: Fields) -> int:
     return -1 if place is None else int(fields[place])
 
 
+def entry_number_of(fields: Fields) -> int:
+    """Return the number of the entry whose group a request to place belongs to; 0 for every other request."""
+    if fields[0] != str(PLACE_ORDER):
+        return 0
+    parent = int(fields[_PARENT] or 0)
+    return parent or (int(fields[1]) if fields[_TRANSMIT] != "1" else 0)
+
+
 def client_order_id_of(gateway: Gateway, client: Client, fields: Fields) -> str | None:
     """Return the order reference that a request to place or cancel is about."""
     if fields[0] == str(PLACE_ORDER):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from brokers.simulator.faults import IB_REPLY_KINDS, Fault, FaultKind, Operation
 from brokers.simulator.ib import wire
-from brokers.simulator.ib.answers import ANSWERS, ApiError, client_order_id_of, request_id_of
+from brokers.simulator.ib.answers import ANSWERS, ApiError, client_order_id_of, entry_number_of, request_id_of
 from brokers.simulator.ib.gateway import LINK_LOST, NO_REQUEST, Gateway
 from brokers.simulator.ib.wire import Binding, Fields
 
@@ -32,6 +32,7 @@ class ApiSocket:
         self._writer = writer
         self._outbox: asyncio.Queue[bytes | None] = asyncio.Queue(OUTBOX_LIMIT)
         self._late: set[asyncio.Task[None]] = set()
+        self._groups: dict[int, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
         """Speak with the client until one side ends it."""
@@ -117,18 +118,30 @@ class ApiSocket:
         operation = known[1]
         request_id = self._record_request(operation, fields) if operation in LEDGERED else 0
         latency = self._gateway.broker.faults.strike(LATENCY, operation)
-        if latency is None:
+        entry = entry_number_of(fields)
+        before = self._groups.get(entry)
+        if latency is None and (before is None or before.done()):
             self._carry_out(fields, operation, request_id, self.send)
             return
-        seconds = latency.parameters.get("ms", 100) / 1000
-        task = asyncio.create_task(self._carry_out_late(fields, operation, request_id, seconds, latency))
+        task = asyncio.create_task(self._carry_out_late(fields, operation, request_id, latency, before))
         self._late.add(task)
         task.add_done_callback(self._late.discard)
+        if entry:
+            self._groups[entry] = task
 
     async def _carry_out_late(
-        self, fields: Fields, operation: Operation, request_id: int, seconds: float, latency: Fault
+        self,
+        fields: Fields,
+        operation: Operation,
+        request_id: int,
+        latency: Fault | None,
+        before: "asyncio.Task[None] | None",
     ) -> None:
-        if not latency.parameters.get("applied", False):
+        """Carry out a request after its delay, and after those of its group that came before: none overtakes them."""
+        if before is not None:
+            await asyncio.wait({before})
+        seconds = 0.0 if latency is None else latency.parameters.get("ms", 100) / 1000
+        if latency is None or not latency.parameters.get("applied", False):
             await asyncio.sleep(seconds)
             self._carry_out(fields, operation, request_id, self.send)
             return
