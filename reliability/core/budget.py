@@ -36,6 +36,12 @@ class BudgetPolicy:
         """What is there without any call, in thousandths of a retry."""
         return round(self.floor_per_second * self.ttl_seconds * UNIT)
 
+    def kept_units(self, share: float) -> int:
+        """What a spending leaves alone that keeps ``share`` (in [0, 1]) of the floor for more urgent ones."""
+        if not 0 <= share <= 1:
+            raise ValueError("share is in [0, 1]")
+        return round(self.floor_units * share)
+
     @property
     def slot_seconds(self) -> float:
         return self.ttl_seconds / SLOTS
@@ -59,11 +65,11 @@ class RetryBudget:
         """Count ``calls`` first attempts."""
         self._add(self._slot(now), calls * self._policy.deposit_units)
 
-    def try_spend(self, now: float, cost: int = 1) -> bool:
-        """Take ``cost`` retries, or nothing when they are not there."""
+    def try_spend(self, now: float, cost: int = 1, keep: float = 0.0) -> bool:
+        """Take ``cost`` retries, or nothing when they are not there beside the share ``keep`` of the floor."""
         if cost < 0:
             raise ValueError("cost is at least 0")
-        if self.balance_units(now) < cost * UNIT:
+        if self.balance_units(now) < cost * UNIT + self._policy.kept_units(keep):
             return False
         self._add(self._slot(now), -cost * UNIT)
         return True

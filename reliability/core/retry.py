@@ -44,7 +44,7 @@ NO_RETRY = RetryPolicy(max_attempts=1)
 
 _BY_OPERATION = {
     Operation.SUBMIT: RetryPolicy(time_limit=timedelta(seconds=30)),
-    Operation.CANCEL: RetryPolicy(time_limit=timedelta(seconds=30)),
+    Operation.CANCEL: RetryPolicy(delay_max=timedelta(seconds=5), time_limit=timedelta(seconds=30)),
     Operation.MODIFY: RetryPolicy(time_limit=timedelta(seconds=30)),
     Operation.QUERY: RetryPolicy(max_attempts=4, delay_max=timedelta(seconds=5), time_limit=timedelta(seconds=15)),
     Operation.ACCOUNT: RetryPolicy(max_attempts=4, delay_max=timedelta(seconds=5), time_limit=timedelta(seconds=15)),
@@ -70,11 +70,46 @@ def policy_for(code: str, operation: Operation) -> RetryPolicy:
     definition = get_definition(code)
     if not definition.retryable or (definition.ambiguous and operation in EFFECTFUL_OPERATIONS):
         return NO_RETRY
+    return _waits_for(code, operation)
+
+
+def lasting_delay(
+    code: str,
+    operation: Operation,
+    failures: int,
+    draw: float,
+    *,
+    retry_after: timedelta | None = None,
+    left: timedelta | None = None,
+) -> timedelta:
+    """Return the wait before the next attempt of work that goes on until its deadline, not for a number of attempts.
+
+    The waits are those of the policy of ``code`` and ``operation``, with full jitter; they grow until the policy's
+    attempts are used up and stay there. A wait the other side named is kept in full, with the jitter on top.
+
+    Args:
+        code: Of the failure. Whether it may be repeated at all is the caller's to know.
+        operation: What failed.
+        failures: Failed attempts so far, counted from 1.
+        draw: A random number in [0, 1).
+        retry_after: The wait the other side named.
+        left: The time until the deadline: no wait goes beyond it, so that the end of the work is told in time.
+    """
+    policy = _waits_for(code, operation)
+    delay = backoff_delay(policy, min(failures, policy.max_attempts), draw)
+    delay += max(retry_after or timedelta(0), timedelta(0))
+    return delay if left is None else min(delay, max(left, timedelta(0)))
+
+
+def _waits_for(code: str, operation: Operation) -> RetryPolicy:
+    """Return the policy of an operation with the waits of a code; only a rate limit makes a cancel wait longer."""
     policy = _BY_OPERATION.get(operation, RetryPolicy())
-    if code in _DELAYS_BY_CODE:
-        initial, longest = _DELAYS_BY_CODE[code]
-        return replace(policy, delay_initial=initial, delay_max=longest)
-    return policy
+    if code not in _DELAYS_BY_CODE:
+        return policy
+    initial, longest = _DELAYS_BY_CODE[code]
+    if operation is Operation.CANCEL and not code.startswith("RATE_LIMIT"):
+        longest = min(longest, policy.delay_max)
+    return replace(policy, delay_initial=initial, delay_max=longest)
 
 
 def is_retryable(policy: RetryPolicy, error: ClassifiedError, *, idempotent: bool = False) -> bool:

@@ -131,12 +131,15 @@ class Guard:
             wait = max(wait, parts.limiter.wait_seconds(priority))
         if parts.bulkhead is not None and not parts.bulkhead.has_room(priority):
             wait = max(wait, FULL_WAIT_SECONDS)
+        if parts.places is not None:
+            wait = max(wait, parts.places.wait_seconds(priority))
         return wait
 
     def room(self) -> int:
         """Return how many more calls of this priority fit into this process now; takes nothing."""
-        bulkhead = self.parts.bulkhead
-        return sys.maxsize if bulkhead is None else bulkhead.room(self.policy.priority)
+        bulkhead, shared = self.parts.bulkhead, self.policy.shared_bulkhead
+        room = sys.maxsize if bulkhead is None else bulkhead.room(self.policy.priority)
+        return room if shared is None else min(room, shared.places(self.policy.priority))
 
     def pace(self, wait_seconds: float) -> timedelta:
         """Return when work that must wait at least ``wait_seconds`` comes back: each caller gets a later place.

@@ -52,8 +52,9 @@ def connect_parts(policy: GuardPolicy) -> Parts:
         limiter = get_rate_limiter(policy.limiter_name, policy.rate_limit)
     if policy.bulkhead is not None:
         bulkhead = get_bulkhead(policy.name, policy.bulkhead)
-    if policy.shared_bulkhead is not None and policy.timeout is not None:
-        lease = policy.timeout.total_seconds() + _LEASE_MARGIN_SECONDS
+    longest = policy.place_lease or policy.timeout
+    if policy.shared_bulkhead is not None and longest is not None:
+        lease = longest.total_seconds() + _LEASE_MARGIN_SECONDS
         places = get_shared_places(policy.name, policy.shared_bulkhead, lease)
     return Parts(
         circuit=get_circuit(policy.circuit_name),

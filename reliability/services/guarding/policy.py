@@ -64,7 +64,8 @@ class GuardPolicy:
     repeating the call changes nothing, so it is repeated even when its outcome is unknown.
     ``timeout`` is for one attempt; ``wait_limit`` is how long a call may wait for a place or for the rate
     before it is refused. ``failures`` are exceptions that mean, for this dependency, that it is broken for now.
-    ``shared_bulkhead`` bounds the calls of all processes together, at one trip to Redis a call each way.
+    ``shared_bulkhead`` bounds the calls of all processes together, at one trip to Redis a call each way; a place
+    is lent for the timeout, or for ``place_lease`` where what is called watches its own time.
     ``recovery_per_second`` is the pace, over all processes, at which waiting work comes back.
     """
 
@@ -80,6 +81,7 @@ class GuardPolicy:
     rate_limit: RateLimit | None = None
     bulkhead: BulkheadLimit | None = None
     shared_bulkhead: BulkheadLimit | None = None
+    place_lease: timedelta | None = None
     wait_limit: timedelta = timedelta(0)
     idempotent: bool = False
     failures: tuple[type[Exception], ...] = ()
@@ -91,8 +93,10 @@ class GuardPolicy:
             raise ValueError("a guard needs the name of what it guards")
         if self.timeout is not None and self.timeout <= timedelta(0):
             raise ValueError("timeout is greater than 0")
-        if self.shared_bulkhead is not None and self.timeout is None:
-            raise ValueError("shared_bulkhead needs a timeout: a place is lent for that long")
+        if self.shared_bulkhead is not None and self.timeout is None and self.place_lease is None:
+            raise ValueError("shared_bulkhead needs a timeout or a place_lease: a place is lent for that long")
+        if self.place_lease is not None and self.place_lease <= timedelta(0):
+            raise ValueError("place_lease is greater than 0")
         if self.wait_limit < timedelta(0) or self.recovery_per_second <= 0:
             raise ValueError("wait_limit is at least 0 and recovery_per_second is positive")
 

@@ -40,15 +40,18 @@ class SharedBudget:
         """Count one call: its first attempt. Costs no trip."""
         self._calls += 1  # of two threads at the same instruction one may be lost, which only makes retries fewer
 
-    def try_spend(self, cost: int) -> bool:
-        """Return whether a retry that costs ``cost`` may be made; at most one trip to Redis, never raises for it."""
-        return self.settle_spend(self._store.run(*self.spend_command(cost)), cost)
+    def try_spend(self, cost: int, keep: float = 0.0) -> bool:
+        """Return whether a retry that costs ``cost`` may be made; at most one trip to Redis, never raises for it.
+
+        ``keep`` is the share of the floor that it leaves for more urgent ones.
+        """
+        return self.settle_spend(self._store.run(*self.spend_command(cost, keep)), cost, keep)
 
     async def try_spend_async(self, cost: int) -> bool:
         """Like ``try_spend``, without holding up the event loop."""
         return await asyncio.to_thread(self.try_spend, cost)
 
-    def spend_command(self, cost: int) -> tuple[str, list[str], list[Any]]:
+    def spend_command(self, cost: int, keep: float = 0.0) -> tuple[str, list[str], list[Any]]:
         """Return script, keys and arguments of one spending, for a caller that goes to Redis anyway.
 
         Its reply, or None without one, belongs to ``settle_spend``.
@@ -59,13 +62,14 @@ class SharedBudget:
         slot_us = round(self.policy.slot_seconds * 1_000_000)
         life_ms = round(self.policy.ttl_seconds * 2000)
         deposit = calls * self.policy.deposit_units
-        return SPEND_BUDGET, [self._key], [deposit, cost * UNIT, self.policy.floor_units, slot_us, SLOTS, life_ms]
+        spending = [deposit, cost * UNIT, self.policy.floor_units, slot_us, SLOTS, life_ms]
+        return SPEND_BUDGET, [self._key], [*spending, self.policy.kept_units(keep)]
 
-    def settle_spend(self, reply: list[int] | None, cost: int) -> bool:
+    def settle_spend(self, reply: list[int] | None, cost: int, keep: float = 0.0) -> bool:
         """Return whether the spending was granted: by Redis, or by this process alone when there is no reply."""
         with self._lock:
             if reply is None:
-                return self._local.try_spend(self._clock(), cost)
+                return self._local.try_spend(self._clock(), cost, keep)
             if reply[0] == 1:
                 self._local.try_spend(self._clock(), cost)
             return reply[0] == 1

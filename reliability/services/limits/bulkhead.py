@@ -1,7 +1,9 @@
 """How many calls to one dependency this process has under way, and, where the limit is the broker's, all processes."""
 
 import asyncio
+import math
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from reliability.services.limits.forks import tell_of_forks
 from reliability.services.limits.scripts import ENTER, LEAVE
 from reliability.services.limits.store import LimitStore
 
+_FULL_SECONDS = 0.1
 _ALONE = "alone"  # a place of this process's own share, taken while Redis was away
 
 
@@ -154,6 +157,11 @@ class SharedPlaces:
         self._lease_seconds = lease_seconds
         self._key = f"stanchion:limits:places:{name}"
         self._alone = Bulkhead(name, limit.share(processes))
+        self._full_until = dict.fromkeys(Priority, -math.inf)
+
+    def wait_seconds(self, priority: Priority) -> float:
+        """Return how long asking again is pointless, as far as is known here: a moment after a refusal; asks nobody."""
+        return max(0.0, self._full_until[priority] - time.monotonic())
 
     def try_enter(self, priority: Priority) -> str | None:
         """Take a place. Returns what ``leave`` wants back, or None when all are taken; one trip to Redis."""
@@ -163,7 +171,10 @@ class SharedPlaces:
         reply = self._store.run(ENTER, [self._key], [most, lease_us, place_id, lease_us // 500])
         if reply is None:
             return _ALONE if self._alone.try_enter(priority) else None
-        return place_id if reply[0] == 1 else None
+        if reply[0] != 1:
+            self._full_until[priority] = time.monotonic() + _FULL_SECONDS
+            return None
+        return place_id
 
     def leave(self, place_id: str) -> None:
         """Give a place back; if Redis is away, its lease ends by itself."""

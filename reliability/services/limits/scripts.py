@@ -44,7 +44,8 @@ return {left}
 """
 )
 
-# KEYS: budget. ARGV: deposit and cost in units, floor in units, length of a slot (microseconds), slots, life (ms).
+# KEYS: budget. ARGV: deposit and cost in units, floor in units, length of a slot (microseconds), slots, life (ms),
+# units that the spending leaves alone.
 # Returns 1 when the cost was taken, and the units left.
 SPEND_BUDGET = (
     _NOW
@@ -61,7 +62,7 @@ for i = 1, #slots, 2 do
 end
 left = math.max(left, 0)
 local granted = 0
-if cost > 0 and left >= cost then
+if cost > 0 and left >= cost + tonumber(ARGV[7]) then
   redis.call('HINCRBY', KEYS[1], slot, -cost)
   granted, left = 1, left - cost
 end
