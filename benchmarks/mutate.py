@@ -3,6 +3,9 @@
 mutmut changes the code of ``reliability/core`` in one small place at a time, in a copy of the tree in a
 scratch folder, and runs the core's own tests against each change. A change that no test notices survived.
 Words for people (messages of ``ValueError`` and log lines) are left alone: their wording is nobody's contract.
+
+A run with ``--folder`` can be stopped and goes on where it was, and ``--save`` keeps what the file says of modules
+that did not run: so a busy machine gets through the list a few modules at a time.
 """
 
 import argparse
@@ -20,11 +23,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.evidence import write_evidence
+from benchmarks.evidence import describe_machine, write_evidence
 from benchmarks.services import REPOSITORY, stop_tree
 from benchmarks.turns import end_orderly_on_sigterm
 from config.stack.launch import Account, child_setup
@@ -43,6 +47,22 @@ MODULES = (
     "jobs",
     "correlation",
     "text",
+    "saga",
+    "burn_rate",
+    "scrubbing",
+    "waits",
+    "wording",
+    "rules",
+    "rule_table",
+    "conditions",
+    "hash_chain",
+    "health",
+    "metrics",
+    "retention",
+    "fingerprint",
+    "escalation",
+    "guesses",
+    "runbooks",
 )
 _PACKAGE = "reliability.core"
 _TESTS = Path("tests") / "reliability" / "core"
@@ -98,9 +118,10 @@ def main() -> int:
     arguments = _parse()
     end_orderly_on_sigterm()
     modules = tuple(arguments.modules) or MODULES
-    folder = Path(tempfile.mkdtemp(prefix="stanchion-mutate-"))
+    folder = Path(arguments.folder or tempfile.mkdtemp(prefix="stanchion-mutate-"))
     try:
-        prepare(folder, modules, own_tests=arguments.own_tests)
+        if not (folder / "pyproject.toml").exists():
+            prepare(folder, modules, own_tests=arguments.own_tests)
         run(folder, arguments.processes)
         verdicts = read_verdicts(folder)
         survivors = find_survivors(folder, verdicts, arguments.processes)
@@ -108,13 +129,13 @@ def main() -> int:
         console.print(f"[red]{error}[/]")
         return 1
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not arguments.folder:
+            shutil.rmtree(folder, ignore_errors=True)
     results = count(modules, verdicts)
     show(results, survivors)
     if arguments.save:
-        write_evidence(
-            Path(arguments.save), "mutation", {"survivors": [asdict(survivor) for survivor in survivors]}, results
-        )
+        tests = "named after the module" if arguments.own_tests else "all of the core"
+        save(Path(arguments.save), [{**result, "tests": tests} for result in results], survivors)
         console.print(f"written: {arguments.save}")
     return 0
 
@@ -202,6 +223,25 @@ def count(modules: Sequence[str], verdicts: dict[str, str]) -> list[dict[str, ob
     return results
 
 
+def save(path: Path, results: Sequence[dict[str, object]], survivors: Sequence[Survivor]) -> None:
+    """Write counts and survivors; what the file says already of other modules stays, with the commit it is of."""
+    commit = describe_machine()["commit"]
+    ran = {str(result["module"]) for result in results}
+    before: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"results": [], "parameters": {}}
+    kept = [result for result in before["results"] if result["module"] not in ran]
+    known = [one for one in before["parameters"].get("survivors", ()) if _last(one["module"]) not in ran]
+    rows = [*kept, *({**result, "commit": commit} for result in results)]
+    order = {module: number for number, module in enumerate(MODULES)}
+    rows.sort(key=lambda row: order.get(str(row["module"]), len(order)))
+    missed = [*known, *(asdict(survivor) for survivor in survivors)]
+    not_run = [module for module in MODULES if module not in {str(row["module"]) for row in rows}]
+    write_evidence(path, "mutation", {"not_run": not_run, "survivors": missed}, rows)
+
+
+def _last(module: str) -> str:
+    return module.rpartition(".")[2]
+
+
 def show(results: Sequence[dict[str, object]], survivors: Sequence[Survivor]) -> None:
     for survivor in survivors:
         console.print(f"\n[yellow]{survivor.status}[/] {survivor.module}: {survivor.name}", highlight=False)
@@ -246,7 +286,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("modules", nargs="*", choices=[[], *MODULES], metavar="MODULE", help=f"of {', '.join(MODULES)}")
     parser.add_argument("--own-tests", action="store_true", help="run only tests named after the modules: much quicker")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="tests at a time (all cores)")
-    parser.add_argument("--save", metavar="FILE", help="write counts and survivors")
+    parser.add_argument("--folder", metavar="FOLDER", help="keep the copy there, and go on with it if it is there")
+    parser.add_argument("--save", metavar="FILE", help="write counts and survivors; other modules in it are kept")
     return parser.parse_args()
 
 
