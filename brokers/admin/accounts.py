@@ -22,7 +22,7 @@ from brokers.services.limits import BrokerLimits, change_limits
 from reliability.admin.records import PlainAdmin, RecordAdmin
 from reliability.services.audit import record_audit
 
-LIMIT_FIELDS = ("new_calls_per_minute", "new_concurrent_calls", "limits_reason")
+LIMIT_FIELDS = ("new_calls_per_minute", "new_concurrent_calls", "new_calls_overall", "limits_reason")
 CREDENTIAL_FIELDS = (*SECRET_FIELDS, "change_reason")
 CALLED_ADDRESSES = ("base_url", "backup_base_url")
 _SECURE = {"http": "https", "ws": "wss"}
@@ -78,6 +78,13 @@ class BrokerForm(forms.ModelForm):
     new_concurrent_calls = forms.IntegerField(
         required=False, min_value=1, max_value=1_000_000, label="Calls at once", help_text="In one process."
     )
+    new_calls_overall = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=1_000_000,
+        label="Calls at once, overall",
+        help_text="In all processes together, if the broker limits them. Empty: no limit.",
+    )
     limits_reason = forms.CharField(
         required=False,
         max_length=500,
@@ -110,7 +117,8 @@ class BrokerForm(forms.ModelForm):
 
     def limits(self) -> BrokerLimits:
         at_once = self.cleaned_data.get("new_concurrent_calls") or self.instance.max_concurrent_calls
-        return BrokerLimits(self.cleaned_data.get("new_calls_per_minute"), at_once)
+        cleaned = self.cleaned_data
+        return BrokerLimits(cleaned.get("new_calls_per_minute"), at_once, cleaned.get("new_calls_overall"))
 
     def has_new_limits(self) -> bool:
         present = BrokerLimits(*self._present_limits().values())
@@ -118,7 +126,11 @@ class BrokerForm(forms.ModelForm):
 
     def _present_limits(self) -> dict[str, Any]:
         row = self.instance
-        return {"new_calls_per_minute": row.calls_per_minute, "new_concurrent_calls": row.max_concurrent_calls}
+        return {
+            "new_calls_per_minute": row.calls_per_minute,
+            "new_concurrent_calls": row.max_concurrent_calls,
+            "new_calls_overall": row.max_calls_overall,
+        }
 
     def clean_base_url(self) -> str:
         require_safe_address(self.cleaned_data["base_url"], "http")

@@ -1,5 +1,7 @@
 """Limits of brokers and credentials of accounts, over HTTP: what takes a second person is proposed."""
 
+from dataclasses import asdict
+
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -8,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from brokers.services.credential_changes import CREDENTIALS_PERMISSION, SECRET_FIELDS, propose_credentials
-from brokers.services.limits import LIMITS_PERMISSION, BrokerLimits, change_limits
+from brokers.services.limits import LIMITS_PERMISSION, BrokerLimits, change_limits, get_limits
 from reliability.api.permissions import Requires
 from reliability.api.schema import ERROR_RESPONSES
 from reliability.api.views import checked
@@ -19,6 +21,9 @@ from reliability.services.persons import LONGEST_REASON
 class LimitsSerializer(serializers.Serializer[object]):
     calls_per_minute = serializers.IntegerField(min_value=1, max_value=1_000_000, allow_null=True)
     max_concurrent_calls = serializers.IntegerField(min_value=1, max_value=1_000_000)
+    max_calls_overall = serializers.IntegerField(
+        min_value=1, max_value=1_000_000, allow_null=True, required=False, help_text="Left out: as it is."
+    )
     reason = serializers.CharField(max_length=LONGEST_REASON)
 
 
@@ -41,10 +46,11 @@ class BrokerLimitsView(APIView):
     )
     def post(self, request: Request, broker: str) -> Response:
         data = checked(LimitsSerializer, request.data)
-        limits = BrokerLimits(data["calls_per_minute"], data["max_concurrent_calls"])
+        overall = data["max_calls_overall"] if "max_calls_overall" in data else get_limits(broker).max_calls_overall
+        limits = BrokerLimits(data["calls_per_minute"], data["max_concurrent_calls"], overall)
         change = change_limits(broker, limits, by=request.user.get_username(), reason=data["reason"])
         if change is None:
-            return Response({name: data[name] for name in ("calls_per_minute", "max_concurrent_calls")})
+            return Response(asdict(limits))
         return Response(get_change_facts(change), 202, headers={"Location": f"/api/v1/changes/{change}"})
 
 

@@ -42,6 +42,12 @@ class Broker(models.Model):
         validators=[MinValueValidator(1)],
         help_text="Calls under way at once in one process; what is left of a process stays free for other brokers.",
     )
+    max_calls_overall = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Calls under way at once in all processes together, if the broker limits them. Empty: no limit.",
+    )
     calls_per_minute = models.PositiveIntegerField(
         null=True,
         blank=True,

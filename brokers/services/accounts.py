@@ -22,10 +22,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a broker is asked at most: calls under way in one process, and calls per minute of one account."""
+    """How much a broker is asked at most: calls under way in one process and in all, calls per minute of one account.
+
+    ``call_seconds`` is the longest one call may take.
+    """
 
     max_concurrent_calls: int = 100
     calls_per_minute: int | None = None
+    max_calls_overall: int | None = None
+    call_seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,10 @@ def _profile(row: Account) -> AccountProfile:
         private_networks=get_conf().private_networks,
     )
     adapter = get_adapter(row.broker.adapter)
-    limits = Limits(row.broker.max_concurrent_calls, row.broker.calls_per_minute)
+    broker = row.broker
+    limits = Limits(
+        broker.max_concurrent_calls, broker.calls_per_minute, broker.max_calls_overall, broker.call_timeout_ms / 1000
+    )
     return AccountProfile(
         id=row.pk,
         name=row.name,

@@ -14,19 +14,18 @@ from brokers.models import Order
 from brokers.services.accounts import AccountProfile, get_profile
 from brokers.services.guards import CallClass, refused_here, waiting
 from brokers.services.order_batch import OrderBatch, OrderRow, cause_of
+from brokers.services.repeats import paid_delay
 from brokers.services.sessions import get_session
 from brokers.services.synchronization import want_sync
+from reliability.core.classification import Operation
 from reliability.core.errors import ReliabilityError
 from reliability.core.jobs import ClaimedJob, Disposition, Done, JobError, Performed, Snooze
-from reliability.core.retry import RetryPolicy, backoff_delay
 from reliability.core.taxonomy import FailureKind
 from reliability.services.jobs.enqueue import NewJob, enqueue_job
 from reliability.services.jobs.execution import failure_disposition
 from reliability.services.jobs.kinds import JobKind, Prepared
 
 CANCEL_KIND = "orders.cancel"
-_ASK_AGAIN = RetryPolicy(delay_initial=timedelta(milliseconds=200), delay_max=timedelta(seconds=5))
-_EVEN_DRAW = 0.75
 _PRIORITY = 10
 _PATIENCE = timedelta(seconds=10)
 _WAIT_FOR_BROKER = timedelta(milliseconds=300)
@@ -144,9 +143,8 @@ class CancelOrderJob(JobKind):
             return held
         # Asking twice does no harm, so a cancel that may or may not have arrived is asked for again,
         # for as long as the order lives: giving up would leave exposure that somebody wanted gone.
-        delay = backoff_delay(_ASK_AGAIN, outcome.job.snoozes + 1, _EVEN_DRAW)
-        if error.retry_after_seconds is not None:
-            delay = max(delay, timedelta(seconds=error.retry_after_seconds))
+        profile, failures = get_profile(row.account_id), outcome.job.snoozes + 1
+        delay = paid_delay(profile, CallClass.CANCELS, error, Operation.CANCEL, failures)
         return Snooze(delay, JobError(error.code, error.message))
 
 

@@ -35,9 +35,13 @@ from reliability.services.limits.registry import get_budget
 
 RECOVERY_PER_SECOND = 500.0
 RETRIES = BudgetPolicy(floor_per_second=10.0)
+RESERVE = BudgetPolicy(deposit=0.0, floor_per_second=1.0)
+"""What each account may repeat besides, whatever the others do."""
 RETRY_COST = 1
+_KEPT_FROM = {Priority.CRITICAL: 0.0, Priority.HIGH: 0.1, Priority.NORMAL: 0.5}
 PROBES = 3
 _LEAST_WAIT_SECONDS = 0.1
+_WAIT_FOR_PLACE = timedelta(seconds=1)
 _SHORT_SECONDS = 1.0
 _MOVING_SECONDS = 0.25
 _REFUSED_HERE = frozenset(
@@ -71,6 +75,7 @@ _OPERATIONS = {
     CallClass.READS: Operation.QUERY,
     CallClass.DATA: Operation.DATA,
 }
+_CALLS_IN_A_ROW = {CallClass.READS: 12, CallClass.DATA: 12}  # a list may have many pages, each a call of its own
 _PRIORITIES = {
     CallClass.CANCELS: Priority.CRITICAL,
     CallClass.LOOK_UPS: Priority.CRITICAL,
@@ -136,9 +141,16 @@ class BrokerGuard:
         return time.monotonic() - last > _MOVING_SECONDS
 
     def may_retry(self) -> bool:
-        """Take one retry from the broker's budget; False when retries have had their share of its calls."""
+        """Take one retry from the broker's budget, else from the account's own reserve; False when both are spent.
+
+        So an account whose calls fail cannot use up what another one needs. Less urgent calls leave a part of
+        both for cancels and look-ups.
+        """
         policy = self.guard.policy
-        return get_budget(policy.name, policy.budget).try_spend(RETRY_COST)
+        keep = _KEPT_FROM[policy.priority]
+        if get_budget(policy.name, policy.budget).try_spend(RETRY_COST, keep):
+            return True
+        return get_budget(f"{policy.name}:{policy.account}", RESERVE).try_spend(RETRY_COST, keep)
 
     def pace(self, seconds: float) -> timedelta:
         """Return when work that waits at least ``seconds`` comes back, each piece in its turn.
@@ -179,6 +191,9 @@ def _make_guard(
         rate_limit=RateLimit(limits.calls_per_minute, 60.0) if limits.calls_per_minute else None,
         budget=RETRIES,
         bulkhead=BulkheadLimit(limits.max_concurrent_calls),
+        shared_bulkhead=BulkheadLimit(limits.max_calls_overall) if limits.max_calls_overall else None,
+        place_lease=timedelta(seconds=limits.call_seconds * _CALLS_IN_A_ROW.get(call_class, 1)),
+        wait_limit=timedelta(0) if call_class in _PRIORITIES or not limits.max_calls_overall else _WAIT_FOR_PLACE,
         recovery_per_second=RECOVERY_PER_SECOND,
     )
     return BrokerGuard(Guard(policy), Pacer(policy.recovery_per_second))

@@ -20,10 +20,14 @@ _MAY = "change limits of brokers"
 
 @dataclass(frozen=True, slots=True)
 class BrokerLimits:
-    """``calls_per_minute`` of an account over all processes, None: no limit; ``max_concurrent_calls`` of a process."""
+    """``calls_per_minute`` of an account over all processes; calls at once of a process, and of all of them together.
+
+    None: no limit.
+    """
 
     calls_per_minute: int | None
     max_concurrent_calls: int
+    max_calls_overall: int | None = None
 
 
 def change_limits(broker: str, limits: BrokerLimits, *, by: str, reason: str) -> int | None:
@@ -51,6 +55,14 @@ def change_limits(broker: str, limits: BrokerLimits, *, by: str, reason: str) ->
         return propose_change(LIMITS_KIND, f"broker:{broker}", title=title, content=content, by=by, reason=reason)
 
 
+def get_limits(broker: str) -> BrokerLimits:
+    """Return the limits in force; raises ``ReliabilityError`` when there is no such broker."""
+    row = Broker.objects.filter(pk=broker).first()
+    if row is None:
+        raise ReliabilityError("VALIDATION_NOT_FOUND", f"There is no broker called {broker!r}.")
+    return _limits(row)
+
+
 def limits_kind() -> ChangeKind:
     return ChangeKind(LIMITS_KIND, LIMITS_PERMISSION, _MAY, _make)
 
@@ -66,8 +78,10 @@ def _make(agreed: AgreedChange) -> str:
 
 
 def _set(row: Broker, before: BrokerLimits, limits: BrokerLimits, actor: str, reason: str) -> None:
-    row.calls_per_minute, row.max_concurrent_calls = limits.calls_per_minute, limits.max_concurrent_calls
-    row.save(update_fields=["calls_per_minute", "max_concurrent_calls"])
+    values = asdict(limits)
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.save(update_fields=list(values))
     record_audit(actor, "change_limits", f"broker:{row}", before=asdict(before), after=asdict(limits), reason=reason)
     transaction.on_commit(forget_accounts)
 
@@ -75,9 +89,13 @@ def _set(row: Broker, before: BrokerLimits, limits: BrokerLimits, actor: str, re
 def _raises(before: BrokerLimits, after: BrokerLimits) -> bool:
     if after.max_concurrent_calls > before.max_concurrent_calls:
         return True
-    if before.calls_per_minute is None:
-        return False
-    return after.calls_per_minute is None or after.calls_per_minute > before.calls_per_minute
+    return _is_raised(before.calls_per_minute, after.calls_per_minute) or _is_raised(
+        before.max_calls_overall, after.max_calls_overall
+    )
+
+
+def _is_raised(before: int | None, after: int | None) -> bool:
+    return before is not None and (after is None or after > before)
 
 
 def _check(limits: BrokerLimits) -> None:
@@ -88,7 +106,7 @@ def _check(limits: BrokerLimits) -> None:
 
 
 def _limits(row: Broker) -> BrokerLimits:
-    return BrokerLimits(row.calls_per_minute, row.max_concurrent_calls)
+    return BrokerLimits(row.calls_per_minute, row.max_concurrent_calls, row.max_calls_overall)
 
 
 def _lock(broker: str) -> Broker:
@@ -100,4 +118,5 @@ def _lock(broker: str) -> Broker:
 
 def _words(limits: BrokerLimits) -> str:
     rate: Any = "no limit of" if limits.calls_per_minute is None else limits.calls_per_minute
-    return f"{rate} calls a minute and {limits.max_concurrent_calls} at once"
+    overall = "" if limits.max_calls_overall is None else f", {limits.max_calls_overall} in all processes together"
+    return f"{rate} calls a minute and {limits.max_concurrent_calls} at once{overall}"

@@ -36,6 +36,7 @@ from brokers.services.sessions import get_session
 from brokers.services.submission import SUBMIT_KIND, AcceptedOrder, OrderSubmission
 from brokers.services.submit_job import LookUpRequest, SubmitOrderJob, SubmitRequest
 from brokers.services.synchronization import want_sync
+from reliability.core.classification import Operation
 from reliability.core.correlation import correlation_or_new
 from reliability.core.errors import ReliabilityError
 from reliability.core.jobs import ClaimedJob, Disposition, Done, Performed, Snooze
@@ -227,6 +228,7 @@ class ReplaceOrderJob(SubmitOrderJob):
     """Sends the new order of a replacement; its rules are those of a submission, under lock of both orders."""
 
     name: ClassVar[str] = REPLACE_KIND
+    operation: ClassVar[Operation] = Operation.MODIFY
 
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
         gate = OrderGate.look()

@@ -33,9 +33,11 @@ from brokers.services.order_statements import (
     is_plain_acknowledgement,
     mark_sending,
 )
+from brokers.services.repeats import paid_delay, repeat_delay
 from brokers.services.sessions import get_session
 from brokers.services.submission import SUBMIT_KIND
 from brokers.services.synchronization import want_sync
+from reliability.core.classification import Operation
 from reliability.core.jobs import (
     URGENT_PRIORITY,
     ClaimedJob,
@@ -48,12 +50,9 @@ from reliability.core.jobs import (
     Snooze,
     Wait,
 )
-from reliability.core.retry import RetryPolicy, backoff_delay
 from reliability.core.taxonomy import FailureKind
 from reliability.services.jobs.kinds import Call, ExpressClaim, JobKind, Prepared
 
-_UNSENT_BACKOFF = RetryPolicy(delay_initial=timedelta(milliseconds=200), delay_max=timedelta(seconds=2))
-_EVEN_DRAW = 0.75
 _NO_ACCOUNT = JobError("BROKER_ACCOUNT_UNAVAILABLE", "No account that may take it can take it now.")
 _DUPLICATE = "BROKER_DUPLICATE_CLIENT_ORDER_ID"
 
@@ -75,6 +74,7 @@ class LookUpRequest:
 
 class SubmitOrderJob(JobKind):
     name: ClassVar[str] = SUBMIT_KIND
+    operation: ClassVar[Operation] = Operation.SUBMIT
     lane: ClassVar[str] = "orders"
 
     def room(self, under_way: Sequence[Call]) -> int:
@@ -265,9 +265,8 @@ class SubmitOrderJob(JobKind):
         held = refused_here(error)
         if held is not None:
             return held
-        delay = backoff_delay(_UNSENT_BACKOFF, job.snoozes + 1, _EVEN_DRAW)
-        if error.retry_after_seconds is not None:
-            delay = max(delay, timedelta(seconds=error.retry_after_seconds))
+        left = _send_until(row, job) - batch.now
+        delay = repeat_delay(error, self.operation, job.snoozes + 1, left)
         return Snooze(delay, JobError(error.code, error.message, {"raw_code": error.raw_code}))
 
     def _apply_lookup(self, batch: OrderBatch, row: OrderRow, outcome: Performed) -> Disposition:
@@ -280,9 +279,8 @@ class SubmitOrderJob(JobKind):
             if held is not None:
                 return held
             known = outcome.error if isinstance(outcome.error, BrokerCallError) else None
-            delay = backoff_delay(_UNSENT_BACKOFF, outcome.job.snoozes + 1, _EVEN_DRAW)
-            if known is not None and known.retry_after_seconds is not None:
-                delay = max(delay, timedelta(seconds=known.retry_after_seconds))
+            profile, failures = get_profile(row.account_id), outcome.job.snoozes + 1
+            delay = paid_delay(profile, CallClass.LOOK_UPS, outcome.error, Operation.QUERY, failures)
             code = known.code if known else "SYSTEM_UNEXPECTED"
             return Snooze(delay, JobError(code, f"The look-up failed: {outcome.error}"))
         return self._miss(batch, row)
@@ -328,10 +326,12 @@ def _is_plain(outcome: Performed) -> bool:
 
 def _is_overdue(batch: OrderBatch, row: OrderRow, job: ClaimedJob) -> bool:
     """Return whether it is too late to send; a person who replays the job gives it as long again."""
+    return _send_until(row, job) <= batch.now
+
+
+def _send_until(row: OrderRow, job: ClaimedJob) -> datetime:
     replayed_at = job.payload.get("replayed_at")
-    if replayed_at is None:
-        return row.submit_before <= batch.now
-    return datetime.fromisoformat(replayed_at) + get_conf().submit_within <= batch.now
+    return row.submit_before if replayed_at is None else datetime.fromisoformat(replayed_at) + get_conf().submit_within
 
 
 def _subject(job: ClaimedJob) -> UUID:

@@ -26,6 +26,7 @@ class Command(BaseCommand):
         setting.add_argument("broker")
         setting.add_argument("--calls-per-minute", type=_rate, help="for each account, or none")
         setting.add_argument("--concurrent-calls", type=int, help="in one process")
+        setting.add_argument("--calls-overall", type=_rate, help="in all processes together, or none")
         setting.add_argument("--as", dest="person", required=True, help="username of the person who acts")
         setting.add_argument("--reason", required=True, help="kept with the change")
 
@@ -33,7 +34,8 @@ class Command(BaseCommand):
         if options["action"] == "list":
             for row in Broker.objects.order_by("name"):
                 rate = "none" if row.calls_per_minute is None else row.calls_per_minute
-                self.stdout.write(f"{row.name:<32} {rate} calls a minute, {row.max_concurrent_calls} at once")
+                overall = "" if row.max_calls_overall is None else f", {row.max_calls_overall} overall"
+                self.stdout.write(f"{row.name:<32} {rate} calls a minute, {row.max_concurrent_calls} at once{overall}")
             return
         try:
             self._set(options)
@@ -44,10 +46,11 @@ class Command(BaseCommand):
         row = Broker.objects.filter(name=options["broker"]).first()
         if row is None:
             raise CommandError(f"There is no broker called {options['broker']!r}.")
-        rate, at_once = options["calls_per_minute"], options["concurrent_calls"]
+        rate, at_once, overall = options["calls_per_minute"], options["concurrent_calls"], options["calls_overall"]
         limits = BrokerLimits(
             row.calls_per_minute if rate is None else rate or None,
             row.max_concurrent_calls if at_once is None else at_once,
+            row.max_calls_overall if overall is None else overall or None,
         )
         change = change_limits(row.name, limits, by=person_of_password(options["person"]), reason=options["reason"])
         if change is None:
@@ -57,7 +60,7 @@ class Command(BaseCommand):
 
 
 def _rate(text: str) -> int:
-    """Return calls a minute; 0 for none."""
+    """Return a limit; 0 for none."""
     number = 0 if text == "none" else int(text)
     if text != "none" and number < 1:
         raise ValueError
