@@ -90,6 +90,10 @@ class Circuit:
         ready = self._ready
         if ready is not None:
             return ready
+        state, deadline = self._view
+        remaining = deadline - monotonic()
+        if remaining > 0:  # decided here: each frame a refusal passes costs a tenth of it
+            raise CircuitOpenError(self.name, state, remaining)
         step = self._request()
         return self._judge(step, self._exchange(step))
 
@@ -98,6 +102,10 @@ class Circuit:
         ready = self._ready
         if ready is not None:
             return ready
+        state, deadline = self._view
+        remaining = deadline - monotonic()
+        if remaining > 0:
+            raise CircuitOpenError(self.name, state, remaining)
         step = self._request()
         return self._judge(step, await self._exchange_async(step))
 
@@ -142,11 +150,7 @@ class Circuit:
         return result
 
     def _request(self) -> Step:
-        """Return the step that asks the store for leave; raises while it is known to be pointless."""
-        state, deadline = self._view
-        remaining = deadline - monotonic()
-        if remaining > 0:
-            raise CircuitOpenError(self.name, state, remaining)
+        """Return the step that asks the store for leave."""
         return Step(self.name, "admit", (uuid4().hex,), self.settings_version)
 
     def _judge(self, step: Step, answer: Answer | None) -> Permit:
