@@ -1,5 +1,6 @@
 """The breakers that are probed: each a function that makes one, which calls what it is given or refuses."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ def _stanchion(url: str, key: str, limits: Limits) -> Call:
     from reliability.core.breaker import BreakerSettings
     from reliability.services.circuits import StoreUnavailableError, configure, get_circuit
 
+    sys.setswitchinterval(0.001)  # as ``follow_records`` does in every process of the product
     wanted = BreakerSettings(
         failure_threshold=FAILURES,
         success_threshold=limits.permits,

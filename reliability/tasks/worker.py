@@ -1,7 +1,6 @@
 """A Celery worker's life: each pool process gets a pulse and a runner after it was forked."""
 
 import logging
-import sys
 from typing import Any
 
 import billiard.pool
@@ -15,7 +14,6 @@ from reliability.services.pulse import Pulse, start_process_pulse
 from reliability.services.records import follow_records
 from reliability.services.tracing.provider import start_tracing, stop_tracing
 
-_SWITCH_INTERVAL_SECONDS = 0.001
 _STOP_SECONDS = 7.0
 _RESULT_WAITS = 3  # of 0.1 s each
 _OWN_TASKS = "reliability.run_jobs"
@@ -58,7 +56,6 @@ def start_runner(**_: Any) -> None:
     start_tracing("worker")
     if not runs_jobs():
         return
-    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     # Before it ends, a pool process waits 30 s for its parent to read the last results; a parent
     # that stops may read none. Nudges have no results, and jobs are finished in the database.
     billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = _RESULT_WAITS

@@ -23,7 +23,12 @@ from reliability.services.circuit_records import CircuitKeeper
 from reliability.services.circuits.registry import get_runtime
 from reliability.services.circuits.store import INDEX, connect
 from reliability.services.error_rules import RuleDraft, add_rule, switch_rule
-from reliability.services.records import connect_records, hear_everything
+from reliability.services.records import (
+    SWITCH_INTERVAL_SECONDS,
+    connect_records,
+    follow_records,
+    hear_everything,
+)
 from reliability.services.transition_records import recorder
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,6 +117,15 @@ def test_a_rule_reaches_a_process_that_runs_already_and_leaves_it_again():
     finally:
         other.kill()
         other.wait()
+
+
+def test_threads_that_hear_news_need_not_wait_long_for_a_busy_one() -> None:
+    before = sys.getswitchinterval()
+    try:
+        follow_records()
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL_SECONDS)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_a_short_process_records_the_opening_it_caused():
