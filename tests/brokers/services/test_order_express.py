@@ -17,6 +17,7 @@ from brokers.services.order_batch import OrderBatch
 from brokers.services.order_express import acknowledge_and_finish, claim_and_send
 from brokers.services.submission import SUBMIT_KIND, OrderSubmission, accept_orders
 from brokers.services.submit_job import SubmitOrderJob
+from reliability.core.correlation import correlated
 from reliability.core.jobs import ClaimedJob, Performed
 from reliability.models import Job, Lane
 from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare
@@ -83,13 +84,15 @@ def claim(limit: int = 10, narrow: tuple[int, ...] = ()) -> tuple[dict[UUID, Cla
 def test_both_ways_leave_the_same_orders_events_and_jobs(
     accept: Callable[..., list[UUID]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (fast,) = accept("fast")
+    with correlated("desk-1"):
+        (fast,) = accept("fast")
     claimed, others = claim()
     assert (set(claimed), others) == ({fast}, False)
     running = row_of(Job, job_of(fast).pk, _OWN_OF_JOB)
     assert acknowledge_and_finish([(claimed[fast], fast, reply_for(fast))]) == {claimed[fast].claim}
 
-    (general,) = accept("general")
+    with correlated("desk-1"):
+        (general,) = accept("general")
     monkeypatch.setattr(SubmitOrderJob, "claim_express", lambda *_: None)
     monkeypatch.setattr(SubmitOrderJob, "apply_express", lambda *_: ())
     (call,), _ = claim_and_prepare("orders", _WORKER, 10)
