@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("brokers", "0018_account_signs")]
+    dependencies = [("brokers", "0019_simulated_accounts")]
 
     operations = [
         migrations.AddField(
