@@ -11,12 +11,13 @@ from django.http import HttpRequest
 from brokers.admin.accounts import AuditedAdmin, require_safe_address
 from reconciliation.models import BackfillAttempt, BarConflict, BarSeries, Feed, Gap, LastTick, QuestionableBar
 from reconciliation.services.market_data.feed_settings import add_feed
+from reconciliation.services.market_data.feeds import follow_feed_policies
 from reliability.admin.records import RecordAdmin, RefusalsTold
 
 _OPERATE = "reconciliation.operate_marketdata"
 _POINT = "brokers.set_credentials"
 _WHERE = ("account", "data_url", "stream_url")
-_SETTINGS = (*_WHERE, "enabled", "priority", "silence_ms", "late_seconds", "with_ticks")
+_SETTINGS = (*_WHERE, "enabled", "priority", "silence_ms", "late_seconds", "gap_policy", "history_from", "with_ticks")
 _SEEN = ("state", "state_since", "last_bar_at", "last_error", "delivers")
 
 
@@ -77,6 +78,7 @@ class FeedAdmin(RefusalsTold, AuditedAdmin):
     def save_model(self, request: HttpRequest, obj: Feed, form: Any, change: bool) -> None:
         if change:
             super().save_model(request, obj, form, change)
+            follow_feed_policies()
             return
         named = {name: form.cleaned_data[name] for name in (*_WHERE, "priority")}
         obj.pk = add_feed(form.cleaned_data["name"], by=request.user.get_username(), **named).pk
@@ -84,7 +86,16 @@ class FeedAdmin(RefusalsTold, AuditedAdmin):
 
 @admin.register(BarSeries)
 class BarSeriesAdmin(RecordAdmin):
-    list_display = ("symbol", "timeframe", "calendar", "gap_policy", "quiet_slots", "checked_until", "released_until")
+    list_display = (
+        "symbol",
+        "timeframe",
+        "calendar",
+        "gap_policy",
+        "feed_policy",
+        "quiet_slots",
+        "checked_until",
+        "released_until",
+    )
     list_filter = ("timeframe", "calendar", "gap_policy")
     search_fields = ("^symbol",)
     ordering = ("symbol", "timeframe")

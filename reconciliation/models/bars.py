@@ -24,6 +24,14 @@ class BarSeries(models.Model):
     gap_policy = models.CharField(
         max_length=16, choices=[(one.value, one.value) for one in GapPolicy], default=GapPolicy.EVERY_SLOT
     )
+    feed_policy = models.CharField(
+        max_length=16,
+        blank=True,
+        default="",
+        db_default="",
+        choices=[(one.value, one.value) for one in GapPolicy],
+        help_text="What its primary feed says instead of it; followed by the service.",
+    )
     stamp_offset = models.IntegerField(default=0, help_text="Seconds past whole multiples of the timeframe.")
     daily_stamp = models.CharField(
         max_length=16, choices=[(one.value, one.value) for one in DailyStamp], default=DailyStamp.UTC_MIDNIGHT
@@ -46,6 +54,11 @@ class BarSeries(models.Model):
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.timeframe}"
+
+    @property
+    def policy(self) -> GapPolicy:
+        """Return which missing bars are gaps: by the word of its primary feed, else by its own."""
+        return GapPolicy(self.feed_policy or self.gap_policy)
 
     @property
     def stamping(self) -> Stamping:

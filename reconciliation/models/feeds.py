@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from reconciliation.core.gaps import GapPolicy
 from reconciliation.models.bars import BarSeries, price_field
 from reconciliation.models.gaps import Gap
 
@@ -25,6 +26,17 @@ class Feed(models.Model):
     priority = models.PositiveSmallIntegerField(default=100, help_text="Lower is asked first.")
     silence_ms = models.PositiveIntegerField(default=750, help_text="Without a sign of life for this long it is down.")
     late_seconds = models.PositiveIntegerField(default=900, help_text="Older bars of its stream are not believed.")
+    history_from = models.DateTimeField(
+        null=True, blank=True, help_text="Nothing earlier is asked of it (UTC); empty: nobody knows."
+    )
+    gap_policy = models.CharField(
+        max_length=16,
+        blank=True,
+        default="",
+        db_default="",
+        choices=[(one.value, one.value) for one in GapPolicy],
+        help_text="Whether a missing bar of it is a gap; empty: as each of its series says.",
+    )
     with_ticks = models.BooleanField(
         "quotes and trades",
         default=True,

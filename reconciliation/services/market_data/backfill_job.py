@@ -206,11 +206,18 @@ def _enqueue_rest(gap: Gap, place: Mapping[str, str]) -> None:
 
 
 def _give_up(gap: Gap, *, asked_anybody: bool) -> None:
-    if gap.series.gap_policy == GapPolicy.WHEN_TRADED and asked_anybody:
+    if asked_anybody and _nothing_was_traded(gap):
         _end(gap, GapState.ACCEPTED, "Every source says that nothing was traded.")
     else:
         who = ", ".join(gap.asked) if gap.asked else "nobody"
         _end(gap, GapState.UNFILLABLE, f"Asked: {who}. No source has these bars.")
+
+
+def _nothing_was_traded(gap: Gap) -> bool:
+    """Return whether a missing bar means that, by the word of each feed that was asked and lacks it."""
+    default = GapPolicy(gap.series.gap_policy)
+    asked = [feed.gap_policy or default for feed in feeds_of(gap.series_id) if feed.name in gap.asked]
+    return bool(asked) and all(policy is GapPolicy.WHEN_TRADED for policy in asked)
 
 
 def _end(gap: Gap, state: GapState, reason: str, *, actor: str = "") -> None:

@@ -3,14 +3,25 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from brokers.services.market_data import SourceAddress
 from reconciliation.core.bars import instant
+from reconciliation.core.gaps import GapPolicy
 from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import BarSeries, Feed, FeedSubscription
 from reconciliation.services.market_data.calendars import last_due_stamp, prepare_calendar
+
+_FOLLOW = """
+UPDATE reconciliation_barseries SET feed_policy = wanted.policy
+FROM (SELECT series.id, coalesce((
+          SELECT feed.gap_policy FROM reconciliation_feedsubscription subscription
+          JOIN reconciliation_feed feed ON feed.id = subscription.feed_id AND feed.enabled
+          WHERE subscription.series_id = series.id ORDER BY feed.priority, feed.name LIMIT 1), '') AS policy
+      FROM reconciliation_barseries series) AS wanted
+WHERE reconciliation_barseries.id = wanted.id AND reconciliation_barseries.feed_policy <> wanted.policy
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +29,14 @@ class FeedProfile:
     """One enabled feed.
 
     ``symbols`` are those whose minute bars it is asked to stream, ``tick_symbols`` those whose last quotes and trades
-    it is asked for.
+    it is asked for. ``gap_policy`` None: as each of its series says.
     """
 
     id: int
     name: str
     address: SourceAddress
     late_seconds: float
+    gap_policy: GapPolicy | None
     symbols: frozenset[str]
     tick_symbols: tuple[str, ...]
     series: tuple[tuple[int, str, Timeframe], ...]
@@ -47,6 +59,7 @@ def _profile(feed: Feed, series: list[tuple[int, str, Timeframe]]) -> FeedProfil
         name=feed.name,
         address=SourceAddress(feed.account, feed.data_url, feed.stream_url, feed.silence_ms / 1000),
         late_seconds=float(feed.late_seconds),
+        gap_policy=GapPolicy(feed.gap_policy) if feed.gap_policy else None,
         symbols=frozenset(symbol for _, symbol, timeframe in series if timeframe is Timeframe.MINUTE),
         tick_symbols=tuple(sorted({symbol for _, symbol, _ in series})) if feed.with_ticks else (),
         series=tuple(series),
@@ -70,7 +83,15 @@ def subscribe(feed: Feed, series: BarSeries, *, since: datetime | None = None) -
             locked.checked_until = instant(due)
             locked.save(update_fields=["checked_until"])
         subscription, _ = FeedSubscription.objects.get_or_create(feed=feed, series=locked)
+        follow_feed_policies()
     return subscription
+
+
+def follow_feed_policies() -> int:
+    """Have each series know what its primary feed says of missing bars; returns how many series that changes."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FOLLOW)
+        return int(cursor.rowcount)
 
 
 def note_feed_state(feed_id: int, state: Feed.State, *, error: str = "") -> None:

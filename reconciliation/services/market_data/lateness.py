@@ -30,7 +30,7 @@ class Lateness:
 
 
 def trades_rarely(series: BarSeries) -> bool:
-    return series.gap_policy == GapPolicy.WHEN_TRADED
+    return series.policy is GapPolicy.WHEN_TRADED
 
 
 def lateness(series: BarSeries, now: datetime) -> Lateness:

@@ -12,7 +12,7 @@ from reconciliation.core.timeframes import Timeframe
 from reconciliation.services.market_data.calendars import grid_around
 
 _READ = """
-SELECT id, symbol, timeframe, calendar, gap_policy, stamp_offset, daily_stamp,
+SELECT id, symbol, timeframe, calendar, coalesce(nullif(feed_policy, ''), gap_policy), stamp_offset, daily_stamp,
        extract(epoch FROM checked_until)::bigint
 FROM reconciliation_barseries WHERE {condition} ORDER BY id FOR UPDATE
 """

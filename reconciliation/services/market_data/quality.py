@@ -61,7 +61,7 @@ def _expected(
             lower, upper = max(midnight, begun) - 1, min(midnight + 86_400, over + 1)
             count = grid.count_between(lower, upper) if lower < upper else 0
             # Where a missing bar says that nothing was traded, what came is what was due.
-            if one.gap_policy == GapPolicy.EVERY_SLOT or count == 0:
+            if one.policy is GapPolicy.EVERY_SLOT or count == 0:
                 due[one.pk, first + timedelta(days=number)] = count
             else:
                 due[one.pk, first + timedelta(days=number)] = 1

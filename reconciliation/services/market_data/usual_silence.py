@@ -25,7 +25,7 @@ def learn_silence(series: Sequence[BarSeries], now: datetime) -> None:
     Where every slot has its bar, nothing is to be learned: two missing ones are unusual.
     """
     for one in series:
-        if one.gap_policy != GapPolicy.WHEN_TRADED:
+        if one.policy is not GapPolicy.WHEN_TRADED:
             continue
         quiet = usual_quiet(_quiet_lengths(one, now))
         if quiet != one.quiet_slots:

@@ -18,6 +18,7 @@ from reconciliation.services.market_data.announcing import announce_released
 from reconciliation.services.market_data.backfill_job import enqueue_unfilled
 from reconciliation.services.market_data.calendars import prepare_calendar
 from reconciliation.services.market_data.feed_levels import count_slices
+from reconciliation.services.market_data.feeds import follow_feed_policies
 from reconciliation.services.market_data.freshness import silent_series
 from reconciliation.services.market_data.gap_watch import watch_gaps
 from reconciliation.services.market_data.lateness import lateness, trades_rarely
@@ -50,6 +51,7 @@ def watch_market_data() -> None:
 
 def look_at_series(now: datetime) -> None:
     """Find what is missing of subscribed series, have it filled, and tell people what stays missing or is stale."""
+    follow_feed_policies()
     series = list(
         BarSeries.objects.filter(
             pk__in=FeedSubscription.objects.filter(feed__enabled=True).values("series"), checked_until__isnull=False

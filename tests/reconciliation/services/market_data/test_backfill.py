@@ -24,6 +24,7 @@ from reconciliation.models import (
 )
 from reconciliation.services.market_data import backfill_job
 from reconciliation.services.market_data.backfill_job import enqueue_backfills, enqueue_unfilled
+from reconciliation.services.market_data.feeds import follow_feed_policies
 from reconciliation.services.market_data.gap_decisions import accept_gap, retry_gap
 from reconciliation.services.market_data.intake import Origin, Source, take_deliveries
 from reconciliation.services.market_data.releases import release_waiting
@@ -260,6 +261,40 @@ def test_where_nothing_was_traded_nothing_is_missing(shelves):
     work()
 
     assert states() == ["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "state"),
+    [
+        ("when_traded", "when_traded", "accepted"),
+        ("when_traded", "every_slot", "unfillable"),
+        ("", "when_traded", "unfillable"),
+    ],
+)
+def test_what_a_missing_bar_means_is_each_feeds_to_say(shelves, series, first, second, state):
+    gap = lose()
+    Feed.objects.filter(name="sim-a").update(gap_policy=first)
+    Feed.objects.filter(name="sim-b").update(gap_policy=second)
+    enqueue_backfills([gap.pk])
+    work()
+
+    assert states() == [state]
+
+
+def test_a_series_follows_its_primary_feed_and_is_its_own_without_one(series):
+    sim_a = Feed.objects.filter(name="sim-a")
+    sim_a.update(gap_policy="when_traded")
+    assert (follow_feed_policies(), follow_feed_policies()) == (1, 0)
+    assert BarSeries.objects.get().policy is GapPolicy.WHEN_TRADED
+    take([*BARS[:10], *BARS[18:30]])
+    assert not Gap.objects.exists(), "nothing was traded"
+
+    sim_a.update(enabled=False)
+    follow_feed_policies()
+    assert BarSeries.objects.get().policy is GapPolicy.EVERY_SLOT
+    Feed.objects.filter(name="sim-b").update(gap_policy="when_traded")
+    follow_feed_policies()
+    assert BarSeries.objects.get().policy is GapPolicy.WHEN_TRADED
 
 
 def test_a_questionable_bar_is_asked_for_again_and_replaced(shelves, series):
