@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from reconciliation.api import drills, freshness, market_data, reconciliations, recovery
+from reconciliation.api import backfills, drills, freshness, market_data, reconciliations, recovery
 
 urlpatterns = [
     path("drills", drills.DrillListView.as_view()),
     path("bars", market_data.BarListView.as_view()),
     path("gaps", market_data.GapListView.as_view()),
+    path("backfills", backfills.BackfillView.as_view()),
     path("freshness", freshness.FreshnessView.as_view()),
     path("reconciliations", reconciliations.ReconciliationListView.as_view()),
     path("reconciliations/<int:run_id>", reconciliations.ReconciliationView.as_view()),

@@ -1,22 +1,17 @@
 """``manage.py feeds``: where market data comes from, and what each source is asked for."""
 
 from argparse import ArgumentParser
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from reconciliation.core.gaps import GapPolicy
 from reconciliation.core.timeframes import Timeframe
+from reconciliation.management.instants import instant_argument
 from reconciliation.models import Feed, FeedSubscription
 from reconciliation.services.market_data.feed_settings import add_feed, subscribe_symbol
 from reliability.core.errors import ReliabilityError
 from reliability.management.actor import command_line_actor
-
-
-def _instant(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Command(BaseCommand):
@@ -31,15 +26,19 @@ class Command(BaseCommand):
         add.add_argument("--data-url", default="", help="address of the data API, where it is not the broker's")
         add.add_argument("--stream-url", default="", help="address of the stream; without it bars are fetched")
         add.add_argument("--priority", type=int, default=100, help="the lowest is the primary (default 100)")
+        add.add_argument(
+            "--policy",
+            choices=[one.value for one in GapPolicy],
+            help="whether a missing bar of this feed is a gap (default: as each series says)",
+        )
         subscribe = actions.add_parser("subscribe", help="have a feed deliver the bars of a symbol from now on")
         subscribe.add_argument("name")
         subscribe.add_argument("--symbol", required=True)
         subscribe.add_argument("--timeframe", required=True, choices=[one.value for one in Timeframe])
         subscribe.add_argument("--calendar", required=True, help="FX, 24/7, or a code such as XNAS")
         subscribe.add_argument("--policy", choices=[one.value for one in GapPolicy], default=GapPolicy.EVERY_SLOT.value)
-
         subscribe.add_argument(
-            "--since", type=_instant, help="have the bars of a new series fetched from then on (UTC)"
+            "--since", type=instant_argument, help="have the bars of a new series fetched from then on (UTC)"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -55,6 +54,7 @@ class Command(BaseCommand):
             data_url=options["data_url"],
             stream_url=options["stream_url"],
             priority=options["priority"],
+            policy=GapPolicy(options["policy"]) if options["policy"] else None,
             by=command_line_actor(),
         )
         self.stdout.write(f"{feed.name}: added. Subscribe it to symbols.")

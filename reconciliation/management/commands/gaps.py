@@ -1,4 +1,4 @@
-"""``manage.py gaps``: look for missing bars."""
+"""``manage.py gaps``: look for missing bars, and have those of a stretch of time fetched."""
 
 import json
 from argparse import ArgumentParser
@@ -7,8 +7,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from reconciliation.core.bars import stamp_text
+from reconciliation.core.timeframes import Timeframe
+from reconciliation.management.instants import instant_argument
 from reconciliation.models import BarSeries
+from reconciliation.services.market_data.backfill_request import request_backfill
 from reconciliation.services.market_data.gap_scan import scan_gaps
+from reliability.core.errors import ReliabilityError
 from reliability.management.actor import command_line_actor
 
 
@@ -21,7 +25,26 @@ class Command(BaseCommand):
         scan.add_argument("--symbol", help="only this one")
         scan.add_argument("--json", action="store_true", help="one JSON object a line")
 
+        fill = actions.add_parser("fill", help="have the missing bars of a stretch of time fetched")
+        fill.add_argument("--symbol", required=True)
+        fill.add_argument("--timeframe", required=True, choices=[one.value for one in Timeframe])
+        fill.add_argument("--start", required=True, type=instant_argument, help="first bar (UTC)")
+        fill.add_argument("--end", required=True, type=instant_argument, help="last bar (UTC)")
+
     def handle(self, *args: Any, **options: Any) -> None:
+        getattr(self, f"_{options['action']}")(options)
+
+    def _fill(self, options: dict[str, Any]) -> None:
+        timeframe = Timeframe(options["timeframe"])
+        try:
+            asked = request_backfill(
+                options["symbol"], timeframe, options["start"], options["end"], by=command_line_actor()
+            )
+        except ReliabilityError as error:
+            raise CommandError(error.message) from error
+        self.stdout.write(f"{asked.symbol} {asked.timeframe}: {asked.missing} missing, {asked.new_gaps} new gaps.")
+
+    def _scan(self, options: dict[str, Any]) -> None:
         symbol = options["symbol"]
         if symbol is not None and not BarSeries.objects.filter(symbol=symbol).exists():
             raise CommandError(f"There are no bars of {symbol}.")

@@ -10,6 +10,7 @@ from reconciliation.core.gaps import GapPolicy
 from reconciliation.core.slots import Stamping
 from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import BarSeries, Feed
+from reconciliation.services.market_data.backfill_request import require_possible_stretch
 from reconciliation.services.market_data.calendars import prepare_calendar
 from reconciliation.services.market_data.feeds import subscribe
 from reconciliation.services.market_data.series import open_series
@@ -17,8 +18,17 @@ from reliability.core.errors import ReliabilityError
 from reliability.services.audit import record_audit
 
 
-def add_feed(name: str, *, account: str, data_url: str, stream_url: str, priority: int, by: str) -> Feed:
-    """Make a feed.
+def add_feed(
+    name: str,
+    *,
+    account: str,
+    data_url: str,
+    stream_url: str,
+    priority: int,
+    by: str,
+    policy: GapPolicy | None = None,
+) -> Feed:
+    """Make a feed; ``policy`` says whether its missing bars are gaps, None: as each of its series says.
 
     Raises:
         ReliabilityError: the name is taken or unusable, an address is none, or there is no such account.
@@ -33,9 +43,15 @@ def add_feed(name: str, *, account: str, data_url: str, stream_url: str, priorit
         if Feed.objects.filter(name=name).exists():
             raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"There is a feed called {name!r} already.")
         feed = Feed.objects.create(
-            name=name, account=account, data_url=data_url, stream_url=stream_url, priority=priority
+            name=name,
+            account=account,
+            data_url=data_url,
+            stream_url=stream_url,
+            priority=priority,
+            gap_policy=policy.value if policy else "",
         )
         after = {"account": account, "data_url": data_url, "stream_url": stream_url, "priority": priority}
+        after |= {"gap_policy": feed.gap_policy}
         record_audit(by, "feed.add", f"feed:{name}", after=after)
     return feed
 
@@ -53,11 +69,14 @@ def subscribe_symbol(
     """Have a feed deliver the bars of a symbol from now on; of a new series, those from ``since`` on are fetched.
 
     Raises:
-        ReliabilityError: there is no such feed or calendar, or the series is known under another calendar.
+        ReliabilityError: there is no such feed or calendar, the series is known under another calendar, or ``since``
+            is in the future or before the history of the feed.
     """
     feed = Feed.objects.filter(name=name).first()
     if feed is None:
         raise ReliabilityError("VALIDATION_INVALID_REQUEST", f"There is no feed called {name!r}.")
+    if since is not None:
+        require_possible_stretch(since, max(since, timezone.now()), [feed])
     prepare_calendar(calendar, timeframe, timezone.now())
     with transaction.atomic():
         series = open_series(symbol, timeframe, calendar, policy, Stamping())

@@ -151,11 +151,11 @@ def settle_gaps(series_id: int, stamps: Collection[int], *, actor: str = "") -> 
             return RecordedChanges()
         grid = series.grid(touched[0][0], touched[-1][1])
         held = held_stamps([series_id], instant(touched[0][0])).get(series_id, [])
-        findings = [_inside(series, grid, start, end, held) for start, end in touched]
+        findings = [look_between(series, grid, start, end, held) for start, end in touched]
         return record_findings(findings, actor=actor)
 
 
-def _inside(series: SeriesMark, grid: SlotGrid, start: int, end: int, held: Sequence[int]) -> Finding:
+def look_between(series: SeriesMark, grid: SlotGrid, start: int, end: int, held: Sequence[int]) -> Finding:
     """Return what is missing between two stamps, both included."""
     with connection.cursor() as cursor:
         cursor.execute(_PRESENT, [series.id, instant(start), instant(end)])
