@@ -3,6 +3,7 @@
 import base64
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ from urllib.parse import unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from reliability.core.redis_address import is_sentinel, parse_sentinel
+
+DEFAULT_RELEASE = "0.1.0"  # as pyproject.toml has it
+RELEASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,12 @@ def _sentinel(text: str) -> str:
 def _web_address(text: str) -> str:
     if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).hostname:
         raise ValueError("use http:// or https://")
+    return text
+
+
+def _release(text: str) -> str:
+    if not RELEASE_NAME.fullmatch(text):
+        raise ValueError("use up to 64 letters, digits and . _ + -")
     return text
 
 
@@ -201,6 +211,12 @@ VARIABLES = (
         _count,
         "1000",
         "requests of one user that one web process answers in a second; reads leave a third of them to orders",
+    ),
+    Variable(
+        "STANCHION_RELEASE",
+        _release,
+        DEFAULT_RELEASE,
+        "name of this release, for example its version or commit; its first start is marked on pages",
     ),
     Variable("STANCHION_PUBLIC_URL", _web_address, "", "address of the operator screen, written into messages"),
     Variable("STANCHION_PRIVATE_CHANNELS", _flag, "0", "1 lets messages go to hosts on private networks"),

@@ -212,6 +212,7 @@ RELIABILITY: dict[str, Any] = {
     "traces_ratio": ENV["STANCHION_TRACES_RATIO"],
     "export_directory": ENV["STANCHION_EXPORT_DIR"],
     "public_url": ENV["STANCHION_PUBLIC_URL"],
+    "release": ENV["STANCHION_RELEASE"],
     "private_channels": ENV["STANCHION_PRIVATE_CHANNELS"],
     "heartbeat_url": ENV["STANCHION_HEARTBEAT_URL"],
     "encryption_keys": tuple(ENV["STANCHION_ENCRYPTION_KEY"]),

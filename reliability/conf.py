@@ -17,6 +17,7 @@ class ReliabilityConf:
     ``traces_url`` is where spans are sent to, or ``console``; blank: nothing is traced. ``traces_ratio`` of the traces
     that begin here are kept.
     ``requests_per_second`` of one user are answered by one web process; 0: as many as come.
+    ``release`` is what these processes are: errors name it, and its first start is marked.
     ``calling_processes`` is among how many processes a rate limit is divided while Redis is away.
     """
 
@@ -37,6 +38,7 @@ class ReliabilityConf:
     heartbeat_url: str = ""
     encryption_keys: tuple[str, ...] = ()
     requests_per_second: int = 0
+    release: str = ""
 
 
 @cache

@@ -8,7 +8,9 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from reliability.admin.alerts import severity_badge
@@ -16,17 +18,49 @@ from reliability.admin.deciding import ReasonForm, decide
 from reliability.admin.records import RecordAdmin, link_to_list
 from reliability.admin.timelines import history_of, timeline_of
 from reliability.core.catalog import CATALOG
+from reliability.core.runbooks import RUNBOOKS
 from reliability.models import ErrorEvent, ErrorGroup
 from reliability.selectors.error_groups import list_group_events
-from reliability.services.error_group_decisions import merge_groups, reopen_group, resolve_group, snooze_group
+from reliability.selectors.releases import list_releases
+from reliability.services.error_group_decisions import (
+    LONGEST_WINDOW_SECONDS,
+    MOST_TIMES,
+    assign_group,
+    merge_groups,
+    reopen_group,
+    resolve_group,
+    snooze_group,
+)
 
 
 class SnoozeForm(ReasonForm):
     """How long, or how many more; whatever comes first."""
 
-    field_order = ("hours", "more", "reason")
+    field_order = ("hours", "more", "times", "minutes", "reason")
     hours = forms.FloatField(required=False, min_value=0.1, max_value=24 * 30, help_text="Hours; or leave it empty.")
     more = forms.IntegerField(required=False, min_value=1, help_text="Further errors; or leave it empty.")
+    times = forms.IntegerField(required=False, min_value=1, max_value=MOST_TIMES, help_text="So many within ...")
+    minutes = forms.FloatField(
+        required=False, min_value=0.1, max_value=LONGEST_WINDOW_SECONDS / 60, help_text="... so many minutes."
+    )
+
+
+class ResolveForm(ReasonForm):
+    """When it is mended: now, or in a release."""
+
+    field_order = ("release", "reason")
+    release = forms.CharField(
+        required=False,
+        max_length=64,
+        help_text="The release that mends it, or next; errors of older ones are then no regression. Empty: now.",
+    )
+
+
+class AssignForm(ReasonForm):
+    """Whose it is to mend."""
+
+    field_order = ("owner", "reason")
+    owner = forms.CharField(required=False, max_length=150, help_text="A user name; empty: nobody.")
 
 
 @admin.register(ErrorGroup)
@@ -35,6 +69,7 @@ class ErrorGroupAdmin(RecordAdmin):
         "id",
         severity_badge,
         "state",
+        "owner",
         "code",
         "source",
         "operation",
@@ -44,18 +79,30 @@ class ErrorGroupAdmin(RecordAdmin):
         "first_seen_at",
         "last_seen_at",
     )
-    list_filter = ("state", "category", "severity", "source")
+    list_filter = ("state", "category", "severity", "source", ("owner", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("owner", "merged_into")
     search_fields = ("=id", "=code", "title", "source")
     search_help_text = "Number, code, source, or words of the message"
     ordering = ("-last_seen_at",)
-    actions = ("resolve", "snooze", "reopen", "merge")
+    actions = ("assign", "resolve", "snooze", "reopen", "merge")
     leading_fields = ("state", "code", "title", "source", "operation", "count", "stored", "first_seen_at")
-    extra_details = ("what_to_do", "newest", "history", "same_code")
+    extra_details = ("what_to_do", "runbook", "newest", "history", "releases", "same_code")
 
     @admin.display(description="what to do")
     def what_to_do(self, row: ErrorGroup) -> str:
         definition = CATALOG.get(row.code)
         return f"{definition.suggestion} {definition.manual_steps}".strip() if definition else "—"
+
+    @admin.display(description="runbook")
+    def runbook(self, row: ErrorGroup) -> SafeString | str:
+        name = f"error:{row.code}"
+        if name not in RUNBOOKS:
+            return "—"
+        return format_html('<a href="{}">{}</a>', reverse("runbook", args=[name]), name)
+
+    @admin.display(description="releases since")
+    def releases(self, row: ErrorGroup) -> SafeString:
+        return timeline_of((one.started_at, one.name, "") for one in list_releases(since=row.first_seen_at))
 
     @admin.display(description="newest errors")
     def newest(self, row: ErrorGroup) -> SafeString:
@@ -76,18 +123,28 @@ class ErrorGroupAdmin(RecordAdmin):
     @admin.action(description="Resolve chosen groups", permissions=["decide"])
     def resolve(self, request: HttpRequest, chosen: QuerySet[ErrorGroup]) -> HttpResponse | None:
         def act(row: Any, values: dict[str, Any]) -> None:
-            resolve_group(row.pk, actor=request.user.get_username(), reason=values["reason"])
+            actor = request.user.get_username()
+            resolve_group(row.pk, actor=actor, reason=values["reason"], release=values["release"])
 
         about = "They are mended. The next error of such a kind is a regression, and people are told."
-        return decide(self, request, chosen, action="resolve", form_class=ReasonForm, act=act, about=about)
+        return decide(self, request, chosen, action="resolve", form_class=ResolveForm, act=act, about=about)
+
+    @admin.action(description="Assign chosen groups", permissions=["decide"])
+    def assign(self, request: HttpRequest, chosen: QuerySet[ErrorGroup]) -> HttpResponse | None:
+        def act(row: Any, values: dict[str, Any]) -> None:
+            actor = request.user.get_username()
+            assign_group(row.pk, owner=values["owner"], actor=actor, reason=values["reason"])
+
+        about = "Whose they are to mend."
+        return decide(self, request, chosen, action="assign", form_class=AssignForm, act=act, about=about)
 
     @admin.action(description="Snooze chosen groups", permissions=["decide"])
     def snooze(self, request: HttpRequest, chosen: QuerySet[ErrorGroup]) -> HttpResponse | None:
         def act(row: Any, values: dict[str, Any]) -> None:
             until = timezone.now() + timedelta(hours=values["hours"]) if values["hours"] else None
-            snooze_group(
-                row.pk, actor=request.user.get_username(), reason=values["reason"], until=until, more=values["more"]
-            )
+            window = round(values["minutes"] * 60) if values["minutes"] else None
+            limits = {"until": until, "more": values["more"], "times": values["times"], "window_seconds": window}
+            snooze_group(row.pk, actor=request.user.get_username(), reason=values["reason"], **limits)
 
         about = "Nobody is told of them until the time is over or the number is reached; counting goes on."
         return decide(self, request, chosen, action="snooze", form_class=SnoozeForm, act=act, about=about)

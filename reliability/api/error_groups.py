@@ -16,7 +16,16 @@ from reliability.core.error_groups import GroupState
 from reliability.core.errors import ReliabilityError
 from reliability.selectors.alerts import list_timeline
 from reliability.selectors.error_groups import event_facts, find_group, group_facts, list_group_events, list_groups
-from reliability.services.error_group_decisions import merge_groups, reopen_group, resolve_group, snooze_group
+from reliability.selectors.releases import list_releases, release_facts
+from reliability.services.error_group_decisions import (
+    LONGEST_WINDOW_SECONDS,
+    MOST_TIMES,
+    assign_group,
+    merge_groups,
+    reopen_group,
+    resolve_group,
+    snooze_group,
+)
 
 _VIEW = "reliability.view_errorgroup"
 _DECIDE = "reliability.decide_errorgroup"
@@ -26,6 +35,7 @@ class GroupQuerySerializer(serializers.Serializer[object]):
     state = serializers.ChoiceField([state.value for state in GroupState], required=False, default="")
     code = serializers.CharField(required=False, default="", max_length=64)
     source = serializers.CharField(required=False, default="", max_length=64)  # type: ignore[assignment]  # the field's name
+    owner = serializers.CharField(required=False, default="", max_length=150)
     after = serializers.IntegerField(required=False, default=None, min_value=1, max_value=2**63 - 1, allow_null=True)
     limit = serializers.IntegerField(required=False, default=100, min_value=1, max_value=500)
 
@@ -34,10 +44,27 @@ class DecisionSerializer(serializers.Serializer[object]):
     reason = serializers.CharField(max_length=500)
 
 
+class ResolveSerializer(DecisionSerializer):
+    release = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=64, help_text="That mends it; or next."
+    )
+
+
+class AssignSerializer(serializers.Serializer[object]):
+    owner = serializers.CharField(allow_blank=True, max_length=150, help_text="A user name; empty: nobody.")
+    reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=500)
+
+
 class SnoozeSerializer(DecisionSerializer):
     until = serializers.DateTimeField(required=False, default=None, allow_null=True)
     more = serializers.IntegerField(
         required=False, default=None, min_value=1, max_value=10**12, allow_null=True, help_text="Further errors."
+    )
+    times = serializers.IntegerField(
+        required=False, default=None, min_value=1, max_value=MOST_TIMES, allow_null=True, help_text="Within the window."
+    )
+    window_seconds = serializers.IntegerField(
+        required=False, default=None, min_value=1, max_value=LONGEST_WINDOW_SECONDS, allow_null=True
     )
 
 
@@ -77,23 +104,56 @@ class GroupView(APIView):
         return Response(_shown(group_id))
 
 
-class GroupDecisionView(APIView):
-    """Resolve a kind of error, or reopen it, with a reason."""
+class GroupResolveView(APIView):
+    """Say that a kind of error is mended, now or in a release."""
 
     permission_classes = [Requires]
     required_permissions = {"POST": _DECIDE}
-    action = "resolve"
 
-    @extend_schema(request=DecisionSerializer, responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES})
+    @extend_schema(
+        operation_id="resolve_error_group",
+        request=ResolveSerializer,
+        responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES},
+    )
     def post(self, request: Request, group_id: int) -> Response:
-        reason = checked(DecisionSerializer, request.data)["reason"]
-        act = reopen_group if self.action == "reopen" else resolve_group
-        act(group_id, actor=request.user.get_username(), reason=reason)
+        resolve_group(group_id, actor=request.user.get_username(), **checked(ResolveSerializer, request.data))
+        return Response(_shown(group_id))
+
+
+class GroupReopenView(APIView):
+    """Take the snooze or the resolution of a kind of error back."""
+
+    permission_classes = [Requires]
+    required_permissions = {"POST": _DECIDE}
+
+    @extend_schema(
+        operation_id="reopen_error_group",
+        request=DecisionSerializer,
+        responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES},
+    )
+    def post(self, request: Request, group_id: int) -> Response:
+        reopen_group(group_id, actor=request.user.get_username(), **checked(DecisionSerializer, request.data))
+        return Response(_shown(group_id))
+
+
+class GroupAssignView(APIView):
+    """Say whose a kind of error is to mend."""
+
+    permission_classes = [Requires]
+    required_permissions = {"POST": _DECIDE}
+
+    @extend_schema(
+        operation_id="assign_error_group",
+        request=AssignSerializer,
+        responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES},
+    )
+    def post(self, request: Request, group_id: int) -> Response:
+        assign_group(group_id, actor=request.user.get_username(), **checked(AssignSerializer, request.data))
         return Response(_shown(group_id))
 
 
 class GroupSnoozeView(APIView):
-    """Hear nothing of a kind of error until a time, or until it was met so many times again."""
+    """Hear nothing of a kind of error until a time, until so many more, or until so many within a window."""
 
     permission_classes = [Requires]
     required_permissions = {"POST": _DECIDE}
@@ -131,4 +191,6 @@ def _shown(group_id: int) -> dict[str, Any]:
     if group is None:
         raise ReliabilityError("VALIDATION_NOT_FOUND", f"There is no group {group_id}.")
     events = [event_facts(event) for event in list_group_events(group_id)]
-    return {**group_facts(group), "events": events, "timeline": list_timeline("error_group", group_id)}
+    releases = [release_facts(one) for one in list_releases(since=group.first_seen_at)]
+    timeline = list_timeline("error_group", group_id)
+    return {**group_facts(group), "events": events, "releases": releases, "timeline": timeline}

@@ -21,6 +21,7 @@ from reliability.models.jobs import DeadLetter, Job, JobAttempt, Lane
 from reliability.models.logins import LoginFailure
 from reliability.models.metrics import MetricTotal
 from reliability.models.processes import Heartbeat
+from reliability.models.releases import Release
 from reliability.models.retention import LegalHold, RetentionDrop, RetentionPolicy
 from reliability.models.runbooks import RunbookExecution, RunbookStepRun
 from reliability.models.sagas import Saga, SagaEvent, SagaStep
@@ -58,6 +59,7 @@ __all__ = [
     "MetricTotal",
     "ProposedChange",
     "Recipient",
+    "Release",
     "RetentionDrop",
     "RetentionPolicy",
     "Rota",

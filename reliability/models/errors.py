@@ -1,7 +1,8 @@
 """Errors: each as it was met, what makes them one kind, and what people made of the kind."""
 
+from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.functions import Now
 
 from reliability.core.error_groups import GroupState
@@ -79,6 +80,19 @@ class ErrorGroup(models.Model):
     decided_by = models.CharField(max_length=150, blank=True, default="")
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_reason = models.CharField(max_length=500, blank=True, default="")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, help_text="Whose it is to mend."
+    )
+    resolved_in = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The release that mends it; next: the one after. Errors of older ones are no regression.",
+    )
+    snoozed_times = models.PositiveIntegerField(null=True, blank=True, help_text="Snoozed until so many of it come")
+    snoozed_window_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="within so many seconds.")
+    snoozed_recent = models.JSONField(default=list, db_default=Value([], models.JSONField()), editable=False)
     merged_into = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="merged")
 
     class Meta:

@@ -13,22 +13,30 @@ from reliability.models import ErrorEvent, ErrorFingerprint, ErrorGroup, ErrorRo
 
 
 def list_groups(
-    *, state: str = "", code: str = "", source: str = "", after_id: int | None = None, limit: int = 100
+    *,
+    state: str = "",
+    code: str = "",
+    source: str = "",
+    owner: str = "",
+    after_id: int | None = None,
+    limit: int = 100,
 ) -> list[ErrorGroup]:
     """Return kinds of errors, newest first; merged ones only when asked for."""
-    rows = ErrorGroup.objects.order_by("-id")
+    rows = ErrorGroup.objects.select_related("owner").order_by("-id")
     rows = rows.filter(state=state) if state else rows.exclude(state=GroupState.MERGED)
     if code:
         rows = rows.filter(code=code)
     if source:
         rows = rows.filter(source=source)
+    if owner:
+        rows = rows.filter(owner__username=owner)
     if after_id is not None:
         rows = rows.filter(pk__lt=after_id)
     return list(rows[:limit])
 
 
 def find_group(group_id: int) -> ErrorGroup | None:
-    return ErrorGroup.objects.filter(pk=group_id).first()
+    return ErrorGroup.objects.select_related("owner").filter(pk=group_id).first()
 
 
 def list_group_events(group_id: int, limit: int = 50) -> list[ErrorEvent]:
@@ -65,11 +73,16 @@ def group_facts(group: ErrorGroup) -> dict[str, Any]:
         "regressions": group.regressions,
         "snoozed_until": group.snoozed_until,
         "snoozed_count": group.snoozed_count,
+        "snoozed_times": group.snoozed_times,
+        "snoozed_window_seconds": group.snoozed_window_seconds,
+        "resolved_in": group.resolved_in,
+        "owner": group.owner.get_username() if group.owner else "",
         "decided_by": group.decided_by,
         "decided_at": group.decided_at,
         "decided_reason": group.decided_reason,
         "merged_into": group.merged_into_id,
         "runbook": definition.runbook if definition else "",
+        "runbook_name": f"error:{group.code}" if definition else "",
     }
 
 

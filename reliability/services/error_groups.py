@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from reliability.core.error_groups import GroupState
+from reliability.core.error_groups import GroupState, within_window
 from reliability.core.fingerprint import VERSION
 from reliability.core.guesses import normalize_message
 from reliability.core.taxonomy import ErrorSeverity
@@ -33,25 +33,36 @@ WITH gone AS (
         DO UPDATE SET errors = reliability_errorrollup.errors + excluded.errors
 )
 SELECT fingerprint, (array_agg(former ORDER BY id DESC))[1], (array_agg(facts ORDER BY id DESC))[1],
-       sum(number)::bigint, sum(stored)::bigint, min(first_at), max(last_at), count(*)
-FROM gone GROUP BY fingerprint
+       sum(number)::bigint, sum(stored)::bigint, min(first_at), max(last_at), count(*),
+       coalesce(facts->>'release', '') AS release
+FROM gone GROUP BY fingerprint, coalesce(facts->>'release', '')
 """
 
 _ADD = """
 WITH added AS (
     SELECT * FROM json_to_recordset(%s) AS row(
-        id bigint, number bigint, stored bigint, first_at timestamptz, last_at timestamptz)
-), before AS MATERIALIZED (
-    SELECT one.id, one.state, one.count, one.snoozed_until, one.snoozed_count, one.decided_at
+        id bigint, number bigint, stored bigint, first_at timestamptz, last_at timestamptz, releases jsonb)
+), locked AS MATERIALIZED (
+    SELECT one.id, one.state, one.count, one.snoozed_until, one.snoozed_count, one.decided_at, one.resolved_in,
+           added.releases
     FROM reliability_errorgroup one JOIN added USING (id) ORDER BY one.id FOR UPDATE OF one
+), before AS MATERIALIZED (
+    SELECT locked.*, state = 'resolved' AND EXISTS (
+        SELECT FROM jsonb_to_recordset(releases) AS met (name text, last_at timestamptz)
+        LEFT JOIN reliability_release release ON release.name = met.name
+        WHERE met.last_at > decided_at AND (
+            resolved_in = '' OR met.name = ''
+            OR (resolved_in = 'next' AND release.started_at > decided_at)
+            OR release.id >= (SELECT mended.id FROM reliability_release mended WHERE mended.name = resolved_in))
+    ) AS is_back FROM locked
 )
 UPDATE reliability_errorgroup grp
 SET count = grp.count + added.number, stored = grp.stored + added.stored,
     first_seen_at = least(grp.first_seen_at, added.first_at),
     last_seen_at = greatest(grp.last_seen_at, added.last_at),
-    regressions = grp.regressions + (before.state = 'resolved' AND added.last_at > before.decided_at)::int,
+    regressions = grp.regressions + before.is_back::int,
     state = CASE
-        WHEN before.state = 'resolved' AND added.last_at > before.decided_at THEN 'open'
+        WHEN before.is_back THEN 'open'
         WHEN before.state = 'snoozed' AND (before.snoozed_until <= clock_timestamp()
                                            OR before.snoozed_count < before.count + added.number) THEN 'open'
         ELSE before.state END
@@ -72,6 +83,7 @@ class Met:
     first_at: datetime
     last_at: datetime
     tallies: int
+    release: str
 
 
 def roll_up_errors() -> int:
@@ -107,7 +119,7 @@ def _groups_of(met: list[Met]) -> dict[str, int]:
     fresh = []
     for one in met:
         if one.fingerprint in known:
-            continue
+            continue  # also when another release met it in the same round
         inherited = next((known[old] for old in one.former if old in known), None)
         known[one.fingerprint] = inherited if inherited is not None else _new_group(one)
         fresh.append(ErrorFingerprint(pk=one.fingerprint, version=VERSION, group_id=known[one.fingerprint]))
@@ -138,13 +150,31 @@ def _add(met: list[Met], groups: dict[str, int]) -> None:
             "stored": sum(one.stored for one in parts),
             "first_at": min(one.first_at for one in parts).isoformat(),
             "last_at": max(one.last_at for one in parts).isoformat(),
+            "releases": [{"name": one.release, "last_at": one.last_at.isoformat()} for one in parts],
         }
         for group_id, parts in totals.items()
     ]
     with connection.cursor() as cursor:
         cursor.execute(_ADD, [json.dumps(rows)])
         changed = [(pk, GroupState(old), GroupState(new)) for pk, old, new in cursor.fetchall() if old != new]
-    _tell_changes(changed)
+    _tell_changes(changed + _end_crowded_snoozes(totals))
+
+
+def _end_crowded_snoozes(totals: dict[int, list[Met]]) -> list[tuple[int, GroupState, GroupState]]:
+    """End snoozes of groups that were met as often within their window as was allowed."""
+    rows = ErrorGroup.objects.select_for_update().filter(
+        pk__in=list(totals), state=GroupState.SNOOZED, snoozed_times__isnull=False
+    )
+    ended = []
+    for group in rows.order_by("pk"):
+        fresh = [[one.last_at.timestamp(), one.number] for one in totals[group.pk]]
+        recent, number = within_window([*group.snoozed_recent, *fresh], group.snoozed_window_seconds or 0)
+        group.snoozed_recent = recent
+        if number >= (group.snoozed_times or 0):
+            group.state = GroupState.OPEN
+            ended.append((group.pk, GroupState.SNOOZED, GroupState.OPEN))
+        group.save(update_fields=["snoozed_recent", "state"])
+    return ended
 
 
 def _tell_changes(changed: list[tuple[int, GroupState, GroupState]]) -> None:

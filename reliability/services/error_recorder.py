@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from reliability.conf import get_conf
 from reliability.core.classification import ClassifiedError
 from reliability.core.correlation import current_correlation_id
 from reliability.core.fingerprint import ErrorFacts, fingerprint_of, former_fingerprints
@@ -166,6 +167,11 @@ def _common(facts: ErrorFacts) -> dict[str, Any]:
     }
 
 
+def _of_release() -> dict[str, str]:
+    name = get_conf().release
+    return {"release": name} if name else {}
+
+
 def _event(key: str, kind: _Kind, facts: ErrorFacts) -> dict[str, Any]:
     row = {
         "fingerprint": key,
@@ -174,7 +180,7 @@ def _event(key: str, kind: _Kind, facts: ErrorFacts) -> dict[str, Any]:
         "message": facts.message[:1000],
         "correlation_id": (facts.correlation_id or current_correlation_id())[:64],
         "subject": facts.subject[:64],
-        "details": scrubbed(facts.details),
+        "details": {**scrubbed(facts.details), **_of_release()},
     }
     return dict(storable(row))
 
@@ -184,7 +190,7 @@ def _tally(key: str, kind: _Kind) -> dict[str, Any]:
     row = {
         "fingerprint": key,
         "former": former_fingerprints(facts),
-        "facts": {**_common(facts), "message": facts.message[:1000]},
+        "facts": {**_common(facts), "message": facts.message[:1000], **_of_release()},
         "number": kind.number,
         "stored": len(kind.samples),
         "first_at": kind.first_at.isoformat(),

@@ -27,6 +27,7 @@ INSERT INTO reliability_heartbeat (pulse, kind, name, host, pid, detail, end_rea
 VALUES (%s, %s, %s, %s, %s, %s, '')
 ON CONFLICT (pulse) DO UPDATE SET beat_at = clock_timestamp(), ended_at = NULL, end_reason = ''
 """
+_MARK_RELEASE = "INSERT INTO reliability_release (name) VALUES (%s) ON CONFLICT (name) DO NOTHING"
 _BEAT = "UPDATE reliability_heartbeat SET beat_at = clock_timestamp(), detail = %s WHERE pulse = %s"
 _END = """
 UPDATE reliability_heartbeat SET ended_at = clock_timestamp(), end_reason = 'stopped'
@@ -104,6 +105,8 @@ class Pulse:
         fresh.execute("SELECT pg_advisory_lock(%s, %s)", [PULSE_CLASS, self.number])
         identity = [self.number, self.kind, self.name, socket.gethostname(), os.getpid(), json.dumps(self.detail)]
         fresh.execute(_REGISTER, identity)
+        if get_conf().release:
+            fresh.execute(_MARK_RELEASE, [get_conf().release])
         self._connection = fresh
         self._ready.set()
 

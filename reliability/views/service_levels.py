@@ -1,16 +1,20 @@
 """The page of service levels: budgets, burn rates, and how each budget went."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from reliability.selectors.releases import list_releases
 from reliability.services.service_levels import ServiceState, budget_line, list_states, window_name
 
 WIDTH, HEIGHT = 240, 56
+_PERIOD = timedelta(days=30)
 _DEEPEST = -1.0  # the chart shows no more than a budget used up twice
 
 
@@ -37,7 +41,11 @@ class ServiceRow:
 def service_levels(request: HttpRequest) -> HttpResponse:
     """Show every service that is measured, the worst budget first."""
     rows = sorted((_row(state) for state in list_states()), key=lambda row: row.state.budget_left)
-    return render(request, "reliability/service_levels.html", {"rows": rows, "width": WIDTH, "height": HEIGHT})
+    now = timezone.now()
+    releases = list_releases(since=now - _PERIOD)
+    marks = [(one, f"{WIDTH * (1 - (now - one.started_at) / _PERIOD):.1f}") for one in releases]
+    context = {"rows": rows, "width": WIDTH, "height": HEIGHT, "marks": marks}
+    return render(request, "reliability/service_levels.html", context)
 
 
 def _row(state: ServiceState) -> ServiceRow:
