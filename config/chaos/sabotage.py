@@ -126,7 +126,7 @@ def _sabotage_jobs() -> None:
         return []
 
     @instead(sentinel, "end_dead_processes", Protection.DEATHS)
-    def bury_nobody(original: Any) -> list[Any]:
+    def bury_nobody(original: Any, **options: Any) -> list[Any]:
         return []
 
     @instead(sentinel, "find_due_lanes", Protection.SECOND_LOOK)

@@ -12,6 +12,7 @@ import socket
 import threading
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -52,6 +53,20 @@ def open_connection(purpose: str) -> psycopg.Connection[Any]:
         parameters.pop(key, None)
     parameters["application_name"] = f"stanchion {purpose}"
     return psycopg.connect(**parameters, autocommit=True)
+
+
+def is_gone(host: str, pid: int) -> bool:
+    """Return whether a process is known to be gone: only of this machine can that be asked."""
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(pid, 0)
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except ProcessLookupError:
+        return True
+    except OSError:  # somebody else's, or a machine without /proc: it is there
+        return False
+    return status.rpartition(")")[2].split()[0] == "Z"  # killed, and its parent has not noticed yet
 
 
 class Pulse:

@@ -9,19 +9,22 @@ from reliability.conf import get_conf
 from reliability.core.jobs import URGENT_PRIORITY, JobState
 from reliability.services.jobs.dead_alerts import tell_dead
 from reliability.services.jobs.table import find_due
-from reliability.services.pulse import PULSE_CLASS
+from reliability.services.prepared import fetch_prepared
+from reliability.services.pulse import PULSE_CLASS, is_gone
+
+_ALIVE = """
+SELECT objid::int AS pulse FROM pg_locks
+WHERE locktype = 'advisory' AND classid = %(pulse_class)s AND granted AND objsubid = 2
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 # A process is dead when nobody holds its pulse lock. The statement's snapshot is taken
 # before pg_locks is read, and a worker takes its pulse before its first claim, so a job
 # visible here was claimed under a pulse that pg_locks shows if it is still alive.
 # A process that lives and was only silent past its lease (frozen, or its machine was) is no
 # crash of the job's making, until the job has used up its attempts that way.
-_RESCUE = """
-WITH alive AS MATERIALIZED (
-    SELECT objid::int AS pulse FROM pg_locks
-    WHERE locktype = 'advisory' AND classid = %(pulse_class)s AND granted AND objsubid = 2
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-), lost AS MATERIALIZED (
+_RESCUE = f"""
+WITH alive AS MATERIALIZED ({_ALIVE}), lost AS MATERIALIZED (
     SELECT id, worker, (lease_until >= clock_timestamp()) AS dead,
         crashes + (attempt >= max_attempts OR worker NOT IN (SELECT pulse FROM alive))::int AS crashes
     FROM reliability_job
@@ -45,20 +48,30 @@ WITH alive AS MATERIALIZED (
 ), noted AS (
     INSERT INTO reliability_jobattempt
         (job_id, attempt, fence, worker, outcome, error_code, error_message, detail, actor)
-    SELECT id, attempt, fence - 1, worker, 'lost', error_code, error_message, '{}', 'sentinel' FROM moved
+    SELECT id, attempt, fence - 1, worker, 'lost', error_code, error_message, '{{}}', 'sentinel' FROM moved
 )
 SELECT lane, state, kind, error_message, count(*) FROM moved GROUP BY lane, state, kind, error_message
-"""
+"""  # noqa: S608  # constants of our own
 
-_END_PROCESSES = """
+_LOOK = f"""
+WITH alive AS MATERIALIZED ({_ALIVE})
+SELECT EXISTS (SELECT 1 FROM reliability_job
+               WHERE state = 'running' AND (lease_until < clock_timestamp()
+                                            OR (%(by_pulse)s AND worker NOT IN (SELECT pulse FROM alive)))),
+       EXISTS (SELECT 1 FROM reliability_heartbeat WHERE ended_at IS NULL AND pulse NOT IN (SELECT pulse FROM alive))
+"""  # noqa: S608  # constants of our own
+
+_MISSING = f"""
+SELECT pulse, host, pid, beat_at < clock_timestamp() - %(grace)s FROM reliability_heartbeat
+WHERE ended_at IS NULL AND pulse NOT IN ({_ALIVE})
+"""  # noqa: S608  # constants of our own
+
+_END_PROCESSES = f"""
 UPDATE reliability_heartbeat
 SET ended_at = clock_timestamp(), end_reason = 'died'
-WHERE ended_at IS NULL AND beat_at < clock_timestamp() - %(grace)s
-  AND pulse NOT IN (SELECT objid::int FROM pg_locks
-                    WHERE locktype = 'advisory' AND classid = %(pulse_class)s AND granted AND objsubid = 2
-                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+WHERE ended_at IS NULL AND pulse = ANY(%(dead)s) AND pulse NOT IN ({_ALIVE})
 RETURNING kind, name, pid, extract(epoch FROM clock_timestamp() - beat_at)::float
-"""
+"""  # noqa: S608  # constants of our own
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,16 @@ class EndedProcess:
     silent_seconds: float
 
 
+def look_for_lost(*, by_pulse: bool = True) -> tuple[bool, bool]:
+    """Return whether jobs are lost, and whether processes miss their pulse: one cheap statement, many times a second.
+
+    ``by_pulse`` is as in ``rescue_lost_jobs``.
+    """
+    parameters: Any = {"pulse_class": PULSE_CLASS, "by_pulse": by_pulse}
+    ((jobs, processes),) = fetch_prepared(_LOOK, parameters)
+    return jobs, processes
+
+
 def rescue_lost_jobs(*, by_pulse: bool = True) -> list[Rescued]:
     """Hand on every running job whose lease is over or whose process is dead.
 
@@ -101,11 +124,21 @@ def rescue_lost_jobs(*, by_pulse: bool = True) -> list[Rescued]:
     return rescued
 
 
-def end_dead_processes() -> list[EndedProcess]:
-    """Mark the processes whose pulse is gone."""
-    parameters: Any = {"pulse_class": PULSE_CLASS, "grace": get_conf().heartbeat_interval}
+def end_dead_processes(*, by_silence: bool = True) -> list[EndedProcess]:
+    """Mark the processes whose pulse is gone, and that are not just taking it again after a lost connection.
+
+    Those of this machine are dead once their pid is. Of others only silence can tell, for as long as between two
+    beats; ``by_silence`` False waits with these, as long as all may be on their way back after a database outage.
+    """
+    grace = get_conf().heartbeat_interval
+    parameters: Any = {"pulse_class": PULSE_CLASS, "grace": grace}
     with connection.cursor() as cursor:
-        cursor.execute(_END_PROCESSES, parameters)
+        cursor.execute(_MISSING, parameters)
+        missing = cursor.fetchall()
+        dead = [pulse for pulse, host, pid, silent in missing if (silent and by_silence) or is_gone(host, pid)]
+        if not dead:
+            return []
+        cursor.execute(_END_PROCESSES, {**parameters, "dead": dead})
         return [EndedProcess(*row) for row in cursor.fetchall()]
 
 

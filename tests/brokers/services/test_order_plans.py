@@ -17,7 +17,7 @@ from brokers.services.submission import OrderSubmission, accept_orders
 from reliability.core.jobs import Performed
 from reliability.models import Job
 from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare
-from reliability.services.jobs.rescue import find_due_lanes, rescue_lost_jobs
+from reliability.services.jobs.rescue import find_due_lanes, look_for_lost, rescue_lost_jobs
 from reliability.services.jobs.table import find_due, has_suspects
 from reliability.services.prepared import forget_plans
 from tests.plans import Step, recorded_plans
@@ -90,6 +90,7 @@ def look() -> None:
     find_due(["orders", "default"])
     find_due_lanes()
     has_suspects(["orders", "default"])
+    look_for_lost()
     rescue_lost_jobs()
 
 

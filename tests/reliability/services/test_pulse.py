@@ -1,5 +1,8 @@
 """A pulse tells the living from the dead; a slot lets one of several act."""
 
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -13,8 +16,9 @@ from reliability.models import Heartbeat, Job
 from reliability.selectors.processes import is_silent_since
 from reliability.services.jobs import runner as runner_module
 from reliability.services.jobs.enqueue import NewJob, enqueue_jobs
-from reliability.services.jobs.rescue import end_dead_processes
+from reliability.services.jobs.rescue import end_dead_processes, look_for_lost, rescue_lost_jobs
 from reliability.services.jobs.runner import JobRunner
+from reliability.services.jobs.table import claim_jobs
 from reliability.services.pulse import PULSE_CLASS, Pulse, Slot
 from tests.factories import make_process
 from tests.fakes import Deed
@@ -78,6 +82,44 @@ def test_a_process_without_a_pulse_is_marked_dead() -> None:
     wait_for(lambda: [process.name for process in end_dead_processes()] == ["gone"])
     lost.refresh_from_db()
     assert lost.end_reason == "died"
+
+
+def child() -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+
+def test_a_process_of_this_machine_is_dead_as_soon_as_it_is_killed() -> None:
+    killed, living = child(), child()
+    try:
+        host = socket.gethostname()
+        for number, (name, process) in enumerate((("killed", killed), ("living", living), ("elsewhere", killed))):
+            there = host if name != "elsewhere" else "another-machine"
+            Heartbeat.objects.create(pulse=10**6 + number, kind="worker", name=name, host=there, pid=process.pid)
+        assert end_dead_processes(by_silence=False) == []
+        assert look_for_lost() == (False, True)
+
+        killed.kill()
+        wait_for(lambda: [one.name for one in end_dead_processes(by_silence=False)] == ["killed"])
+        killed.wait()
+        Heartbeat.objects.filter(name="killed").update(ended_at=None)
+        assert [one.name for one in end_dead_processes(by_silence=False)] == ["killed"]  # its parent knows as well
+        assert end_dead_processes(by_silence=False) == []
+    finally:
+        for process in (killed, living):
+            process.kill()
+            process.wait()
+
+
+def test_a_job_of_a_process_without_a_pulse_is_seen_in_one_look(pulse: Pulse, deed: Deed) -> None:
+    enqueue_jobs(deed.name, [NewJob(payload={"n": 1})])
+    claim_jobs("default", pulse.number, 1)
+    assert look_for_lost() == (False, False)
+
+    pulse.stop()
+    wait_for(lambda: look_for_lost()[0])
+    assert not look_for_lost(by_pulse=False)[0]
+    rescue_lost_jobs()
+    assert look_for_lost() == (False, False)
 
 
 def test_one_of_two_holds_a_slot_and_the_other_takes_over() -> None:
