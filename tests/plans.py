@@ -21,9 +21,13 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One node of a plan: what it is, the table or index it reads, and how many rows it looked at in all."""
+    """One node of a plan: what it is, the table or index it reads, and how many rows it looked at in all.
+
+    ``depth`` is 0 for the uppermost, of which each statement has one.
+    """
 
     statement: str
+    depth: int
     kind: str
     table: str
     index: str
@@ -51,7 +55,7 @@ def recorded_plans() -> Iterator[list[Step]]:
         _, found, text = diagnostic.message_primary.partition(" plan:\n")
         if found:
             plan = json.loads(text)
-            steps.extend(_steps(plan["Query Text"], plan["Plan"]))
+            steps.extend(_steps(plan["Query Text"], 0, plan["Plan"]))
 
     connection.connection.add_notice_handler(note)
     try:
@@ -63,9 +67,9 @@ def recorded_plans() -> Iterator[list[Step]]:
                 cursor.execute(f"RESET {name}")
 
 
-def _steps(statement: str, node: dict[str, Any]) -> Iterator[Step]:
+def _steps(statement: str, depth: int, node: dict[str, Any]) -> Iterator[Step]:
     removed = sum(value for name, value in node.items() if name.startswith("Rows Removed by"))
     rows = (node["Actual Rows"] + removed) * node["Actual Loops"]
-    yield Step(statement, node["Node Type"], node.get("Relation Name", ""), node.get("Index Name", ""), rows)
+    yield Step(statement, depth, node["Node Type"], node.get("Relation Name", ""), node.get("Index Name", ""), rows)
     for child in node.get("Plans", ()):
-        yield from _steps(statement, child)
+        yield from _steps(statement, depth + 1, child)

@@ -13,16 +13,30 @@ from rest_framework.request import Request
 from reliability.services.prepared import fetch_prepared
 
 _USER_FIELDS = ("id", "is_superuser", "username", "is_staff", "is_active")  # in the order of the model's own fields
-_FIND = """
-SELECT token.expiry, {fields} FROM knox_authtoken token JOIN auth_user person ON person.id = token.user_id
+# What ``ModelBackend`` asks for in two further queries; a superuser may everything.
+_PERMISSIONS = """
+CASE WHEN person.is_superuser THEN NULL ELSE ARRAY(
+    SELECT type.app_label || '.' || permission.codename
+    FROM auth_permission permission JOIN django_content_type type ON type.id = permission.content_type_id
+    WHERE permission.id IN (
+        SELECT own.permission_id FROM auth_user_user_permissions own WHERE own.user_id = person.id
+        UNION ALL
+        SELECT of_group.permission_id FROM auth_group_permissions of_group
+        JOIN auth_user_groups member ON member.group_id = of_group.group_id WHERE member.user_id = person.id
+    )
+) END
+"""
+_FIND = f"""
+SELECT token.expiry, {_PERMISSIONS}, {", ".join(f"person.{name}" for name in _USER_FIELDS)}
+FROM knox_authtoken token JOIN auth_user person ON person.id = token.user_id
 WHERE token.digest = %s
-""".format(fields=", ".join(f"person.{name}" for name in _USER_FIELDS))
+"""  # noqa: S608  # names of our own code
 
 
 class TokenAuthentication(KnoxTokenAuthentication):
-    """``Authorization: Bearer <token>``: found by its hash in one query, expired and revoked ones refused.
+    """``Authorization: Bearer <token>``: found by its hash, expired and revoked ones refused.
 
-    The query is plain SQL because every order makes it; the rest of the user is read if asked for.
+    The user and what it may come in one query, plain SQL because every order makes it; the rest is read if asked for.
     """
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, str]:
@@ -33,12 +47,14 @@ class TokenAuthentication(KnoxTokenAuthentication):
         found = fetch_prepared(_FIND, [digest])
         if not found:
             raise AuthenticationFailed("The token is not valid.")
-        expiry, *values = found[0]
+        expiry, permissions, *values = found[0]
         if expiry is not None and expiry <= timezone.now():
             raise AuthenticationFailed("The token has expired.")
-        user = get_user_model().from_db("default", _USER_FIELDS, values)
+        user: Any = get_user_model().from_db("default", _USER_FIELDS, values)
         if not user.is_active:
             raise AuthenticationFailed("The user is not active.")
+        if permissions is not None:
+            user._perm_cache = set(permissions)  # where ``ModelBackend`` looks before it asks
         return user, digest
 
 
