@@ -210,7 +210,7 @@ VARIABLES = (
         "STANCHION_REQUESTS_PER_SECOND",
         _count,
         "1000",
-        "requests of one user that one web process answers in a second; reads leave a third of them to orders",
+        "requests of one user that all web processes together answer in a second; reads leave a third of them to orders",
     ),
     Variable(
         "STANCHION_RELEASE",

@@ -16,7 +16,7 @@ class ReliabilityConf:
     ``export_directory`` is where rows are written to before they are dropped; blank: what must be exported stays.
     ``traces_url`` is where spans are sent to, or ``console``; blank: nothing is traced. ``traces_ratio`` of the traces
     that begin here are kept.
-    ``requests_per_second`` of one user are answered by one web process; 0: as many as come.
+    ``requests_per_second`` of one user are answered by all web processes together; 0: as many as come.
     ``release`` is what these processes are: errors name it, and its first start is marked.
     ``calling_processes`` is among how many processes a rate limit is divided while Redis is away.
     """
