@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderClass, OrderTerms, Side
 from brokers.core.reports import (
     AccountReport,
+    CashReport,
     FillPage,
     FillReport,
     InstrumentReport,
@@ -70,11 +71,13 @@ class FakeBroker:
             replaces_orders=replaces,
             exit_classes=frozenset(OrderClass),
             cash_follows_fills=True,
+            lists_cash_movements=True,
         )
         self.orders: dict[str, OrderReport] = {}
         self.fills: list[FillReport] = []
         self.positions: dict[str, PositionReport] = {}
         self.cash = Decimal(0)
+        self.movements: list[CashReport] = []
         self.calls: list[str] = []
         self.canceled: list[str] = []
         self.legs: dict[str, list[str]] = {}
@@ -216,6 +219,10 @@ class FakeBroker:
     async def get_account(self) -> AccountReport:
         self._end("account", self._begin("account"))
         return AccountReport("fake", "USD", self.cash, self.cash, self.cash, False)
+
+    async def list_cash_movements(self, since: date) -> list[CashReport]:
+        self._end("movements", self._begin("movements"))
+        return [one for one in self.movements if one.day >= since]
 
     async def list_instruments(self) -> list[InstrumentReport]:
         self._end("instruments", self._begin("instruments"))

@@ -7,6 +7,7 @@ else when a call fails; what the failure proves is in its ``kind``.
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Protocol
 
 from brokers.adapters.reach import LOOPBACK
@@ -14,6 +15,7 @@ from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderTerms
 from brokers.core.reports import (
     AccountReport,
+    CashReport,
     FillPage,
     InstrumentReport,
     OrderPage,
@@ -84,6 +86,13 @@ class BrokerSession(Protocol):
     async def list_positions(self) -> list[PositionReport]: ...
 
     async def get_account(self) -> AccountReport: ...
+
+    async def list_cash_movements(self, since: date) -> list[CashReport]:
+        """Return what moved cash without an execution from a UTC day on, oldest first.
+
+        Nothing where ``Capabilities.lists_cash_movements`` is not set.
+        """
+        ...
 
     async def list_instruments(self) -> list[InstrumentReport]: ...
 

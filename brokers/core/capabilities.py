@@ -17,7 +17,8 @@ class Capabilities:
     broker puts a new order under an id of ours in the place of an old one, or leaves the old one
     alone; elsewhere an order is canceled first, and the new one sent once that is proven.
     ``positions_follow_fills``: what is held is the sum of the fills, because fees are not taken out
-    of it; ``cash_follows_fills``: the same for the cash.
+    of it; ``cash_follows_fills``: the same for the cash. ``lists_cash_movements``: the broker lists what moved cash
+    beside executions.
     ``exit_classes``: the kinds of orders that can bring a take-profit or a stop loss along, which the
     broker holds ready and ends with each other. One is named only if all of it arrives, or nothing.
     """
@@ -30,6 +31,7 @@ class Capabilities:
     replaces_orders: bool = False
     positions_follow_fills: bool = True
     cash_follows_fills: bool = False
+    lists_cash_movements: bool = False
     exit_classes: frozenset[OrderClass] = frozenset()
 
     @property

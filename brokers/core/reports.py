@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from brokers.core.corporate_actions import CashEntryKind
 from brokers.core.orders import ExitRole, OrderState, Side
 
 
@@ -179,6 +180,19 @@ class AccountReport:
     trading_blocked: bool
     reserved: Decimal | None = None
     clock_offset: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CashReport:
+    """Cash that moved without an execution, as the broker lists it under ``movement_id``; negative is paid."""
+
+    movement_id: str
+    kind: CashEntryKind
+    amount: Decimal
+    currency: str
+    day: date
+    symbol: str = ""
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from uuid import UUID
 
 from django.db import connection
 
+from brokers.core.corporate_actions import CashEntryKind
 from brokers.core.orders import OrderState, Side
 from brokers.core.records import RecordedFill, RecordedOrder, RecordedPosition
-from brokers.models import Account, Fill, Position
+from brokers.models import Account, CashEntry, Fill, Position
 
 # Orders that the broker should list as open: not final, and it has named them.
 OPEN_AT_BROKER = """
@@ -154,6 +155,15 @@ def read_row_counts() -> dict[str, list[int]]:
     with connection.cursor() as cursor:
         cursor.execute(_ROW_COUNTS, [list(NEVER_DELETED)])
         return {name: list(counts) for name, *counts in cursor.fetchall()}
+
+
+def cash_entries_by_hand(
+    account_id: int, kind: CashEntryKind, amount: Decimal, currency: str, since: datetime, *, besides: Sequence[int]
+) -> list[int]:
+    """Return the cash entries since an instant that persons booked of just this kind and amount, oldest first."""
+    rows = CashEntry.objects.filter(account_id=account_id, kind=kind, amount=amount, currency=currency)
+    rows = rows.filter(recorded_at__gte=since).exclude(actor="broker").exclude(pk__in=besides)
+    return list(rows.order_by("pk").values_list("pk", flat=True))
 
 
 def account_name(account_id: int) -> str:

@@ -1,11 +1,13 @@
 """A broker session whose every call goes through the guards of its account."""
 
 from collections.abc import AsyncGenerator
+from datetime import date
 
 from brokers.adapters.interface import BrokerSession
 from brokers.core.orders import OrderTerms
 from brokers.core.reports import (
     AccountReport,
+    CashReport,
     FillPage,
     InstrumentReport,
     OrderPage,
@@ -59,6 +61,9 @@ class GuardedSession:
 
     async def get_account(self) -> AccountReport:
         return await self._guards[CallClass.READS].call(self._session.get_account)
+
+    async def list_cash_movements(self, since: date) -> list[CashReport]:
+        return await self._guards[CallClass.READS].call(self._session.list_cash_movements, since)
 
     async def list_instruments(self) -> list[InstrumentReport]:
         return await self._guards[CallClass.DATA].call(self._session.list_instruments)

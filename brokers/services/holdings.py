@@ -20,13 +20,14 @@ from brokers.core.corporate_actions import (
 from brokers.core.order_requests import is_usable_symbol
 from brokers.core.orders import Side
 from brokers.core.positions import PositionFacts, apply_fill
-from brokers.core.reports import AccountReport
+from brokers.core.reports import AccountReport, CashReport
 from brokers.models import Account, Balance, CashEntry, Position, PositionChange, PositionEvent
 from brokers.services.account_signs import note_clock
 from brokers.services.four_eyes import checked_reason
 from reliability.core.errors import ReliabilityError
 from reliability.services.audit import record_audit
 
+BROKER = "broker"  # who moved cash that a broker lists by itself
 _MOST_REORDERED = 10_000
 _LARGEST = Decimal(10) ** 15
 _HELD_BY_ORDERS = """
@@ -168,6 +169,15 @@ def book_cash(
         after = {"kind": kind.value, "amount": str(amount), "currency": entry.currency, "symbol": symbol}
         record_audit(by, "book_cash", f"account:{name}", after=after, reason=reason)
     return entry
+
+
+def book_reported_cash(account_id: int, report: CashReport) -> CashEntry:
+    """Record cash that the broker itself lists, in the caller's transaction, under the broker's name for it."""
+    reason = f"The broker lists it: {report.told} of {report.day}, {report.movement_id}."
+    symbol = report.symbol if is_usable_symbol(report.symbol) else ""
+    return book_cash(
+        account_id, report.kind, report.amount, currency=report.currency, symbol=symbol, by=BROKER, reason=reason
+    )
 
 
 def record_balance(account_id: int, report: AccountReport, asked_at: Any) -> Balance:

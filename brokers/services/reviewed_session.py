@@ -8,6 +8,7 @@ and no connection had a part in, have no raw code and are left alone.
 
 from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import replace
+from datetime import date
 from typing import TypeVar
 
 from brokers.adapters.errors import BrokerCallError
@@ -15,6 +16,7 @@ from brokers.adapters.interface import BrokerSession
 from brokers.core.orders import OrderTerms
 from brokers.core.reports import (
     AccountReport,
+    CashReport,
     FillPage,
     InstrumentReport,
     OrderPage,
@@ -117,6 +119,9 @@ class ReviewedSession:
 
     async def get_account(self) -> AccountReport:
         return await self._asked(self._session.get_account())
+
+    async def list_cash_movements(self, since: date) -> list[CashReport]:
+        return await self._asked(self._session.list_cash_movements(since))
 
     async def list_instruments(self) -> list[InstrumentReport]:
         return await self._asked(self._session.list_instruments())

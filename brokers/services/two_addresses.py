@@ -8,6 +8,7 @@ unknown, and is looked up, at whichever address answers.
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from datetime import date
 from typing import TypeVar
 
 from brokers.adapters.errors import BrokerCallError
@@ -15,6 +16,7 @@ from brokers.adapters.interface import BrokerSession
 from brokers.core.orders import OrderTerms
 from brokers.core.reports import (
     AccountReport,
+    CashReport,
     FillPage,
     InstrumentReport,
     OrderPage,
@@ -82,6 +84,9 @@ class TwoAddressSession:
 
     async def get_account(self) -> AccountReport:
         return await self._always(lambda session: session.get_account())
+
+    async def list_cash_movements(self, since: date) -> list[CashReport]:
+        return await self._always(lambda session: session.list_cash_movements(since))
 
     async def list_instruments(self) -> list[InstrumentReport]:
         return await self._always(lambda session: session.list_instruments())

@@ -81,6 +81,7 @@ class ReconciliationMark(models.Model):
     clean_at = models.DateTimeField(null=True)
     full_at = models.DateTimeField(null=True)
     row_counts = models.JSONField(default=dict, db_default={})
+    cash_movements = models.JSONField(default=dict, db_default={})
 
     class Meta:
         default_permissions = ("view",)

@@ -1,8 +1,9 @@
 """Asking a broker for everything a run compares: pages of orders and executions, then holdings and balances."""
 
 from dataclasses import dataclass, field
+from datetime import date
 
-from brokers.core.reports import AccountReport, FillReport, OrderReport, PositionReport
+from brokers.core.reports import AccountReport, CashReport, FillReport, OrderReport, PositionReport
 from brokers.services.guarded_session import GuardedSession
 from reconciliation.core.runs import RunStep
 
@@ -19,15 +20,19 @@ class Answers:
     fills: list[FillReport] = field(default_factory=list)
     positions: list[PositionReport] = field(default_factory=list)
     account: AccountReport | None = None
+    movements: list[CashReport] | None = None
     calls: int = 0
 
 
-async def ask(session: GuardedSession, step: RunStep, token: str, fill_cursor: str) -> Answers:
+async def ask(
+    session: GuardedSession, step: RunStep, token: str, fill_cursor: str, cash_since: date | None = None
+) -> Answers:
     """Ask on from a place, at most ``PAGES`` pages; raises ``BrokerCallError`` as soon as one question fails.
 
     Args:
         token: Behind which order or execution to go on; empty at the beginning of ``ORDERS``.
         fill_cursor: From where executions are read.
+        cash_since: From which day on movements of cash are asked for, None where the broker lists none.
     """
     answers = Answers(step, token)
     while answers.calls < PAGES:
@@ -39,6 +44,9 @@ async def ask(session: GuardedSession, step: RunStep, token: str, fill_cursor: s
             answers.positions = await session.list_positions()
             answers.account = await session.get_account()
             answers.calls += 2
+            if cash_since is not None:
+                answers.movements = await session.list_cash_movements(cash_since)
+                answers.calls += 1
             break
     return answers
 

@@ -7,7 +7,7 @@ of them, a crash costs those, and work for other accounts goes on between.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, ClassVar
 
 from django.utils import timezone
@@ -22,6 +22,7 @@ from reconciliation.core.runs import FINISHED, GRACE, RunKind, RunState, RunStep
 from reconciliation.models import ReconciliationRun
 from reconciliation.services import staging
 from reconciliation.services.asking import Answers, ask
+from reconciliation.services.cash_movements import book_movements, movements_wanted_since
 from reconciliation.services.comparing import compare_all
 from reconciliation.services.runs import (
     RUN_KIND,
@@ -54,6 +55,7 @@ class Request:
     token: str
     fill_cursor: str
     questions: Questions
+    cash_since: date | None = None
 
 
 class ReconcileAccountJob(JobKind):
@@ -72,7 +74,7 @@ class ReconcileAccountJob(JobKind):
         session = get_session(request.profile)
         if request.step is RunStep.LOOK_AGAIN:
             return await ask_again(session, request.questions)
-        return await ask(session, request.step, request.token, request.fill_cursor)
+        return await ask(session, request.step, request.token, request.fill_cursor, request.cash_since)
 
     def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
         return {outcome.job.id: self._apply_one(outcome) for outcome in outcomes}
@@ -98,7 +100,7 @@ class ReconcileAccountJob(JobKind):
             begin(run)
         cursor = "" if run.reads_all else get_mark(run.account_id).fill_cursor
         questions = next_questions(run) if run.step == RunStep.LOOK_AGAIN else Questions()
-        return Request(profile, RunStep(run.step), run.token, cursor, questions)
+        return Request(profile, RunStep(run.step), run.token, cursor, questions, movements_wanted_since(profile))
 
     def _hold(self, run: ReconciliationRun, held: Any) -> Disposition:
         """Wait for the broker to take questions, for a while."""
@@ -174,6 +176,7 @@ def keep_answers(run: ReconciliationRun, answers: Answers) -> None:
     if answers.account is not None:
         run.marks["account"] = {"currency": answers.account.currency, "cash": str(answers.account.cash)}
         record_balance(run.account_id, answers.account, run.asked_at)
+        book_movements(run.account_id, answers.movements)
     run.step, run.token = answers.step, answers.token
 
 

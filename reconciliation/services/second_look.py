@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 from django.utils import timezone
 
 from brokers.adapters.errors import BrokerCallError
-from brokers.core.reports import FillReport, OrderReport, PositionReport
+from brokers.core.reports import CashReport, FillReport, OrderReport, PositionReport
 from brokers.selectors.recorded import list_recorded_fills, list_recorded_orders, list_recorded_positions
+from brokers.services.accounts import get_profile
 from brokers.services.guarded_session import GuardedSession
 from brokers.services.order_legs import waits_for_legs
 from reconciliation.core.discrepancy import UNSETTLED, Difference, DiscrepancyKind, DiscrepancyState, SubjectType
@@ -17,6 +18,7 @@ from reconciliation.core.matching import compare_fill, compare_order, compare_po
 from reconciliation.core.runs import GRACE, MOST_LOOKS
 from reconciliation.models import Discrepancy, ReconciliationRun
 from reconciliation.selectors.comparison import differing_fills, list_reported_fills, uneven_bookings
+from reconciliation.services.cash_movements import book_movements, movements_wanted_since
 from reconciliation.services.comparing import booking_difference, cash_differences
 from reconciliation.services.findings import record_differences
 from reconciliation.services.rules import Evidence, book_known, decide
@@ -39,6 +41,7 @@ class Questions:
     with_positions: bool = False
     with_account: bool = False
     fill_cursor: str = ""
+    cash_since: date | None = None
     wait: timedelta = timedelta(0)
 
 
@@ -52,6 +55,7 @@ class SecondLook:
     positions: dict[str, PositionReport] = field(default_factory=dict)
     account: dict[str, str] = field(default_factory=dict)
     fills: list[FillReport] = field(default_factory=list)
+    movements: list[CashReport] | None = None
     calls: int = 0
 
 
@@ -68,6 +72,7 @@ def next_questions(run: ReconciliationRun) -> Questions:
         orders=tuple(row.subject for row in chosen if row.subject_type == SubjectType.ORDER),
         with_positions=SubjectType.POSITION in types,
         with_account=SubjectType.CASH in types,
+        cash_since=movements_wanted_since(get_profile(run.account_id)) if SubjectType.CASH in types else None,
         fill_cursor=run.marks.get("fill_cursor", get_mark(run.account_id).fill_cursor),
         wait=wait,
     )
@@ -90,6 +95,9 @@ async def ask_again(session: GuardedSession, questions: Questions) -> SecondLook
         account = await session.get_account()
         look.account = {"currency": account.currency, "cash": str(account.cash)}
         look.calls += 1
+        if questions.cash_since is not None:
+            look.movements = await session.list_cash_movements(questions.cash_since)
+            look.calls += 1
     if questions.with_positions or questions.with_account:  # after them, so that what moved them is among the fills
         page = await session.list_fills(questions.fill_cursor)
         look.fills = list(page.fills)
@@ -107,6 +115,7 @@ def judge(run: ReconciliationRun, look: SecondLook) -> Questions:
         pk__in=look.questions.subjects, state=DiscrepancyState.SUSPECTED
     )
     book_known(run.account_id, look.fills)
+    book_movements(run.account_id, look.movements)
     for row in sorted(rows.order_by("pk"), key=lambda row: _ORDER.index(SubjectType(row.subject_type))):
         evidence = _evidence(run, row, look)
         difference = _difference(run, row, evidence, look)

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
@@ -32,6 +32,7 @@ from brokers.core.clocks import proven_offset
 from brokers.core.orders import OrderClass, OrderTerms
 from brokers.core.reports import (
     AccountReport,
+    CashReport,
     FillPage,
     FillReport,
     InstrumentReport,
@@ -157,6 +158,23 @@ class AlpacaSession:
         account = self._parse(Operation.QUERY, reply, parsing.parse_account)
         offset = proven_offset(reply.headers.get("Date", ""), sent_at, datetime.now(UTC))
         return replace(account, clock_offset=offset)
+
+    async def list_cash_movements(self, since: date) -> list[CashReport]:
+        """Return the activities of ``CASH_TYPES`` that moved cash, of each day from ``since`` on."""
+        query = {"activity_types": ",".join(parsing.CASH_TYPES), "direction": "asc", "page_size": str(FILLS_PAGE_SIZE)}
+        query["after"] = f"{since - timedelta(days=1)}T00:00:00Z"
+        found: dict[str, CashReport | None] = {}
+        while True:
+            reply, rows = await self._get_rows("/v2/account/activities", **query)
+            known = len(found)
+            for row in rows:
+                movement = self._distrusting(reply, parsing.parse_cash_movement, row)
+                found[self._distrusting(reply, parsing.activity_id, row)] = movement
+            if len(rows) < FILLS_PAGE_SIZE:
+                return [one for one in found.values() if one is not None and one.day >= since]
+            if len(found) == known:
+                self._refuse_page(reply)
+            query["page_token"] = rows[-1]["id"]
 
     async def list_instruments(self) -> list[InstrumentReport]:
         """Return the active assets of both classes; without a class Alpaca lists equities only."""
@@ -305,6 +323,7 @@ class _Alpaca:
         replaces_orders=True,
         exit_classes=frozenset(OrderClass),
         cash_follows_fills=True,
+        lists_cash_movements=True,
     )
 
     def open_session(self, settings: AccountSettings) -> BrokerSession:

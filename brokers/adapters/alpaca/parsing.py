@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NoReturn, TypeVar
 
+from brokers.core.corporate_actions import CashEntryKind, cash_problem
 from brokers.core.orders import Side
 from brokers.core.reports import (
     AccountReport,
+    CashReport,
     FillReport,
     InstrumentReport,
     OrderReport,
@@ -48,6 +50,19 @@ SIDES: dict[str, Side] = {
     "sell_plus": Side.SELL,
     "sell_short": Side.SELL,
     "sell_short_exempt": Side.SELL,
+}
+# Activities that move cash without an execution; see "Account Activities" in Alpaca's documentation.
+CASH_TYPES = (
+    "CSD", "CSW", "DIV", "DIVCGL", "DIVCGS", "DIVFEE", "DIVFT", "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX", "INT", "INTNRA",
+    "INTTW", "FEE", "CFEE", "JNLC", "ACATC", "PTC", "MISC",
+)  # fmt: skip
+_CASH_KINDS = {
+    "CSD": CashEntryKind.DEPOSIT,
+    "CSW": CashEntryKind.WITHDRAWAL,
+    "DIV": CashEntryKind.DIVIDEND,
+    "INT": CashEntryKind.INTEREST,
+    "FEE": CashEntryKind.FEE,
+    "CFE": CashEntryKind.FEE,
 }
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 _FILL_EVENTS = frozenset({"fill", "partial_fill"})
@@ -175,6 +190,28 @@ def parse_fill(value: Any) -> FillReport:
         cumulative_quantity=_optional_decimal(row, "cum_qty"),
         cursor=activity_id(row),
     )
+
+
+def parse_cash_movement(value: Any) -> CashReport | None:
+    """Return one activity that moved cash, None where it did not: a fee taken in an asset, one that was canceled."""
+    row = as_object(value)
+    name = _text(row, "activity_type")
+    amount = _optional_decimal(row, "net_amount")
+    if not amount or row.get("status", "executed") not in ("executed", "correct", None):
+        return None
+    kind = _CASH_KINDS.get(name[:3], CashEntryKind.ADJUSTMENT)
+    if name in ("JNLC", "TRANS"):
+        kind = CashEntryKind.DEPOSIT if amount > 0 else CashEntryKind.WITHDRAWAL
+    if cash_problem(kind, amount):
+        kind = CashEntryKind.ADJUSTMENT  # a dividend that is taken back, a fee that is repaid
+    day = str(row.get("date") or row.get("transaction_time") or row.get("created_at") or "")[:10]
+    try:
+        at = date.fromisoformat(day)
+    except ValueError:
+        raise ParseError("an activity without a date") from None
+    told = f"{name} {_optional_text(row, 'description')}".strip()[:200]
+    currency = _optional_text(row, "currency") or "USD"
+    return CashReport(activity_id(row), kind, amount, currency, at, _optional_text(row, "symbol"), told)
 
 
 def parse_position(value: Any) -> PositionReport:

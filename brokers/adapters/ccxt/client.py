@@ -8,7 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ from brokers.core.clocks import proven_offset
 from brokers.core.orders import OrderTerms
 from brokers.core.reports import (
     AccountReport,
+    CashReport,
     FillPage,
     InstrumentReport,
     OrderPage,
@@ -189,6 +190,10 @@ class CcxtSession:
             return replace(account, clock_offset=_offset_of(current_call.get().decisive, sent_at))
 
         return await self._call(Operation.QUERY, call)
+
+    async def list_cash_movements(self, since: date) -> list[CashReport]:
+        """Return nothing: what moves cash beside executions is not listed."""
+        return []
 
     async def list_instruments(self) -> list[InstrumentReport]:
         """Fetch the markets anew, for this call and for every session with this exchange."""

@@ -10,7 +10,7 @@ Source:
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, TypeVar
 
 from brokers.adapters.errors import BrokerCallError
@@ -25,6 +25,7 @@ from brokers.core.capabilities import Capabilities
 from brokers.core.orders import OrderClass, OrderTerms
 from brokers.core.reports import (
     AccountReport,
+    CashReport,
     FillPage,
     FillReport,
     InstrumentReport,
@@ -158,6 +159,10 @@ class IBSession:
             return parsing.account_report(account, values)
 
         return await self._call(Operation.QUERY, step)
+
+    async def list_cash_movements(self, since: date) -> list[CashReport]:
+        """Return nothing: what moves cash beside executions is not listed."""
+        return []
 
     async def list_instruments(self) -> list[InstrumentReport]:
         """Return none: the API has no list of what can be traded. A symbol is looked up when an order names it."""

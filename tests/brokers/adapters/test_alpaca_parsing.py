@@ -246,3 +246,29 @@ def test_what_could_not_be_found_again_is_never_sent(client_order_id, quantity):
 
     with pytest.raises(BrokerCallError, match="VALIDATION_INVALID_ORDER"):
         submission_body(client_order_id, terms)
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "amount"),
+    [
+        ({"activity_type": "CSW", "net_amount": "-50"}, "withdrawal", "-50"),
+        ({"activity_type": "CSD", "net_amount": "100.10"}, "deposit", "100.10"),
+        ({"activity_type": "DIV", "net_amount": "1.02", "symbol": "T"}, "dividend", "1.02"),
+        ({"activity_type": "DIVNRA", "net_amount": "-0.15", "symbol": "T"}, "adjustment", "-0.15"),
+        ({"activity_type": "FEE", "net_amount": "-0.01"}, "fee", "-0.01"),
+        ({"activity_type": "INT", "net_amount": "-3"}, "interest", "-3"),
+        ({"activity_type": "JNLC", "net_amount": "-3"}, "withdrawal", "-3"),
+        ({"activity_type": "CFEE", "net_amount": "0"}, None, None),
+        ({"activity_type": "CSW", "net_amount": "-50", "status": "canceled"}, None, None),
+    ],
+)
+def test_an_activity_that_moves_cash_is_read_as_what_it_is(row: dict[str, str], kind: str, amount: str) -> None:
+    found = parsing.parse_cash_movement({"id": "20261126000000000::1", "date": "2026-11-26", **row})
+
+    assert (kind, amount) == (None, None) if found is None else (found.kind, str(found.amount)) == (kind, amount)
+    assert found is None or (found.movement_id, found.day.isoformat()) == ("20261126000000000::1", "2026-11-26")
+
+
+def test_an_activity_without_a_date_is_not_believed() -> None:
+    with pytest.raises(parsing.ParseError):
+        parsing.parse_cash_movement({"id": "1::1", "activity_type": "CSW", "net_amount": "-50"})

@@ -1,6 +1,7 @@
 """Reconciliations over HTTP and on pages: asked for, followed, and decided on."""
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from brokers.core.reports import PositionReport
+from brokers.core.corporate_actions import CashEntryKind
+from brokers.core.reports import CashReport, PositionReport
 from brokers.models import Account, Balance, CashEntry, Freeze, Position
+from brokers.services.holdings import book_cash
 from reconciliation.models import Discrepancy, ReconciliationRun
 from reliability.models import Alert, AuditEntry, Intervention
 from reliability.services.interventions import confirm_intervention
@@ -177,6 +180,44 @@ def test_an_accepted_difference_of_cash_holds_past_the_next_trade(broker: FakeBr
     broker.cash = cash - 300
     run = reconcile(account)
     assert (run.state, Discrepancy.objects.count()) == ("clean", 1), "counting goes on from what was accepted"
+
+
+def withdrawal(amount: str, number: int = 1) -> CashReport:
+    today = datetime.now(UTC).date()
+    return CashReport(f"a-{number}", CashEntryKind.WITHDRAWAL, Decimal(amount), "USD", today, told="CSW")
+
+
+def test_a_withdrawal_that_the_broker_lists_is_booked_and_no_difference(broker: FakeBroker, account: Account) -> None:
+    broker.movements = [withdrawal("-1", 0)]
+    fill(broker, account, placed(broker), 4)
+    assert reconcile(account).state == "clean"
+    assert not CashEntry.objects.exists(), "counting begins with the cash that was reported first"
+
+    broker.cash -= 50
+    broker.movements.append(withdrawal("-50"))
+    for _ in range(2):
+        run = reconcile(account)
+        assert (run.state, Discrepancy.objects.count()) == ("clean", 0)
+    entry = CashEntry.objects.get()
+    assert (entry.kind, entry.amount, entry.actor) == ("withdrawal", Decimal(-50), "broker")
+    assert "a-1" in entry.reason
+
+
+def test_what_a_person_booked_already_is_not_booked_again_when_the_broker_lists_it(
+    broker: FakeBroker, account: Account
+) -> None:
+    fill(broker, account, placed(broker), 4)
+    reconcile(account)
+    broker.cash -= 50
+    book_cash(account.pk, CashEntryKind.WITHDRAWAL, Decimal(-50), by="ann and bob", reason="paid out")
+    assert reconcile(account).state == "clean"
+    broker.movements.append(withdrawal("-50"))
+    assert reconcile(account).state == "clean"
+
+    broker.cash -= 50
+    broker.movements.append(withdrawal("-50", 2))
+    assert reconcile(account).state == "clean", "a second one of the same amount is another one"
+    assert CashEntry.objects.count() == 2
 
 
 def test_a_proposal_about_a_difference_that_is_gone_is_taken_back(broker: FakeBroker, account: Account) -> None:
