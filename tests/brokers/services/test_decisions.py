@@ -16,18 +16,13 @@ from brokers.services.synchronization import record_evidence
 from reliability.core.errors import ReliabilityError
 from reliability.core.taxonomy import FailureKind
 from reliability.models import AuditEntry, Job
-from tests.factories import make_order, make_user
+from tests.brokers.services.orders import BODY, state
+from tests.factories import make_order
 from tests.fakes import FakeBroker, call_error, make_due, run_due
 
 pytestmark = pytest.mark.django_db
 
-BODY: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
 WHO: dict[str, Any] = {"actor": "night", "reason": "their desk says so"}
-
-
-@pytest.fixture
-def owner(account: Account) -> AbstractBaseUser:
-    return make_user()
 
 
 @pytest.fixture
@@ -38,10 +33,6 @@ def order_id(broker: FakeBroker, owner: AbstractBaseUser) -> UUID:
     run_due("orders")
     assert state(order_id) == "unknown"
     return order_id
-
-
-def state(order_id: UUID) -> str:
-    return Order.objects.get(pk=order_id).state
 
 
 def last_event(order_id: UUID) -> OrderEvent:

@@ -5,7 +5,6 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,12 +17,11 @@ from brokers.services.submission import OrderSubmission, accept_order
 from brokers.services.synchronization import record_evidence
 from reliability.core.taxonomy import FailureKind
 from reliability.models import Alert, Job
+from tests.brokers.services.orders import BODY, sync
 from tests.factories import make_user
 from tests.fakes import FakeBroker, call_error, make_due, run_due
 
 pytestmark = pytest.mark.django_db
-
-BODY: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
 
 
 @pytest.fixture
@@ -50,17 +48,6 @@ def quantity(account: Account, symbol: str = "AAPL") -> Decimal:
 
 def stream(account: Account, broker: FakeBroker, *fills: FillReport) -> None:
     record_evidence(account.pk, list(broker.orders.values()), fills, "stream")
-
-
-def sync(account: Account) -> None:
-    """Synchronize as the schedule does, as often as the job asks for it."""
-    from brokers.services.synchronization import want_sync
-
-    want_sync({account.pk})
-    for _ in range(10):
-        make_due(lane="recovery")
-        if not run_due("recovery"):
-            return
 
 
 def test_a_fill_moves_the_order_and_the_position_together(broker: FakeBroker, account: Account, order_id: UUID) -> None:

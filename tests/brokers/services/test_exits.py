@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -14,10 +13,11 @@ from brokers.services.cancellation import request_cancel
 from brokers.services.history.rebuilding import compare_orders
 from brokers.services.replacement import request_replace
 from brokers.services.submission import OrderSubmission, accept_order
-from brokers.services.synchronization import record_evidence, want_sync
+from brokers.services.synchronization import record_evidence
 from brokers.templatetags.orders import terms
 from reliability.core.errors import ReliabilityError
 from reliability.core.taxonomy import FailureKind
+from tests.brokers.services.orders import state, sync
 from tests.factories import make_user
 from tests.fakes import FakeBroker, call_error, make_due, run_due
 
@@ -39,18 +39,6 @@ def submit(**changes: Any) -> Order:
 
 def exits_of(entry: Order) -> dict[str, Order]:
     return {order.exit_role: order for order in Order.objects.filter(entry=entry)}
-
-
-def sync(account: Account) -> None:
-    want_sync({account.pk})
-    for _ in range(10):
-        make_due(lane="recovery")
-        if not run_due("recovery"):
-            return
-
-
-def state(order_id: UUID) -> str:
-    return Order.objects.get(pk=order_id).state
 
 
 def require_rebuildable() -> None:

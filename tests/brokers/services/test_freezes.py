@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import AbstractBaseUser
@@ -22,23 +21,18 @@ from brokers.services.freezes import (
     request_freeze_release,
 )
 from brokers.services.replacement import request_replace
-from brokers.services.submission import AcceptedOrder, OrderSubmission, accept_order
+from brokers.services.submission import OrderSubmission
 from reliability.core.errors import ReliabilityError
 from reliability.core.taxonomy import FailureKind
 from reliability.models import AuditEntry, Job
+from tests.brokers.services.orders import state, submit
 from tests.factories import make_order, make_user
 from tests.fakes import FakeBroker, call_error, make_due, run_due
 
 pytestmark = pytest.mark.django_db
 
-BODY: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
 APPROVE = "reliability.approve_intervention"
 RELEASE = "brokers.release_freeze"
-
-
-@pytest.fixture
-def owner(account: Account) -> AbstractBaseUser:
-    return make_user()
 
 
 @pytest.fixture
@@ -48,10 +42,6 @@ def persons(db: None) -> tuple[str, str]:
     ).get_username()
 
 
-def submit(owner: AbstractBaseUser, key: str, **body: Any) -> AcceptedOrder:
-    return accept_order(owner_id=owner.pk, actor="desk", submission=OrderSubmission(key, {**BODY, **body}))
-
-
 def freeze(
     scope: str = "account:desk",
     mode: FreezeMode = FreezeMode.HALT,
@@ -59,10 +49,6 @@ def freeze(
     by: str = "sentinel",
 ) -> int:
     return freeze_trading(parse_freeze_scope(scope), mode, cause, reason="the stream is silent", by=by)
-
-
-def state(order_id: UUID) -> str:
-    return Order.objects.get(pk=order_id).state
 
 
 def hold(account: Account, quantity: int) -> None:

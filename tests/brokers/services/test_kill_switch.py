@@ -18,7 +18,7 @@ from brokers.services.accounts import forget_accounts, get_profile
 from brokers.services.guards import CallClass, get_guard
 from brokers.services.halts import current_halt, forget_halts
 from brokers.services.kill_switch import confirm_release, engage, request_release, stop_orders
-from brokers.services.submission import AcceptedOrder, OrderSubmission, accept_order, accept_orders
+from brokers.services.submission import OrderSubmission, accept_orders
 from brokers.services.synchronization import record_evidence
 from reliability.core.breaker import PinnedState
 from reliability.core.errors import ReliabilityError
@@ -26,19 +26,14 @@ from reliability.core.taxonomy import FailureKind
 from reliability.models import AuditEntry, Job
 from reliability.services.circuits import pin, unpin
 from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare
+from tests.brokers.services.orders import BODY, state, submit
 from tests.factories import make_user
 from tests.fakes import FakeBroker, call_error, make_due, perform_calls, run_due
 
 pytestmark = pytest.mark.django_db
 
-BODY: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
 APPROVE = "reliability.approve_intervention"
 RELEASE = "brokers.release_kill_switch"
-
-
-@pytest.fixture
-def owner(account: Account) -> AbstractBaseUser:
-    return make_user()
 
 
 @pytest.fixture
@@ -46,14 +41,6 @@ def persons(db: None) -> tuple[str, str]:
     return make_user(RELEASE, APPROVE, name="ann").get_username(), make_user(
         RELEASE, APPROVE, name="bob"
     ).get_username()
-
-
-def submit(owner: AbstractBaseUser, key: str, **body: Any) -> AcceptedOrder:
-    return accept_order(owner_id=owner.pk, actor="desk", submission=OrderSubmission(key, {**BODY, **body}))
-
-
-def state(order_id: UUID) -> str:
-    return Order.objects.get(pk=order_id).state
 
 
 def second_account(account: Account, *, broker: Broker | None = None, name: str = "other") -> Account:

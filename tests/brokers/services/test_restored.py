@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -19,12 +18,11 @@ from brokers.services.synchronization import record_evidence
 from reliability.core.taxonomy import FailureKind
 from reliability.models import Alert, AuditEntry, Job, LegalHold, Saga
 from reliability.services.jobs.deadletters import replay_dead_letters
+from tests.brokers.services.orders import BODY, state
 from tests.factories import make_user
 from tests.fakes import FakeBroker, call_error, make_due, run_due
 
 pytestmark = pytest.mark.django_db
-
-BODY: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
 
 
 def accept(key: str, **values: Any) -> Order:
@@ -41,10 +39,6 @@ def work(rounds: int = 4) -> None:
     for _ in range(rounds):
         make_due(lane="orders")
         run_due("orders")
-
-
-def state(order_id: UUID) -> str:
-    return Order.objects.get(pk=order_id).state
 
 
 def test_an_order_that_was_sent_after_the_backup_is_found_and_not_sent_again(

@@ -24,11 +24,6 @@ pytestmark = pytest.mark.django_db
 BODY: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
 
 
-@pytest.fixture
-def owner(account: Account) -> AbstractBaseUser:
-    return make_user()
-
-
 def submit(owner: AbstractBaseUser, key: object = "k1", body: object = BODY) -> AcceptedOrder:
     return accept_order(owner_id=owner.pk, actor="desk", submission=OrderSubmission(key, body))
 

@@ -26,11 +26,10 @@ from reliability.models import Job, JobAttempt
 from reliability.services.jobs.deadletters import discard_dead_letters, replay_dead_letters
 from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare
 from reliability.services.jobs.rescue import rescue_lost_jobs
+from tests.brokers.services.orders import BODY, state
 from tests.fakes import FakeBroker, call_error, make_due, perform_calls, run_due
 
 pytestmark = pytest.mark.django_db
-
-BODY: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
 
 
 @pytest.fixture
@@ -38,10 +37,6 @@ def order_id(account: Account) -> UUID:
     """One accepted order."""
     owner = get_user_model().objects.create_user("desk")
     return accept_order(owner_id=owner.pk, actor="desk", submission=OrderSubmission("k1", BODY)).id
-
-
-def state(order_id: UUID) -> str:
-    return Order.objects.get(pk=order_id).state
 
 
 def kinds_of_events(order_id: UUID) -> list[str]:

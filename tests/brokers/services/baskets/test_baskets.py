@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from brokers.core.orders import Side
 from brokers.core.reports import OrderReport, ReportedStatus
-from brokers.models import Account, Basket, BasketLeg, Order
+from brokers.models import Basket, BasketLeg, Order
 from brokers.services.baskets.acceptance import (
     accept_basket,
     cancel_basket,
@@ -27,18 +27,12 @@ from reliability.models import AuditEntry, Job, Saga, SagaEvent, SagaStep
 from reliability.services.jobs.deadletters import replay_dead_letters
 from reliability.services.jobs.execution import claim_and_prepare
 from reliability.services.jobs.rescue import rescue_lost_jobs
-from tests.factories import make_user
 from tests.fakes import FakeBroker, call_error, make_due, run_due
 
 pytestmark = pytest.mark.django_db
 
 LEG: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
 BODY: dict[str, Any] = {"legs": [LEG, {**LEG, "quantity": "4"}]}
-
-
-@pytest.fixture
-def owner(account: Account) -> AbstractBaseUser:
-    return make_user()
 
 
 def accept(owner: AbstractBaseUser, key: object = "b1", **values: Any) -> UUID:

@@ -26,17 +26,11 @@ from brokers.services.synchronization import record_evidence
 from reliability.core.hash_chain import Fault, Leaf, make_anchor, seal_hash
 from reliability.models import Job
 from reliability.services.audit import record_audit
-from tests.factories import make_lanes, make_user
+from tests.brokers.services.orders import BODY
+from tests.factories import make_lanes
 from tests.fakes import FakeBroker, make_due, run_due
 
 pytestmark = pytest.mark.django_db
-
-BODY: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
-
-
-@pytest.fixture
-def owner(account: Account) -> Any:
-    return make_user()
 
 
 @pytest.fixture
