@@ -5,7 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_COLUMNS = "{:<44} {:>6} {:>7} {:>5} {:>7} {:>7} {:>7} {:>7} {:>9} {:>10} {:>11}"
+_COLUMNS = "{:<44} {:>6} {:>7} {:>5} {:>7} {:>7} {:>7} {:>7} {:>9} {:>10} {:>11} {:>10}"
 
 
 @dataclass
@@ -14,6 +14,7 @@ class Measurement:
 
     ``detection_seconds`` holds, per killed process that had a pulse, the time until it was seen
     dead; ``handed_on_seconds``, per one that held jobs, the time until others could take them.
+    ``memory_at_rest_mb`` is what all processes of the stack hold before the trial's first order, shared pages once.
     """
 
     scenario: str
@@ -29,6 +30,7 @@ class Measurement:
     settled_seconds: float
     detection_seconds: list[float]
     handed_on_seconds: list[float]
+    memory_at_rest_mb: float
 
 
 MEASURED: list[Measurement] = []
@@ -41,7 +43,7 @@ def record(measurement: Measurement) -> None:
 
 def table() -> list[str]:
     """Return the lines of the summary."""
-    titles = "scenario,orders,strikes,lost,doubled,unknown,differs,wait s,healthy s,detected s,handed on s"
+    titles = "scenario,orders,strikes,lost,doubled,unknown,differs,wait s,healthy s,detected s,handed on s,at rest MB"
     lines = [_COLUMNS.format(*titles.split(","))]
     for row in MEASURED:
         detected, handed_on = (
@@ -49,7 +51,8 @@ def table() -> list[str]:
         )
         counts = (row.orders, row.strikes, row.lost, row.doubled, row.unknown, row.differing)
         times = (f"{row.longest_wait_seconds:.2f}", f"{row.healthy_seconds:.2f}", detected, handed_on)
-        lines.append(_COLUMNS.format(row.scenario, *counts, *times))
+        memory = f"{row.memory_at_rest_mb:.0f}"
+        lines.append(_COLUMNS.format(row.scenario, *counts, *times, memory))
     total = sum(row.orders for row in MEASURED)
     return [*lines, f"{total} orders, {sum(row.strikes for row in MEASURED)} strikes"]
 

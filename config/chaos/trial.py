@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from config.chaos.load import Order, cancel_resting, mixed_order, send_orders
+from config.chaos.machine import memory_mb
 from config.chaos.measurements import Measurement, record
 from config.chaos.stack import Stack
 from config.stack.client import ApiClient
@@ -138,6 +139,7 @@ async def _run(
     settle_seconds: float,
 ) -> Trial:
     watch = _Watch(stack, sorted(strikes, key=lambda strike: strike.share))
+    memory_at_rest = await asyncio.to_thread(memory_mb, stack.instance.supervisor.pid)
     began_at = datetime.now(UTC)
     key = f"{name.replace(' ', '-')}-{secrets.token_hex(3)}"
     async with ApiClient(stack.instance.urls["web"], stack.instance.env["STANCHION_API_TOKEN"]) as client:
@@ -179,6 +181,7 @@ async def _run(
         settled_seconds=settled_seconds,
         detection_seconds=detected,
         handed_on_seconds=handed_on,
+        memory_at_rest_mb=round(memory_at_rest, 1),
     )
     record(measurement)
     return Trial(name, stack, judgement, mine, problems, measurement)
