@@ -97,8 +97,8 @@ def _endure(options: argparse.Namespace, console: Console) -> int:
     """Steady load under failure: its own figures beside the usual tables."""
     facts = describe(f"chaos run {NAME}", [options.seed])
     episode, load = run_endurance(options.rate, options.minutes, options.every, options.seed, _say(console))
-    for finding in episode.findings[:20]:
-        console.print(str(finding), highlight=False, markup=False)
+    for text in (*filter(None, [episode.reason]), *map(str, episode.findings[:20])):
+        console.print(text, highlight=False, markup=False)
     print_tables(console, [row_of(episode)])
     for name, value in asdict(load).items():
         console.print(f"{name.replace('_', ' '):<24} {'never' if value is None else round(value, 3)}", highlight=False)

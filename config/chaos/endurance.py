@@ -168,7 +168,8 @@ def drain_seconds(records: Records, rate: float) -> float | None:
     if sizes and sizes[-1][1] > rate:
         return None
     longest = 0.0
-    for fault, following in zip(faults, [*faults[1:], None], strict=True):
+    for number, fault in enumerate(faults):
+        following = faults[number + 1] if number + 1 < len(faults) else None
         over = fault.off_at if fault.lasting and fault.off_at else fault.began_at
         until = following.began_at if following else datetime.max.replace(tzinfo=UTC)
         late = [at for at, size in sizes if over < at <= until and size > rate]

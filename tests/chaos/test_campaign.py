@@ -10,6 +10,7 @@ from config.chaos import campaign
 from config.chaos.campaign import append, missing, read_file, run_campaign, write_summary
 from config.chaos.endurance import FIRST_FAULT_SECONDS, answer_seconds, figures, scenario_of, slowest_window
 from config.chaos.faults.registry import KINDS
+from config.chaos.records import Records
 from config.chaos.scenario import ScenarioError
 from config.chaos.summary import as_plain, row_of
 from tests.chaos.test_checker import FAULT, NOON, ORDER, SCENARIO, clean
@@ -89,3 +90,8 @@ def test_the_figures_of_a_load() -> None:
     assert found.largest_backlog == 6
     assert found.drain_seconds == 11.0  # from then on one order waits at a time
     assert slowest_window([]) == 0.0
+
+
+def test_a_load_that_could_not_be_led_to_its_end_has_figures_all_the_same() -> None:
+    empty = figures(Records(), 50.0, 10.0)
+    assert (empty.accepted_rate, empty.largest_backlog, empty.drain_seconds) == (0.0, 0, 0.0)
