@@ -38,19 +38,26 @@ def main() -> int:
         account, owner = _install()
         worlds = [(size, 2 * size if size < 1_000_000 else 0) for size in arguments.sizes]
         worlds += [(10_000, 0), (10_000, arguments.history)] if arguments.history else []
-        for size, history in worlds:
+        for number, (size, history) in enumerate(worlds, 1):
+            _tell(f"world {number} of {len(worlds)}: {size:,} open orders, {history:,} finished ones are being written")
             world = make_world(
                 services.postgres_url, services.folder, account, owner, open_orders=size, history=history
             )
             for contender in _contenders(size, is_history_test=(size, history) in worlds[len(arguments.sizes) :]):
                 if arguments.only and contender not in arguments.only:
                     continue
+                _tell(f"{contender}: {arguments.rounds} rounds")
                 result = _measure(services, world, contender, arguments.rounds)
                 results.append(result)
                 print(_line(result), flush=True)
                 _keep(arguments, results)
     print(machine_line())
     return 0
+
+
+def _tell(progress: str) -> None:
+    """Say how far it is, beside the results: a million orders take minutes to write and to compare."""
+    print(f"# {progress}", file=sys.stderr, flush=True)
 
 
 def _keep(arguments: argparse.Namespace, results: list[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """Changes of positions and cash by hand over HTTP: proposed here, confirmed as every intervention is."""
 
+from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -39,15 +40,20 @@ class _Amount(serializers.DecimalField):
         super().__init__(max_digits=27, decimal_places=12, required=False, **options)
 
 
+class _Units(serializers.DecimalField):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_digits=12, decimal_places=6, min_value=Decimal("0.000001"), required=False, **options)
+
+
 class AccountProposalSerializer(serializers.Serializer[object]):
     action = serializers.ChoiceField(list(_NEEDS))
     account = serializers.CharField(max_length=32)
     symbol = serializers.CharField(max_length=32, required=False, default="", allow_blank=True)
     reason = serializers.CharField(max_length=LONGEST_REASON)
     quantity = _Amount(help_text="adjust: what is held from now on, negative when short")
-    average_price = _Amount(help_text="adjust: per unit; left out it stays", min_value=0)
-    new_units = _Amount(help_text="split: 4 for 1 in a split, 1 for 10 in a reverse split")
-    for_each_old = _Amount(help_text="split")
+    average_price = _Amount(help_text="adjust: per unit; left out it stays", min_value=Decimal(0))
+    new_units = _Units(help_text="split: 4 for 1 in a split, 1 for 10 in a reverse split")
+    for_each_old = _Units(help_text="split")
     new_symbol = serializers.CharField(max_length=32, required=False, help_text="rename")
     kind = serializers.ChoiceField([one.value for one in CashEntryKind], required=False, help_text="cash")
     amount = _Amount(help_text="cash: negative is paid")

@@ -11,7 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import transaction
+from django.db import DataError, transaction
 
 from brokers.core.corporate_actions import CashEntryKind, SplitRatio
 from brokers.models import Account, Position
@@ -146,9 +146,12 @@ def _act(content: Mapping[str, Any], by: str, reason: str) -> str:
 
 
 def _rehearse(question: Question, by: str, reason: str) -> None:
-    with transaction.atomic():
-        _act(question.evidence, by, reason)
-        transaction.set_rollback(True)
+    try:
+        with transaction.atomic():
+            _act(question.evidence, by, reason)
+            transaction.set_rollback(True)
+    except (DataError, ArithmeticError) as error:
+        raise ReliabilityError("VALIDATION_INVALID_REQUEST", "A number would become too large to be kept.") from error
 
 
 def _propose_position(account_id: int, symbol: str, action: str, content: dict[str, Any], by: str, reason: str) -> int:

@@ -162,6 +162,14 @@ def test_the_api_takes_proposals_and_their_confirmation(
     assert (confirmed.status_code, held(desk)) == (200, 10)
 
 
+def test_numbers_that_could_not_be_kept_are_refused(desk: Account, ann: AbstractBaseUser) -> None:
+    adjust_position(desk.pk, "AAPL", quantity=Decimal(10) ** 15, average_price=Decimal(1), by="x", reason="much")
+    body = {"action": "split", "account": "desk", "symbol": "AAPL", "reason": "many for few"}
+    for units in ({"new_units": "999999", "for_each_old": "0.000001"}, {"new_units": "0", "for_each_old": "1"}):
+        answer = client_of(ann).post("/api/v1/account-proposals", {**body, **units}, "application/json")
+        assert answer.status_code == 422, answer.json()
+
+
 def test_the_page_of_a_proposal_shows_what_it_does_and_confirms_it(
     desk: Account, ann: AbstractBaseUser, bob: AbstractBaseUser
 ) -> None:
