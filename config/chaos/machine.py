@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.chaos.faults.processes import descendants
+from config.chaos.stack import descendants
 
 _EVERY_SECONDS = 1.0
 _PROC = Path("/proc")

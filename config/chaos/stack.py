@@ -277,3 +277,9 @@ def is_alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return status.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the living processes below one, at any depth."""
+    found = [child for child in children_of(pid) if is_alive(child)]
+    return [*found, *(deeper for child in found for deeper in descendants(child))]

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import redis
 
-from config.chaos.faults.processes import descendants
 from config.chaos.faults.tracing import tracer_of
-from config.chaos.stack import Stack
+from config.chaos.stack import Stack, descendants
 
 
 def find_dirt(stack: Stack) -> list[str]:

@@ -5,7 +5,7 @@ import signal
 from contextlib import suppress
 
 from config.chaos.faults.fault import Fault
-from config.chaos.stack import children_of, is_alive, wait_until
+from config.chaos.stack import descendants, wait_until
 from config.chaos.strikes import kill, kill_child, kill_holder
 
 _HELD = """
@@ -144,11 +144,6 @@ class PowerCut(Fault):
     def is_back(self) -> bool:
         now = self.stack.instance.state()["processes"]
         return all(now[name]["ready"] and now[name]["pid"] != pid for name, pid in self._before.items())
-
-
-def descendants(pid: int) -> list[int]:
-    found = [child for child in children_of(pid) if is_alive(child)]
-    return [*found, *(deeper for child in found for deeper in descendants(child))]
 
 
 FAULTS = (Kill, KillChild, KillHolder, Freeze, Stop, Restart, Another, PowerCut)

@@ -10,8 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from config.chaos.faults.fault import Fault
-from config.chaos.faults.processes import descendants
-from config.chaos.stack import wait_until
+from config.chaos.stack import descendants, wait_until
 from config.roles import get_role
 
 _SHIM = Path(__file__).with_name("clock_shim.c")

@@ -7,8 +7,7 @@ import subprocess
 from pathlib import Path
 
 from config.chaos.faults.fault import Fault
-from config.chaos.faults.processes import descendants
-from config.chaos.stack import is_alive, wait_until
+from config.chaos.stack import descendants, is_alive, wait_until
 
 
 def why_not_traced() -> str:
