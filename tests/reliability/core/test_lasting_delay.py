@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,9 +72,3 @@ def test_less_urgent_retries_leave_the_share_alone(spendings: list[tuple[float, 
         assert granted is (before >= UNIT + (0 if is_urgent else policy.floor_units // 2))
         if granted and not is_urgent:
             assert budget.balance_units(now) >= policy.floor_units // 2
-
-
-@pytest.mark.parametrize("share", [-0.1, 1.1])
-def test_a_share_is_between_none_and_all(share: float) -> None:
-    with pytest.raises(ValueError, match="share"):
-        RetryBudget(BudgetPolicy()).try_spend(0.0, 1, share)
