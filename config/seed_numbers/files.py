@@ -51,6 +51,11 @@ _KNOWN = {
         'make bench-resilience ARGS="--save FILE"',
         "ns per admitted, rejected and failed call through circuit, guard and retry, beside other libraries",
     ),
+    "mutation": (
+        'make mutate ARGS="--save FILE"',
+        "small changes of the core's modules and whether its tests noticed them: counts per module with "
+        "the commit they are of, every survivor with its lines, and which modules did not run",
+    ),
     "breaker-probes": (
         "make probe-breakers ARGS=--save",
         "what shared circuit breakers do across processes: spread of an opening, cold starts, probes, a killed prober, "

@@ -18,6 +18,7 @@ EPOCH = 1_772_461_800  # SENT in seconds since 1970
         ({"Retry-After": "0"}, "wait 9 s", 0.0),
         ({"Retry-After": "Mon, 02 Mar 2026 14:30:30 GMT", "Date": SENT}, "", 30.0),
         ({"Retry-After": "Mon, 02 Mar 2026 14:30:30 -0000", "Date": SENT}, "", 30.0),
+        ({"Retry-After": "Mon, 02 Mar 2026 15:30:30 +0100", "Date": SENT}, "", 30.0),
         ({"Retry-After": "Mon, 02 Mar 2026 14:29:00 GMT", "Date": SENT}, "", 0.0),
         ({"Retry-After": "Mon, 02 Mar 2026 14:30:30 GMT"}, "", None),
         ({"Retry-After": "soon"}, "", None),
