@@ -155,7 +155,11 @@ class Stack:
         """Return a minute bar as a simulated broker's history has it."""
         moment = begins_at.strftime("%Y-%m-%dT%H:%M:00Z")
         path = f"/v2/stocks/bars?symbols={symbol}&timeframe=1Min&start={moment}&end={moment}"
-        (bar,) = self._call(broker, "GET", path)["bars"][symbol]
+        keys = {
+            "APCA-API-KEY-ID": self.instance.env["STANCHION_SIM_API_KEY"],
+            "APCA-API-SECRET-KEY": self.instance.env["STANCHION_SIM_API_SECRET"],
+        }
+        (bar,) = _ask(self.instance.urls[f"simbroker-{broker}"] + path, "GET", headers=keys)["bars"][symbol]
         return dict(bar)
 
     def send_bar(self, broker: Broker, symbol: str, bar: Mapping[str, Any]) -> int:
@@ -242,9 +246,9 @@ def running_stack(environment: dict[str, str] | None = None) -> Iterator[Stack]:
         yield stack
 
 
-def _ask(url: str, method: str, body: dict[str, Any] | None = None) -> Any:
+def _ask(url: str, method: str, body: dict[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Any:
     data = json.dumps(body).encode() if body is not None else None
-    request = Request(url, data, {"Content-Type": "application/json"}, method=method)
+    request = Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
     with urlopen(request, timeout=5) as response:
         text = response.read()
     return json.loads(text) if text else None
