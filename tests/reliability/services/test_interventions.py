@@ -79,7 +79,7 @@ def test_two_persons_decide_what_moves_money(done: list[Decision]) -> None:
     assert confirm_intervention(pk, actor="bob", proposal=seen) == "carried out"
     assert confirm_intervention(pk, actor="bob", proposal=seen) == "carried out"
 
-    assert done == [Decision("account:a", "move", "slowly", "r", "ann", "bob")]
+    assert done == [Decision("account:a", "move", "slowly", "r", "ann", "bob", {"seen": 1})]
     assert Alert.objects.get().resolved_by == "bob"
     assert kinds(pk) == ["opened", "proposed", "decided"]
 
