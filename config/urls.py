@@ -14,6 +14,9 @@ from reliability.api.metrics import MetricsView
 api_docs = login_required(SpectacularSwaggerSplitView.as_view(url_name="schema"))
 
 urlpatterns = [
+    path("api/v1/", include("brokers.api.urls")),
+    path("api/v1/", include("reconciliation.api.urls")),
+    path("api/v1/", include("reliability.api.urls")),
     path("", operations, name="operations"),
     path("live", operations_live, name="operations-live"),
     path("", include("brokers.urls")),
@@ -24,9 +27,6 @@ urlpatterns = [
     path("health/ready", health_ready),
     path("health/deep", DeepHealthView.as_view(), name="health-deep"),
     path("metrics", MetricsView.as_view(), name="metrics"),
-    path("api/v1/", include("brokers.api.urls")),
-    path("api/v1/", include("reconciliation.api.urls")),
-    path("api/v1/", include("reliability.api.urls")),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs/", api_docs, name="api-docs"),
     re_path(r"^api/.*$", api_not_found),

@@ -13,6 +13,8 @@ from brokers.api import (
 )
 
 urlpatterns = [
+    path("orders", views.OrderListView.as_view()),  # each order comes this way: an address is looked up from the top
+    path("orders:batch", views.OrderBatchView.as_view()),
     path("baskets", baskets.BasketListView.as_view()),
     path("baskets/<uuid:basket_id>", baskets.BasketView.as_view()),
     path("baskets/<uuid:basket_id>/cancel", baskets.BasketCancelView.as_view()),
@@ -27,8 +29,6 @@ urlpatterns = [
     path("kill-switches/<int:switch_id>", kill_switch.KillSwitchView.as_view()),
     path("kill-switches/<int:switch_id>/release-request", kill_switch.ReleaseRequestView.as_view()),
     path("kill-switches/<int:switch_id>/release", kill_switch.ReleaseView.as_view()),
-    path("orders", views.OrderListView.as_view()),
-    path("orders:batch", views.OrderBatchView.as_view()),
     path("orders/<uuid:order_id>", views.OrderView.as_view()),
     path("orders/<uuid:order_id>/history", views.OrderHistoryView.as_view()),
     path("orders/<uuid:order_id>/cancel", views.OrderCancelView.as_view()),

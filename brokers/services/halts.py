@@ -16,8 +16,14 @@ from brokers.selectors.freezes import list_freezes_in_force
 from brokers.selectors.kill_switch import list_halts
 from brokers.services.accounts import AccountProfile
 from reliability.core.errors import ReliabilityError
+from reliability.services.prepared import fetch_prepared
 
 FRESH_SECONDS = 0.25
+# Nearly always nothing is in force, and only this is asked.
+_IN_FORCE = """
+SELECT EXISTS (SELECT 1 FROM brokers_killswitch WHERE released_at IS NULL),
+       EXISTS (SELECT 1 FROM brokers_freeze WHERE released_at IS NULL)
+"""
 
 
 class _Board:
@@ -40,7 +46,8 @@ class _Board:
     def _refresh(self) -> None:
         if time.monotonic() - self._read_at > FRESH_SECONDS:
             asked_at = time.monotonic()
-            halts, freezes = list_halts(), list_freezes_in_force()
+            ((stopped, frozen),) = fetch_prepared(_IN_FORCE, [])
+            halts, freezes = list_halts() if stopped else [], list_freezes_in_force() if frozen else []
             with self._lock:
                 if asked_at > self._read_at:
                     self._halts, self._freezes, self._read_at = halts, freezes, asked_at

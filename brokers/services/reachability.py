@@ -18,11 +18,15 @@ from brokers.models import Account, Freeze, StreamSession
 from brokers.services.freezes import freeze_trading, release_freeze
 from reliability.core.errors import ReliabilityError
 from reliability.services.jobs.recall import recall_jobs
+from reliability.services.prepared import fetch_prepared
 
 FRESH_SECONDS = 0.25
 BELIEVED_FOR = timedelta(seconds=5)
 FROZEN_AFTER = timedelta(seconds=3)
 _WATCHER = "streams"
+_UNREACHABLE = """
+SELECT account_id FROM brokers_streamsession WHERE unreachable_since IS NOT NULL AND checked_at > %s
+"""
 
 
 class _Board:
@@ -110,6 +114,4 @@ def _freeze_of(account_id: int) -> Freeze | None:
 
 
 def _read() -> list[int]:
-    since = timezone.now() - BELIEVED_FOR
-    rows = StreamSession.objects.filter(unreachable_since__isnull=False, checked_at__gt=since)
-    return list(rows.values_list("account_id", flat=True))
+    return [row[0] for row in fetch_prepared(_UNREACHABLE, [timezone.now() - BELIEVED_FOR])]

@@ -16,7 +16,8 @@ _KNOWN = {
     "acceptance": (
         'STANCHION_ACCEPTANCE_JSON=FILE make test ARGS="tests/acceptance -s"',
         "every scenario with orders, strikes, lost, doubled, unknown, longest wait of an order, seconds until healthy "
-        "without a hand. Rows that begin with `teeth` had a protection taken away and had to fail",
+        "without a hand, memory of the whole stack at rest. Rows that begin with `teeth` had a protection taken away "
+        "and had to fail",
     ),
     "chaos-sabotage": (
         "",

@@ -33,6 +33,8 @@ GATHER_SECONDS = 0.001
 CLAIM_PACE_SECONDS = 0.015
 EAGER_SECONDS = 0.02
 BUSY_SECONDS = 0.5
+PLAN_FOR = 500
+_REST_SECONDS = 10.0
 _LANE_REFRESH_SECONDS = 1.0
 _DATABASE_PAUSE_SECONDS = 0.2
 _STOPPING_LOOK_SECONDS = 0.05
@@ -70,7 +72,9 @@ class JobRunner:
         self._next_renewal = 0.0
         self._next_claim = 0.0
         self._busy_until = 0.0
-        self._has_worked = False
+        self._rests_from = 0.0
+        self._claimed = 0
+        self._plans_fit_for = 0
         self._suspected: list[str] = []
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._thread.start()
@@ -157,8 +161,9 @@ class JobRunner:
             self._suspected.pop(0)
 
     def _claim_lane(self, lane: LaneState, room: int, *, suspects: bool = False) -> int:
-        self._has_worked = True  # or is about to fail, maybe for a plan that has become bad
+        self._keep_plans_fit()
         calls, claimed = claim_and_prepare(lane.name, self._pulse.number, room, suspects=suspects)
+        self._claimed += claimed
         now = time.monotonic()
         self._next_claim = now + (0.0 if claimed == room else CLAIM_PACE_SECONDS)
         if claimed:
@@ -173,6 +178,17 @@ class JobRunner:
                 note_origins(calls)
             self._calls.start_calls(calls)
         return claimed
+
+    def _keep_plans_fit(self) -> None:
+        """Plan anew after a rest, and each time as many jobs again were claimed: tables may have grown far by then.
+
+        Not every second, for planning makes an order wait for some milliseconds.
+        """
+        now = time.monotonic()
+        if now > self._rests_from or self._claimed >= self._plans_fit_for:
+            forget_plans()
+            self._plans_fit_for = max(PLAN_FOR, 2 * self._claimed)
+        self._rests_from = now + _REST_SECONDS
 
     def _collect(self, outcomes: list[Performed]) -> None:
         """Wait for outcomes or for a reason to look again, and take all outcomes that are there."""
@@ -209,16 +225,13 @@ class JobRunner:
         return sum(len(lane.calls) for lane in self._lanes.values())
 
     def _refresh(self) -> None:
-        """Once a second: read the lanes' settings, whether some job must run alone, and plan for tables as they are."""
+        """Once a second: read the lanes' settings, and whether some job must run alone."""
         now = time.monotonic()
         if now < self._next_refresh:
             return
         self._next_refresh = now + _LANE_REFRESH_SECONDS
         if not self._count_calls():
             close_old_connections()
-        if self._has_worked:
-            self._has_worked = False
-            forget_plans()
         for row in Lane.objects.filter(name__in=self._lanes).values_list("name", "concurrency"):
             self._lanes[row[0]].concurrency = max(1, row[1])
         self._suspected = sorted(has_suspects(list(self._lanes)))
