@@ -1,5 +1,6 @@
 """Credentials at rest: authenticated encryption with keys that are not in the database."""
 
+import base64
 import json
 from collections.abc import Mapping
 
@@ -10,6 +11,7 @@ from brokers.adapters.errors import BrokersError
 from brokers.conf import get_conf
 from brokers.models import Account
 from reliability.core.key_rings import KeyState, SealedSecret
+from reliability.core.known_secrets import remember_secrets
 from reliability.services.audit import record_audit
 from reliability.services.secrets import key_state, rotated
 
@@ -37,7 +39,10 @@ def read_credentials(account: Account) -> dict[str, str]:
         plain = _cipher().decrypt(bytes(account.encrypted_credentials))
     except InvalidToken:
         raise CredentialsUnreadableError(f"no configured key opens the credentials of {account.name}") from None
-    return dict(json.loads(plain))
+    credentials = dict(json.loads(plain))
+    pair = f"{credentials.get('api_key', '')}:{credentials.get('api_secret', '')}"  # as an Authorization header has it
+    remember_secrets([*credentials.values(), base64.b64encode(pair.encode()).decode()])
+    return credentials
 
 
 def list_sealed_credentials() -> list[SealedSecret]:

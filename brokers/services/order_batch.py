@@ -28,6 +28,7 @@ from brokers.services.order_alerts import late_fill, overfill
 from brokers.services.order_legs import insert_legs
 from brokers.services.order_statements import report_evidence
 from reliability.core.correlation import current_correlation_id
+from reliability.core.text import storable
 from reliability.services.alerting import Raising, raise_alerts
 
 _COLUMNS = (
@@ -343,7 +344,7 @@ class OrderBatch:
         asked_by = current_correlation_id()
         if asked_by and asked_by != row.correlation_id:
             evidence = {**evidence, "correlation_id": asked_by}
-        told = json.dumps({**evidence, **self._own_changes(row)})
+        told = json.dumps(storable({**evidence, **self._own_changes(row)}))
         self._events.append((row.id, row.version, kind, row.state, target.value, source, actor, told, broker_at))
         row.state = target.value
         self._changed[row.id] = row

@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-HIDDEN = "***"
+from reliability.core.known_secrets import HIDDEN, hide_known
+
 _SECRET_WORDS = (
     "secret",
     "password",
@@ -21,7 +22,6 @@ _LOOKS = (
     re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"),  # user:password@ of an address
     re.compile(r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(r"(?i)(?<=\bbasic )[A-Za-z0-9+/=]{8,}"),
-    re.compile(r"\bst_[0-9a-f]{16,}\b"),  # our own API tokens
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),  # a JSON Web Token
     re.compile(r"\b(?:PK|AK|CK)[A-Z0-9]{16,24}\b"),  # a key of Alpaca's
     # NAME=value and "name": "value" inside a text, for the same names as below
@@ -43,7 +43,7 @@ def scrubbed(value: Any) -> Any:
 
 def scrubbed_text(text: str) -> str:
     """Return a text with everything in it that looks like a secret replaced."""
-    text = text[:_LONGEST]
+    text = hide_known(text[:_LONGEST])
     for look in _LOOKS:
         text = look.sub(_hide, text)
     return text

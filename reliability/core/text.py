@@ -2,12 +2,16 @@
 
 from typing import Any, TypeVar
 
+from reliability.core.known_secrets import hide_known
+
 _T = TypeVar("_T")
 _REPLACEMENT = "\ufffd"
 
 
 def storable(value: _T) -> _T:
     """Return plain data with what PostgreSQL cannot keep in text replaced: NUL, and halves of surrogate pairs.
+
+    Secrets that this process has opened are replaced, too: an exception may have one in its text.
 
     An error must be recorded whatever the broker or the sender of a message wrote into it.
     """
@@ -16,7 +20,12 @@ def storable(value: _T) -> _T:
 
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace("\x00", _REPLACEMENT).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return (
+            hide_known(value)
+            .replace("\x00", _REPLACEMENT)
+            .encode("utf-16", "surrogatepass")
+            .decode("utf-16", "replace")
+        )
     if isinstance(value, dict):
         return {_storable(key): _storable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

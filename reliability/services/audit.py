@@ -3,6 +3,7 @@
 from typing import Any
 
 from reliability.core.correlation import current_correlation_id
+from reliability.core.text import storable
 from reliability.models import AuditEntry
 
 
@@ -20,8 +21,8 @@ def record_audit(
         actor=actor,
         action=action,
         subject=subject,
-        before=before or {},
-        after=after or {},
-        reason=reason[:1000],
+        before=storable(before or {}),
+        after=storable(after or {}),
+        reason=storable(reason)[:1000],
         correlation_id=current_correlation_id(),
     )

@@ -14,6 +14,7 @@ from reliability.core.escalation import TellingReason
 from reliability.core.incidents import rts24
 from reliability.core.jobs import ClaimedJob, Disposition, Done, JobError, NotStartedError, Performed, Retry
 from reliability.core.retry import RetryPolicy
+from reliability.core.text import storable
 from reliability.models import Alert, Delivery, DeliveryAttempt, DeliveryState, Incident, Recipient
 from reliability.services.alerting import end_alerts, raise_alert
 from reliability.services.channels import Handover, hand_over
@@ -53,7 +54,7 @@ class Message:
         lines = [f"Since {rts24(incident.detected_at)}. State: {incident.state}.", ""]
         lines += [f"- {alert.severity_name} {alert.condition} {alert.scope}: {alert.message}" for alert in alerts]
         lines += _addresses(incident, alerts)
-        return cls(incident.pk, reason, incident.severity, title[:200], "\n".join(lines))
+        return cls(incident.pk, reason, incident.severity, storable(title)[:200], storable("\n".join(lines)))
 
 
 def _addresses(incident: Incident, alerts: Sequence[Alert]) -> list[str]:

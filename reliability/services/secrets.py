@@ -1,13 +1,20 @@
 """Keep addresses of channels encrypted at rest: they hold passwords and tokens."""
 
+import re
+from urllib.parse import unquote, urlsplit
+
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.db import transaction
 
 from reliability.conf import get_conf
 from reliability.core.errors import ReliabilityError
 from reliability.core.key_rings import KeyState, SealedSecret
+from reliability.core.known_secrets import remember_secrets
 from reliability.models import Recipient
 from reliability.services.audit import record_audit
+
+_TOKEN_LENGTH = 16
+_DIGIT = re.compile(r"\d")
 
 
 def seal(text: str) -> bytes:
@@ -18,9 +25,21 @@ def seal(text: str) -> bytes:
 def unseal(sealed: bytes | memoryview) -> str:
     """Return an encrypted text; raises ``ReliabilityError`` when no key of this installation fits."""
     try:
-        return _keys().decrypt(bytes(sealed)).decode()
+        text = _keys().decrypt(bytes(sealed)).decode()
     except InvalidToken:
         raise ReliabilityError("SYSTEM_UNEXPECTED", "No key of this installation opens this address.") from None
+    remember_secrets(_secret_parts(text))
+    return text
+
+
+def _secret_parts(text: str) -> list[str]:
+    """Return an address and the parts of it that may be a secret by themselves: its password, tokens in its path."""
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return [text]
+    tokens = [part for part in url.path.split("/") if len(part) >= _TOKEN_LENGTH and _DIGIT.search(part)]
+    return [text, url.password or "", unquote(url.password or ""), *tokens]
 
 
 def key_state(sealed: bytes | memoryview, keys: tuple[str, ...]) -> KeyState:

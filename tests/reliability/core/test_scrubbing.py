@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reliability.core import known_secrets
+from reliability.core.known_secrets import forget_secrets, hide_known, remember_secrets
 from reliability.core.scrubbing import HIDDEN, scrubbed, scrubbed_text
+from reliability.core.text import storable
 
 SECRET = "s3cr3tValue9876"
 
@@ -60,3 +63,24 @@ def test_a_value_named_like_a_secret_is_hidden_at_any_depth(name, value):
 )
 def test_what_is_no_secret_stays(value):
     assert scrubbed(value) == value
+
+
+def test_a_secret_that_was_opened_is_hidden_by_what_it_is():
+    text = "no such key: 4711-Odd.Shape+"
+    try:
+        assert scrubbed_text(text) == storable(text) == text
+        remember_secrets(["4711-Odd.Shape+", "short"])
+        assert scrubbed_text(text) == storable(text) == "no such key: ***"
+        assert storable({"a": [f"<{text}>"]}) == {"a": ["<no such key: ***>"]}
+        assert storable("short") == "short", "what is found in innocent words is not remembered"
+    finally:
+        forget_secrets()
+
+
+def test_of_too_many_secrets_the_newest_are_known(monkeypatch):
+    monkeypatch.setattr(known_secrets, "_MOST", 2)
+    try:
+        remember_secrets(["first-secret", "second-secret", "third-secret"])
+        assert hide_known("first-secret second-secret third-secret") == "first-secret *** ***"
+    finally:
+        forget_secrets()
