@@ -12,7 +12,7 @@ HIDDEN = "***"
 SHORTEST = 8
 """Shorter ones are not remembered: they would be found in innocent words."""
 _MOST = 5_000
-_TOKEN_PREFIX = "st_"
+_OWN_PREFIX = "st_"
 OWN_TOKEN = re.compile(r"\bst_[0-9a-f]{16,}\b")
 
 _lock = threading.Lock()
@@ -46,4 +46,4 @@ def hide_known(text: str) -> str:
     """Return a text with every secret that is known replaced, and everything that has the form of our own tokens."""
     pattern = _pattern
     shown = text if pattern is None else pattern.sub(HIDDEN, text)
-    return OWN_TOKEN.sub(HIDDEN, shown) if _TOKEN_PREFIX in shown else shown
+    return OWN_TOKEN.sub(HIDDEN, shown) if _OWN_PREFIX in shown else shown
