@@ -223,7 +223,8 @@ def test_ten_thousand_errors_of_a_kind_are_at_most_three_messages():
     go_on()
     keep_alerts()
     assert (Alert.objects.filter(condition="error.new_group").count(), Incident.objects.count()) == (1, 1)
-    assert told() == [("ann", "first"), ("ann", "escalated")]
+    assert told()[:2] == [("ann", "first"), ("ann", "escalated")]
+    assert len(told()) <= 3, "on a slow machine the first step falls due by itself, and one more is carried out"
 
 
 def test_two_who_look_at_once_tell_once():
