@@ -20,7 +20,9 @@ def ask_for_repairs(series: BarSeries, stamps: Sequence[int]) -> None:
         return
     moments = {instant(stamp) for stamp in stamps}
     moments -= set(Bar.objects.filter(series=series, opened_at__in=moments).values_list("opened_at", flat=True))
-    known = Gap.objects.filter(series=series, started_at__in=moments, state__in=_OPEN)
+    known = Gap.objects.filter(
+        series=series, started_at__in=moments, state__in=_OPEN, cause=GapCause.QUESTIONABLE.value
+    )
     moments -= set(known.values_list("started_at", flat=True))
     gaps = Gap.objects.bulk_create(
         [
