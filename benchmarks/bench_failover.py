@@ -22,11 +22,12 @@ from rich.table import Table
 from benchmarks.evidence import machine_line, write_evidence
 from benchmarks.failover.accounts import FAILURES, measure_switch
 from benchmarks.failover.addresses import KINDS, measure_address
-from benchmarks.failover.feeds import FEED_FAULTS, measure_feed, subscribe_both
+from benchmarks.failover.feeds import FEED_FAULTS, SYMBOL, measure_feed
 from benchmarks.failover.streams import SILENCES, measure_silence, measure_takeover
 from benchmarks.failover.verdict import find_problems
 from benchmarks.measure import Noise, percentile
 from benchmarks.turns import print_wide
+from config.chaos.market import subscribe_feeds
 from config.chaos.stack import Broker, Stack, running_stack, wait_until
 
 SIZES = {
@@ -108,7 +109,7 @@ def _streams(stack: Stack, numbers: range) -> Iterator[dict[str, Any]]:
 
 
 def _feeds(stack: Stack, numbers: range) -> Iterator[dict[str, Any]]:
-    subscribe_both(stack)
+    subscribe_feeds(stack, SYMBOL)
     for number in numbers:
         yield measure_feed(stack, list(FEED_FAULTS)[number % len(FEED_FAULTS)], number)
 

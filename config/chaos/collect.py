@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from brokers.simulator.ledger import LEDGER_NAME, LedgerSummary, read_records
+from config.chaos.market import untrue_bars
 from config.chaos.records import BrokerCall, CircuitChange, StateChange
 from config.chaos.stack import BROKERS, Stack
 
@@ -91,7 +92,7 @@ def older_writes(stack: Stack, since: datetime) -> list[str]:
 
 
 def bad_bars(stack: Stack) -> list[str]:
-    return [f"the bar {row[0]} cannot be and is used" for row in stack.query(_BAD_BARS)]
+    return [*(f"the bar {row[0]} cannot be and is used" for row in stack.query(_BAD_BARS)), *untrue_bars(stack)]
 
 
 def ticks(stack: Stack, since: datetime) -> list[tuple[str, float, datetime]]:

@@ -16,6 +16,7 @@ from config.chaos.checker import Finding, check
 from config.chaos.expectations import unmet
 from config.chaos.load import DRAWS, Order, cancel_resting, send_orders
 from config.chaos.machine import MachineState, machine_watch
+from config.chaos.market import held_bars, lacking_bars
 from config.chaos.measures import Measures, measure
 from config.chaos.noise import read_noise
 from config.chaos.records import Records
@@ -289,7 +290,8 @@ def _collect(
         dead_letters=fresh_dead_letters(stack),
         fills_ours=collect.fills_ours(stack),
         fills_theirs=collect.fills_theirs(ledgers),
-        bad_bars=collect.bad_bars(stack),
+        bad_bars=[*collect.bad_bars(stack), *lacking_bars(stack)],
+        held_bars=held_bars(stack, since),
         ticks=collect.ticks(stack, since),
         not_healthy=settled.still,
         seen=see_all(stack, faults, calls, unready),

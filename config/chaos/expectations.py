@@ -2,7 +2,7 @@
 
 ``circuit_opens sim-a``, ``no_circuit_opens``, ``no_alerts``, ``orders_at sim-b 5``, ``waits_kept sim-a 0.9``,
 ``same_process worker-general``, ``replies drop_reply 5``, ``spared sim-b 5``, ``one_call_each``,
-``at_most_in_second sim-a 400``, ``ticks_once 2``.
+``at_most_in_second sim-a 400``, ``ticks_once 2``, ``bars_held 12``.
 """
 
 from collections import Counter
@@ -88,6 +88,12 @@ def _replies(records: Records, values: list[str]) -> Iterator[Finding]:
         yield Finding("I9", f"{outcome} struck {count} times, at least {least} were to show anything", is_timing=True)
 
 
+def _bars_held(records: Records, values: list[str]) -> Iterator[Finding]:
+    """Bad bars must have come and been kept aside; a run without them shows nothing."""
+    if records.held_bars < int(values[0]):
+        yield Finding("I11", f"{records.held_bars} bars were kept aside, at least {values[0]} were to")
+
+
 def _spared(records: Records, values: list[str]) -> Iterator[Finding]:
     """Orders of the other account are acknowledged while the first one is broken."""
     account, least = values[0], int(values[1])
@@ -152,6 +158,7 @@ EXPECTATIONS: dict[str, Expectation] = {
     "waits_kept": _waits_kept,
     "same_process": _same_process,
     "replies": _replies,
+    "bars_held": _bars_held,
     "spared": _spared,
     "one_call_each": _one_call_each,
     "at_most_in_second": _at_most_in_second,

@@ -87,6 +87,7 @@ class Records:
     fills_ours: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     fills_theirs: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     bad_bars: Sequence[str] = ()
+    held_bars: int = 0
     ticks: Sequence[tuple[str, float, datetime]] = ()
     """Each job that the schedule made: the name of its schedule, seconds between two, when it was made; by name."""
     not_healthy: Sequence[str] = ()

@@ -39,6 +39,7 @@ class Protection(StrEnum):
     SILENCE = "silence_timer"
     DEATHS = "notice_of_dead_processes"
     DEAD_MESSAGES = "dead_letters_of_messages"
+    BAR_RULES = "rules_of_scale_for_bars"
     HOLD_CALLS = "hold_calls"
 
 
@@ -73,6 +74,7 @@ class SabotageConfig(AppConfig):
         _sabotage_fills()
         _sabotage_brokers()
         _sabotage_messages()
+        _sabotage_bars()
         _keep_from_mending()
 
 
@@ -197,6 +199,14 @@ def _sabotage_messages() -> None:
     @instead(consumer, "record_dead_message", Protection.DEAD_MESSAGES)
     def drop(original: Any, *arguments: Any) -> None:
         return None
+
+
+def _sabotage_bars() -> None:
+    from reconciliation.services.market_data import intake
+
+    @instead(intake, "_faults_beside", Protection.BAR_RULES)
+    def believe_every_price(original: Any, *arguments: Any) -> list[Any]:
+        return []
 
 
 def _keep_from_mending() -> None:

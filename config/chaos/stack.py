@@ -151,16 +151,11 @@ class Stack:
         for broker in BROKERS:
             self._call(f"{broker}-backup", "DELETE", "/sim/faults")
 
-    def true_bar(self, broker: Broker, symbol: str, begins_at: datetime) -> dict[str, Any]:
-        """Return a minute bar as a simulated broker's history has it."""
-        moment = begins_at.strftime("%Y-%m-%dT%H:%M:00Z")
-        path = f"/v2/stocks/bars?symbols={symbol}&timeframe=1Min&start={moment}&end={moment}"
-        keys = {
-            "APCA-API-KEY-ID": self.instance.env["STANCHION_SIM_API_KEY"],
-            "APCA-API-SECRET-KEY": self.instance.env["STANCHION_SIM_API_SECRET"],
-        }
-        (bar,) = _ask(self.instance.urls[f"simbroker-{broker}"] + path, "GET", headers=keys)["bars"][symbol]
-        return dict(bar)
+    def true_bars(self, broker: Broker, symbol: str, first: datetime, last: datetime) -> list[dict[str, Any]]:
+        """Return the minute bars of a symbol as a simulated broker's history has them, both ends included."""
+        moments = "&".join(f"{name}={one:%Y-%m-%dT%H:%M:%SZ}" for name, one in (("start", first), ("end", last)))
+        path = f"/v2/stocks/bars?symbols={symbol}&timeframe=1Min&limit=10000&{moments}"
+        return list(self._call(broker, "GET", path, headers=self._keys)["bars"].get(symbol, []))
 
     def send_bar(self, broker: Broker, symbol: str, bar: Mapping[str, Any]) -> int:
         """Have a simulated broker send a bar to its listeners, true or not; return how many that are."""
@@ -198,8 +193,22 @@ class Stack:
         """Take the dead letters there are as asked for: only further ones are problems."""
         self.known_dead_letters |= {row[0] for row in self.query("SELECT id FROM reliability_job WHERE state = 'dead'")}
 
-    def _call(self, broker: str, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        return _ask(self.instance.urls[f"simbroker-{broker}"] + path, method, body)
+    @property
+    def _keys(self) -> dict[str, str]:
+        """Return the headers that let a caller of the brokers' trading and data APIs in."""
+        names = {"APCA-API-KEY-ID": "STANCHION_SIM_API_KEY", "APCA-API-SECRET-KEY": "STANCHION_SIM_API_SECRET"}
+        known = {**self.instance.environment, **self.instance.env}
+        return {header: known[name] for header, name in names.items()}
+
+    def _call(
+        self,
+        broker: str,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        return _ask(self.instance.urls[f"simbroker-{broker}"] + path, method, body, headers)
 
     # -- the proxy between the processes and what they depend on ---------------------------
 

@@ -5,9 +5,11 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import redis
 
 from config.chaos.faults.tracing import tracer_of
+from config.chaos.market import switch_feeds_off
 from config.chaos.stack import Stack, descendants
 
 
@@ -38,6 +40,8 @@ def clean(stack: Stack) -> None:
         for one in (pid, *descendants(pid)) if pid else ():
             with suppress(ProcessLookupError):
                 os.kill(one, signal.SIGCONT)
+    with suppress(psycopg.OperationalError):  # the database is away, which the look for dirt will tell
+        switch_feeds_off(stack)
 
 
 def processes(stack: Stack) -> dict[str, int | None]:
