@@ -60,6 +60,7 @@ ALL = (
     "reliability.view_incident",
     "reliability.operate_incident",
     "reliability.review_incident",
+    "reliability.change_alertrule",
     "reliability.view_silence",
     "reconciliation.view_drill",
     "reconciliation.run_drill",
@@ -127,6 +128,7 @@ ENDPOINTS = [
     ("POST", "/api/v1/discrepancies/1/accept"),
     ("GET", "/api/v1/exposure"),
     ("GET", "/api/v1/positions"),
+    ("POST", "/api/v1/account-proposals"),
     ("GET", "/api/v1/positions/then"),
     ("GET", "/api/v1/positions/history"),
     ("GET", "/api/v1/balances"),
@@ -183,10 +185,15 @@ ENDPOINTS = [
     ("GET", "/api/v1/deliveries"),
     ("GET", "/api/v1/errors/groups"),
     ("GET", "/api/v1/errors/groups/1"),
+    ("POST", "/api/v1/errors/groups/1/assign"),
     ("POST", "/api/v1/errors/groups/1/resolve"),
     ("POST", "/api/v1/errors/groups/1/reopen"),
     ("POST", "/api/v1/errors/groups/1/snooze"),
     ("POST", "/api/v1/errors/groups/1/merge"),
+    ("GET", "/api/v1/alert-rules"),
+    ("GET", "/api/v1/alert-rules/job.dead"),
+    ("PATCH", "/api/v1/alert-rules/job.dead"),
+    ("POST", "/api/v1/alert-rules/job.dead/reset"),
     ("GET", "/api/v1/alerts/1"),
     ("POST", "/api/v1/alerts/acknowledge"),
     ("GET", "/api/v1/circuits"),
@@ -645,7 +652,8 @@ def test_every_route_of_the_schema_is_held_to_the_rules_above() -> None:
 
     def shape(path: str) -> str:
         path = path.replace(ORDER, "{}").replace("/lanes/orders/", "/lanes/{}/").replace("/desk/", "/{}/")
-        path = path.replace("sim-a:orders", "{}").replace("/error_events/", "/{}/")
+        for name in ("sim-a:orders", "error_events", "job.dead"):
+            path = path.replace(name, "{}")
         return re.sub(r"\{\w*\}", "{}", re.sub(r"/1(?=/|$)", "/{}", path))
 
     tested = {(method, shape(path)) for method, path in [*ENDPOINTS, *OPEN_TO_ANY_USER]}
