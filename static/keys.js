@@ -64,10 +64,12 @@
     if (row) place = rows().indexOf(row);
   });
 
-  // What one was on may end while one looks at it: go on with what took its place.
+  // What one was on may end while one looks at it: go on with what took its place, which moves as rows come above it.
   document.addEventListener("stanchion:changed", (event) => {
     const all = rows();
-    if (event.detail.lostFocus && place >= 0 && all.length) focusRow(all, place);
+    const here = all.indexOf(rowOf(document.activeElement));
+    if (here >= 0) place = here;
+    else if (event.detail.lostFocus && place >= 0 && all.length) focusRow(all, place);
   });
 
   const toggle = help.querySelector("[data-keys-toggle]");

@@ -184,6 +184,7 @@ JUDGES: dict[Check, tuple[str, ...]] = {
     check_upkeep: ("upkeep.behind",),
     check_measured: ("error.rate", "slo.burn_rate"),
     check_redis: ("redis.away",),
+    expire_changes: (),  # it ends what nobody confirmed, and judges nothing
 }
 
 

@@ -86,7 +86,7 @@ def test_a_circuit_that_is_open_for_one_process_alone_is_not_told() -> None:
 
 def test_a_dead_process_is_told_and_over_when_another_of_its_name_lives() -> None:
     make_process("worker orders", beat_at=timezone.now() - timedelta(minutes=1), started_at="2026-11-24T00:00Z")
-    Sentinel(None)._bury()  # type: ignore[arg-type]  # its own pulse plays no part
+    Sentinel(None)._bury(trusts=True)  # type: ignore[arg-type]  # its own pulse plays no part
     row = alert_of("process.dead")
     assert (row.scope, row.details["pid"]) == ("process:worker orders", 4711)
 
