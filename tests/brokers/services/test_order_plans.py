@@ -20,6 +20,7 @@ from reliability.services.jobs.execution import apply_outcomes, claim_and_prepar
 from reliability.services.jobs.rescue import find_due_lanes, look_for_lost, rescue_lost_jobs
 from reliability.services.jobs.table import find_due, has_suspects
 from reliability.services.prepared import forget_plans
+from reliability.tasks.worker import prefer_indexes
 from tests.plans import Step, recorded_plans
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +101,7 @@ def widest(steps: list[Step]) -> Step:
 
 @pytest.mark.usefixtures("backlog")
 def test_a_batch_reads_its_own_orders_only_however_many_wait() -> None:
+    prefer_indexes(connection)
     forget_plans()
     with recorded_plans() as steps:
         assert finish_all() == BATCH
