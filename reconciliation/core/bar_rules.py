@@ -151,11 +151,17 @@ def scale_faults(bar: Bar, usual: Typical | None, previous: Bar | None, after: B
     if usual.bars < FEWEST or _surges(bar, usual):
         return []
     if moved > usual.jump:
-        if after is None:
+        if after is None or _tells_nothing(after, bar, usual):
             return [BarFault.UNCONFIRMED]
         back = _distance(after.values.close, usual.last)
         return [BarFault.SPIKE] if back < moved / 2 else []
     return [BarFault.WICK] if _has_wick(bar, usual, after) else []
+
+
+def _tells_nothing(after: Bar, bar: Bar, usual: Typical) -> bool:
+    """Return whether the next bar is itself extreme beside both prices: it confirms neither."""
+    close = after.values.close
+    return min(_distance(close, float(bar.values.close)), _distance(close, usual.last)) > math.log(FACTOR_EXTREME)
 
 
 def _faults_of_first(bar: Bar, after: Bar | None) -> list[BarFault]:

@@ -35,6 +35,7 @@ from reconciliation.services.market_data.questionable import (
     find_unconfirmed,
     hold_bars,
     hold_unreadable,
+    refute_unconfirmed,
     settle_held,
 )
 from reconciliation.services.market_data.releases import release_bars
@@ -230,9 +231,13 @@ class _Taking:
             return []
         good = self._before(fresh[0].stamp)
         waiting = find_unconfirmed(self._series, fresh[0].stamp)
-        if waiting is not None and not _faults_beside(waiting, good, fresh[0]):
-            self._store([waiting], BarQuality.CONFIRMED)
-            good.append(waiting)
+        if waiting is not None:
+            verdict = _faults_beside(waiting, good, fresh[0])
+            if not verdict:
+                self._store([waiting], BarQuality.CONFIRMED)
+                good.append(waiting)
+            elif BarFault.UNCONFIRMED not in verdict:
+                refute_unconfirmed(self._series, waiting.stamp, verdict)
         usable: list[Bar] = []
         for place, bar in enumerate(fresh):
             after = fresh[place + 1] if place + 1 < len(fresh) else self._after(bar.stamp)

@@ -88,6 +88,16 @@ def find_unconfirmed(series: BarSeries, before: int) -> Bar | None:
     return Bar(int(row.stamp.timestamp()), _values(row))
 
 
+def refute_unconfirmed(series: BarSeries, stamp: int, faults: Sequence[BarFault]) -> None:
+    """Keep what the next bar said of one that waited for it: no later one is asked, when prices may be elsewhere."""
+    QuestionableBar.objects.filter(
+        series=series,
+        stamp=instant(stamp),
+        state=QuestionableBar.State.HELD,
+        faults=[BarFault.UNCONFIRMED],
+    ).update(faults=[fault.value for fault in faults])
+
+
 def find_held(series: BarSeries, stamp: int, *, not_from: str) -> list[BarValues]:
     """Return the versions of a bar that other sources gave and that are kept aside for their price alone."""
     rows = QuestionableBar.objects.filter(

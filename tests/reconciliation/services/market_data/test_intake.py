@@ -59,6 +59,39 @@ def test_of_three_thousand_bad_bars_of_24_kinds_none_is_used(seed):
         assert QuestionableBar.objects.filter(symbol=symbol).count() == len(BAD)
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_bad_bars_that_come_one_by_one_in_any_order_are_not_used(seed):
+    draw = random.Random(seed)
+    series_called("S")
+    bars = walk(draw, 115)
+    kinds = list(BAD.items())
+    draw.shuffle(kinds)
+    bad = {place: corrupt for place, (_, corrupt) in zip(range(35, 113, 3), kinds, strict=False)}
+    end = bars[-1].stamp + 61
+    take([bar.delivery("S") for bar in bars[:34]], now=end)
+    for place in range(34, 115):
+        given = {"timestamp": stamp_text(bars[place].stamp)}
+        if place in bad:
+            given |= bad[place](bars[place], bars[place - 1], draw)
+        take([bars[place].delivery("S", **given)], now=end)
+
+    true = {bar.stamp: bar.numbers for bar in bars}
+    assert [stamp for stamp, numbers in stored("S").items() if true.get(stamp) != numbers] == []
+
+
+def test_a_bad_print_that_the_next_bar_refuted_is_not_believed_when_prices_are_elsewhere_later():
+    bars = walk(random.Random(3), 60)
+    series_called("S")
+    end = bars[-1].stamp + 61
+    take([bar.delivery("S") for bar in bars[:40]], now=end)
+    for place in (40, 41, 42, 43):
+        factor = {40: 1.3, 42: 10.0}.get(place, 1.0)
+        take([bars[place].delivery("S", **scaled(bars[place], factor))], now=end)
+
+    assert not {bars[40].stamp, bars[42].stamp} & set(stored("S"))
+    assert list(QuestionableBar.objects.order_by("stamp").values_list("faults", flat=True)) == [["spike"], ["extreme"]]
+
+
 def test_a_bar_of_a_month_that_was_dropped_meanwhile_is_written(django_capture_on_commit_callbacks):
     bars = walk(random.Random(1), 3)
     series_called("S")
