@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from reconciliation.core.bar_rules import BarFault
 from reconciliation.core.gaps import GapCause, GapPolicy, GapState, Run, missing_runs, without
 from reconciliation.core.slots import SlotGrid
 from reconciliation.models import Gap
@@ -34,7 +35,10 @@ FROM unnest(%(ids)s::bigint[]) AS series (id)
 _HELD = """
 SELECT series_id, extract(epoch FROM stamp)::bigint FROM reconciliation_questionablebar
 WHERE series_id = ANY(%(ids)s) AND state = 'held' AND stamp >= coalesce(%(since)s, '-infinity'::timestamptz)
+  AND NOT faults ?| %(no_bar)s::text[]
 """
+# What came with these faults says nothing about its place: a bar that is not there besides is missing.
+_NO_BAR = [fault.value for fault in (BarFault.UNREADABLE, BarFault.FUTURE, BarFault.TOO_LATE, BarFault.NOT_ASKED_FOR)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ def _holds_whole_session(grid: SlotGrid, run: Run) -> bool:
 def held_stamps(series_ids: Sequence[int], since: datetime | None = None) -> dict[int, list[int]]:
     """Return, by series, the stamps of bars that came and may not be used."""
     stamps: dict[int, list[int]] = defaultdict(list)
-    for series_id, stamp in _rows(_HELD, {"ids": list(series_ids), "since": since}):
+    for series_id, stamp in _rows(_HELD, {"ids": list(series_ids), "since": since, "no_bar": _NO_BAR}):
         stamps[series_id].append(stamp)
     return stamps
 

@@ -9,6 +9,7 @@ import pytest
 
 from brokers.adapters.errors import BrokerCallError
 from brokers.core.reports import BarPage, ReportedBar
+from reconciliation.core.bars import stamp_text
 from reconciliation.core.gaps import GapPolicy
 from reconciliation.core.timeframes import Timeframe
 from reconciliation.models import (
@@ -26,6 +27,7 @@ from reconciliation.services.market_data import backfill_job
 from reconciliation.services.market_data.backfill_job import enqueue_backfills, enqueue_unfilled
 from reconciliation.services.market_data.feeds import follow_feed_policies
 from reconciliation.services.market_data.gap_decisions import accept_gap, retry_gap
+from reconciliation.services.market_data.gap_watch import watch_gaps
 from reconciliation.services.market_data.intake import Origin, Source, take_deliveries
 from reconciliation.services.market_data.releases import release_waiting
 from reliability.core.errors import ReliabilityError
@@ -33,7 +35,7 @@ from reliability.core.taxonomy import FailureKind
 from reliability.models import AuditEntry, Job
 from tests.factories import make_lanes
 from tests.fakes import make_due, run_due
-from tests.reconciliation.market import scaled, walk
+from tests.reconciliation.market import BAD, MINUTE, scaled, walk
 from tests.reconciliation.services.market_data.making import series_called
 
 pytestmark = pytest.mark.django_db
@@ -335,3 +337,50 @@ def test_a_person_accepts_a_gap_and_consumers_go_on(shelves, series):
     Gap.objects.update(state="filled")
     with pytest.raises(ReliabilityError):
         accept_gap(gap.pk, by="ann", reason="again")
+
+
+def test_after_bad_bars_of_any_kind_every_true_one_reaches_consumers_in_order(shelves, series, monkeypatch):
+    """No source can be asked while the stream brings them; then all can."""
+    draw = random.Random(1)
+    bars = walk(draw, 120)
+    end = datetime.fromtimestamp(bars[-1].stamp + 2 * MINUTE - 1, UTC)
+    monkeypatch.setattr(backfill_job, "timezone", SimpleNamespace(now=lambda: end))
+    for shelf in shelves.values():
+        shelf.down = True
+    kinds = [(kind, corrupt) for kind, corrupt in BAD.items() if kind not in ("no time", "tomorrow", "market closed")]
+    draw.shuffle(kinds)
+
+    def come(place: int, **changes: object) -> None:
+        given = {"timestamp": stamp_text(bars[place].stamp)} | changes
+        take_deliveries(STREAM, Timeframe.MINUTE, [bars[place].delivery("S", **given)], now=end)
+        work()
+
+    for place in range(40):
+        come(place)
+    for number, (_, corrupt) in enumerate(kinds):
+        place = 40 + 3 * number
+        come(place, **corrupt(bars[place], bars[place - 1], draw))
+        come(place + 2)
+        if draw.random() < 0.5:
+            come(place + 1)
+        if draw.random() < 0.5:
+            come(place + 2)
+
+    for shelf in shelves.values():
+        shelf.down, shelf.bars = False, reported(bars)
+    watch_gaps([series.pk], end)
+    for _ in range(40):
+        make_due()
+        enqueue_unfilled([series.pk], end)
+        work()
+        release_waiting([series.pk])
+        if not Gap.objects.filter(state__in=["found", "filling", "unfillable"]).exists():
+            break
+
+    assert list(Gap.objects.exclude(state="filled").values_list("started_at", "state", "cause")) == []
+    used = {int(bar.opened_at.timestamp()): float(bar.close) for bar in Bar.objects.all()}
+    assert used == {bar.stamp: bar.numbers[3] for bar in bars}
+    moments = [
+        int(moment.timestamp()) for moment in BarRelease.objects.order_by("seq").values_list("opened_at", flat=True)
+    ]
+    assert list(dict.fromkeys(moments)) == [bar.stamp for bar in bars]
