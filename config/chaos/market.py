@@ -91,17 +91,21 @@ def _true_bars(
 
 
 def lacking_bars(stack: Stack) -> list[str]:
-    """Return what is wrong with what consumers were given: gaps that are not over, bars out of order or given twice."""
+    """Return what is wrong with what consumers were given: gaps that are not over, bars out of order or given twice.
+
+    A bar that was revised while it waited behind a gap is given first in its later revision.
+    """
     found = [f"a gap of {row[0]}" for row in stack.query(_UNFILLED)]
     last: dict[str, datetime] = {}
     given: set[tuple[str, datetime, int]] = set()
     for symbol, opened_at, revision in stack.query(_RELEASED):
         if (symbol, opened_at, revision) in given:
             found.append(f"{symbol} {opened_at} was given to consumers twice")
-        if revision == 1 and symbol in last:
+        is_first = not any((symbol, opened_at, earlier) in given for earlier in range(1, revision))
+        if is_first and symbol in last:
             if opened_at < last[symbol]:
                 found.append(f"{symbol} {opened_at} was given after a later bar")
-            elif opened_at != last[symbol] + MINUTE:
+            elif opened_at > last[symbol] + MINUTE:
                 found.append(f"{symbol} {opened_at} follows {last[symbol]}: consumers lack what is between")
         given.add((symbol, opened_at, revision))
         last[symbol] = max(opened_at, last.get(symbol, opened_at))
