@@ -16,7 +16,7 @@ from reliability.core.redis_address import SentinelAddress, is_sentinel, parse_s
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 # By name, so that rediss:// keeps its meaning: an entry of a queue that is no message becomes a dead letter.
-TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "reliability.tasks.transport:RecordingTransport"))
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "config.transport:RecordingTransport"))
 
 LANES = ("orders", "recovery", "market_data", "alerts", "default")
 _LARGEST_MESSAGE_BYTES = 262_144

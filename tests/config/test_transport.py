@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +13,9 @@ from celery import Celery
 from kombu import Connection, Consumer, Exchange, Queue
 
 from config.celery import settings_for
+from config.transport import RecordingTransport
 from reliability.conf import get_conf
 from reliability.models import Job
-from reliability.tasks.transport import RecordingTransport
 
 pytestmark = pytest.mark.django_db
 
@@ -133,3 +135,9 @@ def test_what_is_kept_of_an_entry_has_no_secrets(connection: Connection) -> None
 def test_a_good_message_leaves_no_letter(connection: Connection) -> None:
     assert deliver_behind(connection, WHOLE) == [[[], {}, {}]]
     assert not Job.objects.exists()
+
+
+def test_a_program_that_only_sends_needs_no_models() -> None:
+    """``celery call`` sets Django up no further than its settings."""
+    program = "import sys, config.transport; sys.exit('reliability.models' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
