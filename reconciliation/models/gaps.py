@@ -11,7 +11,7 @@ from reconciliation.models.bars import BarSeries
 class Gap(models.Model):
     """A run of expected bars that are missing: ``started_at`` and ``ended_at`` are the first and the last of them.
 
-    Gaps of a series that are not over never overlap.
+    Gaps of one cause that are not over never overlap; a missing run and a bar to be asked for again may, briefly.
     """
 
     series = models.ForeignKey(BarSeries, on_delete=models.PROTECT, db_index=False)

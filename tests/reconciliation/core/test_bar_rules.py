@@ -61,3 +61,14 @@ def test_the_first_bar_is_judged_by_its_own_prices_and_the_next_bar():
     assert first((100, 1000, 99, 100, 10), good) == [[BarFault.WICK], []]
     assert first((1000, 1010, 990, 1000, 10), good, (*good[:4], 12)) == [[BarFault.EXTREME], [], []]
     assert first(good) == [[]]
+
+
+def test_a_bar_that_is_itself_impossible_confirms_no_price_before_it():
+    bars = [Bar(one.stamp, values(*one.numbers)) for one in walk(random.Random(3), 43)]
+
+    def times(bar: Bar, factor: str) -> Bar:
+        prices = (bar.values.open, bar.values.high, bar.values.low, bar.values.close)
+        return Bar(bar.stamp, BarValues(*(price * Decimal(factor) for price in prices), bar.values.volume))
+
+    told = [*bars[:40], times(bars[40], "1.3"), times(bars[41], "10"), bars[42]]
+    assert [faults for _, faults in scan_faults(told)][40:42] == [[BarFault.UNCONFIRMED], [BarFault.EXTREME]]
