@@ -17,6 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 # By name, so that rediss:// keeps its meaning: an entry of a queue that is no message becomes a dead letter.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "config.transport:RecordingTransport"))
+TRANSPORT_ALIASES["sentinel"] = "config.transport:RecordingSentinelTransport"
 
 LANES = ("orders", "recovery", "market_data", "alerts", "default")
 _LARGEST_MESSAGE_BYTES = 262_144

@@ -95,6 +95,16 @@ class RecordingTransport(redis.Transport):
     Channel = RecordingChannel
 
 
+class RecordingSentinelChannel(RecordingChannel, redis.SentinelChannel):
+    """The same behind Redis Sentinel: the master is asked for, what it delivers is read as above."""
+
+
+class RecordingSentinelTransport(redis.SentinelTransport):
+    """kombu's transport for Sentinel with that channel."""
+
+    Channel = RecordingSentinelChannel
+
+
 def _record(error: NotAMessageError, queue: str, entry: bytes) -> None:
     from reliability.tasks.consumer import record_entry  # the models: only workers take messages
 

@@ -13,6 +13,7 @@ URLS = [
     "rediss://cache.example/0",
     "amqp://guest:guest@127.0.0.1//",
     "amqps://mq.example//",
+    "sentinel://:secret@one.example,two.example/0?master=stanchion",
 ]
 
 

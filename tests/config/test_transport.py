@@ -5,17 +5,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from celery import Celery
 from kombu import Connection, Consumer, Exchange, Queue
 
 from config.celery import settings_for
-from config.transport import RecordingTransport
+from config.transport import RecordingSentinelTransport, RecordingTransport
 from reliability.conf import get_conf
 from reliability.models import Job
+from reliability.redis_client import open_client
+from tests.redis_sentinel import running_sentinels
 
 pytestmark = pytest.mark.django_db
 
@@ -72,16 +75,22 @@ NO_MESSAGES: dict[str, bytes] = {
 
 @pytest.fixture
 def connection() -> Iterator[Connection]:
+    with connected(get_conf().redis_url) as made:
+        yield made
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
     app = Celery("test", set_as_current=False)
-    app.conf.update(settings_for(get_conf().redis_url))
-    with app.connection_for_read() as made, redis.Redis.from_url(get_conf().redis_url) as client:
+    app.conf.update(settings_for(url))
+    with app.connection_for_read() as made, open_client(url) as client:
         client.delete(KEY)
         yield made
         client.delete(KEY)
 
 
-def deliver_behind(connection: Connection, entry: bytes) -> list[Any]:
-    """Put an entry on the queue and a good message behind it, and return what is delivered."""
+def deliver_behind(connection: Connection, entry: bytes, url: str = "") -> list[Any]:
+    """Put an entry on the queue of a server and a good message behind it, and return what is delivered."""
     bodies: list[Any] = []
     queue = Queue(NAME, Exchange(NAME, type="topic"), routing_key=NAME)
 
@@ -90,7 +99,7 @@ def deliver_behind(connection: Connection, entry: bytes) -> list[Any]:
         message.ack()
 
     with connection.channel() as channel, Consumer(channel, [queue], callbacks=[take], accept=["json"]):
-        with redis.Redis.from_url(get_conf().redis_url) as client:
+        with open_client(url or get_conf().redis_url) as client:
             client.lpush(KEY, entry)
             client.lpush(KEY, WHOLE)
         while not bodies:
@@ -135,6 +144,20 @@ def test_what_is_kept_of_an_entry_has_no_secrets(connection: Connection) -> None
 def test_a_good_message_leaves_no_letter(connection: Connection) -> None:
     assert deliver_behind(connection, WHOLE) == [[[], {}, {}]]
     assert not Job.objects.exists()
+
+
+def test_behind_sentinel_it_is_the_same_before_and_after_a_failover(tmp_path: Path) -> None:
+    with running_sentinels(tmp_path) as servers:
+        for failed_over in (False, True):
+            if failed_over:
+                servers.fail_over()
+            for entry in (NO_MESSAGES["no JSON"], NO_MESSAGES["no tag"]):
+                with connected(servers.url) as connection:
+                    assert isinstance(connection.transport, RecordingSentinelTransport)
+                    assert deliver_behind(connection, entry, servers.url) == [[[], {}, {}]]
+
+    codes = Job.objects.filter(state="dead", kind="celery.message").values_list("error_code", flat=True)
+    assert list(codes) == ["SYSTEM_UNREADABLE_MESSAGE"] * 4
 
 
 def test_a_program_that_only_sends_needs_no_models() -> None:
