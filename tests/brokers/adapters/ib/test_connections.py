@@ -52,14 +52,15 @@ def test_an_order_of_a_session_that_is_gone_can_be_canceled(gateway, terms):
 
 
 def test_an_order_of_a_busy_session_waits_for_its_cancel_and_gets_it(gateway, terms, monkeypatch):
-    monkeypatch.setattr(sessions, "IDLE_SECONDS", 0.3)
-
     async def body():
         async with gateway.session() as first, gateway.session() as second:
+            monkeypatch.setattr(sessions, "IDLE_SECONDS", 3600)  # busy until it was refused, however slow the machine
             placed = await second.submit_order("st-busy", terms)
             with pytest.raises(BrokerCallError) as caught:
                 await first.cancel_order(placed.broker_order_id)
-            async with asyncio.timeout(5):
+            monkeypatch.setattr(sessions, "IDLE_SECONDS", 0.1)
+            await second.get_account()
+            async with asyncio.timeout(30):
                 while True:
                     try:
                         await first.cancel_order(placed.broker_order_id)

@@ -127,6 +127,7 @@ def test_bars_that_wait_for_the_primary_are_taken_when_it_goes_down(brokers, mon
         reading = asyncio.create_task(FeedSupervisor().run())
         try:
             await until(lambda: set(states().values()) == {"up"})
+            await until(lambda: ticks_of("AAPL") == {"sim-a", "sim-b"})  # both subscriptions are heard
             await asyncio.to_thread(send, brokers["sim-b"], stamp)
             await until(lambda: LastTick.objects.filter(feed__name="sim-b", bar_at=stamp).exists())
             assert not await in_database(lambda: Bar.objects.filter(opened_at=stamp).exists())
