@@ -1,18 +1,13 @@
 """Guesses are counted exactly and reviewed by people; what they decide reaches every process."""
 
-import re
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
-from hypothesis import given
-from hypothesis import strategies as st
 
 from reliability.core.classification import Operation, Proof, RawFailure
 from reliability.core.errors import ReliabilityError
-from reliability.core.guesses import LONGEST_MESSAGE, claims_no_effect, fingerprint, normalize_message, words_pattern
-from reliability.core.rule_table import text_of
 from reliability.models import AuditEntry, ErrorGuess, ErrorRule
 from reliability.services.classification import preview, set_confirmed_rules
 from reliability.services.error_guesses import GuessCounter
@@ -54,67 +49,6 @@ def guessed(*failures: RawFailure) -> ErrorGuess:
         counter.note(preview(raw))
     counter.write()
     return ErrorGuess.objects.latest("id")
-
-
-# -- what makes two failures the same kind ----------------------------------------------------
-
-
-def test_ids_numbers_and_quoted_words_do_not_tell_kinds_apart():
-    one = failure(message="Order 4711 of 'ACME' refused at 10:31:07, id 01900000-0000-7000-8000-000000000000")
-    other = failure(message="order 99 of 'X'  refused at 23:59:59, id 0190ffff-0000-7000-8000-00000000abcd")
-
-    assert fingerprint(one) == fingerprint(other)
-    assert normalize_message(one.message) == "order * of * refused at * id *"
-
-
-@pytest.mark.parametrize(
-    "change", [{"source": "x"}, {"operation": Operation.QUERY}, {"raw_code": "E78"}, {"message": "order is late"}]
-)
-def test_what_matters_tells_kinds_apart(change):
-    assert fingerprint(failure()) != fingerprint(failure(**change))
-
-
-@given(st.text(max_size=800))
-def test_words_made_of_a_message_find_that_message(message):
-    words = normalize_message(message)
-
-    assert len(words) <= LONGEST_MESSAGE
-    assert "\x00" not in words
-    if words.strip("* "):
-        assert words_pattern(words).search(text_of(failure(message=message)))
-
-
-@given(st.lists(st.text("ab*", min_size=1, max_size=6), min_size=1, max_size=12))
-def test_no_words_are_slow_to_look_for(pieces):
-    words = "*".join(pieces)
-    if words.strip("* "):
-        assert words_pattern(words).pattern.startswith(r"\A")  # anchored and never going back: one pass
-        words_pattern(words).search("ab" * 10_000)
-
-
-def test_words_without_a_word_are_refused():
-    with pytest.raises(ValueError, match="at least one word"):
-        words_pattern(" * * ")
-
-
-def test_words_are_no_regular_expression():
-    assert not re.search(words_pattern("a.c"), "abc")
-    assert words_pattern("a.c (x").search("so a.c  (x")
-
-
-@pytest.mark.parametrize(
-    ("proof", "operations", "dangerous"),
-    [
-        (Proof.REFUSED, (Operation.SUBMIT,), True),
-        (Proof.NOT_SENT, (Operation.QUERY, Operation.CANCEL), True),
-        (Proof.REFUSED, (), True),
-        (Proof.REFUSED, (Operation.QUERY,), False),
-        (Proof.UNPROVEN, (Operation.SUBMIT,), False),
-        (Proof.EXISTS, (), False),
-    ],
-)
-def test_which_rules_can_double_an_order(proof, operations, dangerous):
-    assert claims_no_effect(proof, operations) is dangerous
 
 
 # -- counting ---------------------------------------------------------------------------------
