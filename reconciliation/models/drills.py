@@ -26,6 +26,7 @@ class Drill(models.Model):
         ordering = ["-id"]
         default_permissions = ("view",)
         permissions = [("run_drill", "Can run recovery drills")]
+        indexes = [models.Index(fields=["account", "-injected_at"], name="drill_injected")]
         constraints = [
             models.UniqueConstraint(fields=["account"], condition=Q(state="running"), name="drill_one_at_a_time")
         ]

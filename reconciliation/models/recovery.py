@@ -34,6 +34,7 @@ class RecoveryRun(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [models.Index(fields=["-started_at"], name="recoveryrun_started")]
         constraints = [
             models.UniqueConstraint(fields=["account", "generation"], name="recoveryrun_generation"),
             models.UniqueConstraint(

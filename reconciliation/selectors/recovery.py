@@ -21,6 +21,10 @@ WITH ended AS (
                    WHERE t.run_id = run.id AND t.kind = 'person') AS by_person
     FROM reconciliation_recoveryrun run
     WHERE started_at >= %(since)s AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
+      AND NOT EXISTS (SELECT FROM reconciliation_drill drill
+                      WHERE drill.account_id = run.account_id AND drill.injected_at <= run.started_at
+                        AND drill.injected_at >= %(since)s - interval '1 hour'
+                        AND (drill.ended_at IS NULL OR drill.ended_at >= run.started_at))
 )
 SELECT count(*) FILTER (WHERE state = 'recovered' AND NOT by_person),
        count(*) FILTER (WHERE state = 'recovered' AND by_person),
@@ -35,7 +39,10 @@ FROM ended
 
 
 def read_figures(*, since: datetime | None = None, account_id: int | None = None) -> RecoveryFigures:
-    """Return how recoveries since an instant ended and how long they took, from the disruption to the end."""
+    """Return how recoveries since an instant ended and how long they took, from the disruption to the end.
+
+    Those that began on an account while a drill ran on it are the drill's, and do not count.
+    """
     parameters = {"since": since or timezone.now() - FIGURES_OVER, "account": account_id}
     with connection.cursor() as cursor:
         cursor.execute(_FIGURES, parameters)

@@ -63,6 +63,12 @@ def count_unresolved_incidents() -> dict[str, int]:
     return {ErrorSeverity.of_rank(rank).value: counts[rank] for rank in sorted(counts)}
 
 
+def list_incidents_since(since: datetime, limit: int = 30) -> list[Incident]:
+    """Return the newest real incidents detected since an instant, to be marked on charts."""
+    rows = Incident.objects.filter(kind=IncidentKind.REAL, detected_at__gte=since)
+    return list(rows.order_by("-detected_at")[:limit])
+
+
 def find_incident(incident_id: int) -> Incident | None:
     return Incident.objects.filter(pk=incident_id).first()
 
@@ -72,12 +78,18 @@ def list_incident_alerts(incident_id: int, limit: int = 200) -> list[Alert]:
     return list(Alert.objects.filter(incident_id=incident_id).order_by("severity", "-id")[:limit])
 
 
+# What a drill made looks like a real incident and is none; the alerts of each are one step into their index.
 _TIMES = """
-WITH measured AS (
-    SELECT severity, extract(epoch FROM acknowledged_at - detected_at)::float8 AS seen,
-           extract(epoch FROM resolved_at - detected_at)::float8 AS over
+WITH newest AS (
+    SELECT id, severity, detected_at, acknowledged_at, resolved_at
     FROM reliability_incident WHERE kind = %(kind)s AND detected_at >= %(since)s
     ORDER BY detected_at DESC LIMIT %(most)s
+), measured AS (
+    SELECT severity, extract(epoch FROM acknowledged_at - detected_at)::float8 AS seen,
+           extract(epoch FROM resolved_at - detected_at)::float8 AS over
+    FROM newest CROSS JOIN LATERAL (
+        SELECT bool_and(drill_id IS NOT NULL) AS all_drilled FROM reliability_alert WHERE incident_id = newest.id
+    ) AS alerts WHERE all_drilled IS NOT TRUE
 )
 SELECT severity,
        count(seen), percentile_disc(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY seen),
@@ -89,6 +101,7 @@ FROM measured GROUP BY GROUPING SETS ((severity), ()) ORDER BY severity
 def response_times(days: int = 30, most: int = _MOST_MEASURED) -> dict[str, dict[str, Any]]:
     """Return how long acknowledging (MTTA) and resolving (MTTR) took, of the incidents of the last days.
 
+    Drills do not count, nor do incidents all of whose alerts a drill made.
     Per severity and for ``all``: number, median and 90th percentile in seconds, None where there is nothing to measure.
     At most the newest ``most`` count.
     """

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from brokers.models import Account
-from reconciliation.models import RecoveryRun
+from reconciliation.models import Drill, RecoveryRun
 from reconciliation.selectors.recovery import read_figures
 from reconciliation.services.recovery import request_recovery
 from reliability.models import AuditEntry
@@ -68,6 +68,20 @@ def test_the_figures_are_those_of_the_rows(account: Account, ann: Client) -> Non
     assert figures["automatic_rate"] == pytest.approx(3 / 5)
     assert (figures["mttr_seconds"], figures["median_seconds"]) == (pytest.approx(5), pytest.approx(5))
     assert read_figures(since=timezone.now()).mttr_seconds is None
+
+
+def test_what_a_drill_caused_is_no_recovery_to_be_counted(account: Account) -> None:
+    ended(account, "recovered", 2)
+    before = read_figures()
+    drill = Drill.objects.create(account=account, fault="f", incident=1, requested_by="ann", injected_at=timezone.now())
+    ended(account, "failed", 100)
+    ended(account, "superseded", 1)
+    assert read_figures() == before, "the drill runs"
+
+    Drill.objects.filter(pk=drill.pk).update(state="failed", ended_at=timezone.now())
+    assert read_figures() == before, "it is over"
+    RecoveryRun.objects.filter(state="failed").update(started_at=timezone.now() + timedelta(seconds=1))
+    assert read_figures().automatic_rate == pytest.approx(1 / 2), "what began later is real"
 
 
 def test_the_command_line_lists_shows_and_begins(account: Account) -> None:

@@ -16,6 +16,7 @@ from reliability.selectors.incidents import count_unresolved_incidents, regulato
 from reliability.services.alert_decisions import acknowledge_alerts, resolve_by_person
 from reliability.services.alert_keeper import keep_alerts
 from reliability.services.alerting import end_alerts, raise_alert
+from reliability.services.drill_incidents import begin_drill_incident, end_drill_incident
 from reliability.services.incident_decisions import (
     acknowledge_incident,
     close_incident,
@@ -234,6 +235,20 @@ def test_how_quick_people_were():
     assert times["all"] == times["high"]
     assert times["all"]["mtta"] == {"number": 1, "median": 30.0, "p90": 30.0}
     assert times["all"]["mttr"]["median"] == 90.0
+
+
+def test_what_a_drill_made_is_in_no_mean_time_and_what_it_did_not_make_is():
+    drill = begin_drill_incident("sim-a", "a drill")
+    made = happen()
+    end_drill_incident(drill, passed=True, verdict="fine")
+    end_alerts([SILENT], by="", reason="the drill is over")
+    keep_alerts()
+    assert Alert.objects.get().drill_id == drill
+    assert response_times()["all"]["mttr"]["number"] == 0
+
+    raise_alert("order.fill_after_final", "order:1", message="real", details={"account": "sim-a"})
+    Alert.objects.exclude(condition="stream.silent").update(incident=made)
+    assert response_times()["all"]["mttr"]["number"] == 1, "it held something real as well"
 
 
 def test_a_drill_is_no_incident_to_be_counted_or_told():
