@@ -6,7 +6,8 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config.login import second_factor_view
-from config.views import health_live, health_ready, operations, operations_live
+from config.screen import operations, operations_live
+from config.views import health_live, health_ready
 from reliability.api.errors import api_not_found
 from reliability.api.health import DeepHealthView
 from reliability.api.metrics import MetricsView

@@ -44,7 +44,7 @@
     const stale = state === "live" && age > Number(live.dataset.seconds) * 3000;
     const shown = stale ? "stale" : state;
     const texts = {
-      live: "Live",
+      live: `Data ${ageText(age)} old`,
       stale: `Stale: read ${ageText(age)} ago`,
       offline: `Offline: no answer; read ${ageText(age)} ago`,
       "signed-out": "Signed out: log in again to see newer data",
@@ -52,6 +52,7 @@
     if (freshness.dataset.state !== shown) {
       if (freshness.dataset.state) announce(texts[shown]);
       freshness.dataset.state = shown;
+      live.dataset.state = shown;
     }
     setText(freshness, texts[shown]);
   }
@@ -124,11 +125,20 @@
     changeChildren(live, parsed.body);
     const lostFocus = focused && document.activeElement === document.body;
     document.dispatchEvent(new CustomEvent("stanchion:changed", { detail: { lostFocus } }));
+    mirror(live.querySelector("[data-says]"));
     const critical = live.querySelector("[data-critical]")?.dataset.critical ?? "0";
     const title = critical === "0" ? live.dataset.title : `(${critical}) ${live.dataset.title}`;
     if (document.title === title) return;
     document.title = title;
     announce(critical === "0" ? "Nothing needs a person now." : `Needing a person: ${critical}`);
+  }
+
+  // The top bar is not part of what refreshes: what it says of trading comes with it.
+  function mirror(fresh) {
+    const here = document.querySelector("[data-says-here]");
+    if (!here || !fresh || here.textContent === fresh.dataset.says) return;
+    here.textContent = fresh.dataset.says;
+    here.dataset.tone = fresh.dataset.tone;
   }
 
   async function ask() {

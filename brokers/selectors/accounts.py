@@ -1,10 +1,11 @@
 """Reading accounts and the state of their streams."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Min, Q
 
 from brokers.core.orders import OrderState
 from brokers.core.streams import StreamState
@@ -39,6 +40,8 @@ class AccountStatus:
     synced_at: datetime | None
     open_orders: int
     unknown_orders: int
+    queued_orders: int
+    oldest_queued_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,14 @@ def list_accounts() -> list[AccountStatus]:
     """Return every account with its stream and its orders in flight."""
     sessions = {session.account_id: session for session in StreamSession.objects.all()}
     unfinished = Order.objects.filter(finished_at=None)
-    counts: dict[int, dict[str, int]] = {
-        row["account_id"]: {"open": row["open"], "unknown": row["unknown"]}
+    queued = Q(state=OrderState.ACCEPTED)
+    counts = {
+        row["account_id"]: row
         for row in unfinished.values("account_id").annotate(
-            open=Count("id"), unknown=Count("id", filter=Q(state=OrderState.UNKNOWN))
+            open=Count("id"),
+            unknown=Count("id", filter=Q(state=OrderState.UNKNOWN)),
+            queued=Count("id", filter=queued),
+            oldest_queued_at=Min("accepted_at", filter=queued),
         )
     }
     none = StreamSession(state=StreamState.DOWN)
@@ -104,7 +111,7 @@ def list_accounts() -> list[AccountStatus]:
     ]
 
 
-def _status(row: Account, stream: StreamSession, counts: dict[str, int]) -> AccountStatus:
+def _status(row: Account, stream: StreamSession, counts: Mapping[str, Any]) -> AccountStatus:
     return AccountStatus(
         id=row.pk,
         name=row.name,
@@ -127,4 +134,6 @@ def _status(row: Account, stream: StreamSession, counts: dict[str, int]) -> Acco
         synced_at=row.synced_at,
         open_orders=counts.get("open", 0),
         unknown_orders=counts.get("unknown", 0),
+        queued_orders=counts.get("queued", 0),
+        oldest_queued_at=counts.get("oldest_queued_at"),
     )

@@ -1,5 +1,6 @@
 """Reading runs and what they found."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,9 +21,9 @@ _IN_SHORT = ("side", "quantity", "filled_quantity", "price", "limit_price", "sta
 
 # One step into the index per account, however many runs there were.
 _LAST_ENDED = """
-SELECT account.name, latest.finished_at FROM brokers_account account
+SELECT account.name, latest.id, latest.state, latest.finished_at FROM brokers_account account
 CROSS JOIN LATERAL (
-    SELECT finished_at FROM reconciliation_reconciliationrun run
+    SELECT id, state, finished_at FROM reconciliation_reconciliationrun run
     WHERE run.account_id = account.id AND run.state = ANY(%s) ORDER BY run.id DESC LIMIT 1) latest
 """
 
@@ -105,12 +106,26 @@ def count_open_by_kind() -> dict[str, int]:
     return dict(rows.values_list("kind").annotate(number=Count("pk")))
 
 
-def last_ended_by_account() -> dict[str, datetime]:
-    """Return when a reconciliation of each account last ended with a verdict."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the last reconciliation of an account ended, and when."""
+
+    run_id: int
+    state: str
+    at: datetime
+
+
+def last_verdicts() -> dict[str, Verdict]:
+    """Return the last reconciliation with a verdict of each account, by the account's name."""
     verdicts = [RunState.CLEAN.value, RunState.DIFFERENCES.value]
     with connection.cursor() as cursor:
         cursor.execute(_LAST_ENDED, [verdicts])
-        return dict(cursor.fetchall())
+        return {name: Verdict(*verdict) for name, *verdict in cursor.fetchall()}
+
+
+def last_ended_by_account() -> dict[str, datetime]:
+    """Return when a reconciliation of each account last ended with a verdict."""
+    return {name: verdict.at for name, verdict in last_verdicts().items()}
 
 
 def discrepancy_facts(row: Discrepancy) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Reading groups of errors, and the errors in them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Sum
-from django.utils import timezone
+from django.db.models.functions import TruncHour
 
 from reliability.core.catalog import CATALOG
 from reliability.core.error_groups import GroupState
@@ -45,11 +45,11 @@ def list_group_events(group_id: int, limit: int = 50) -> list[ErrorEvent]:
     return list(ErrorEvent.objects.filter(fingerprint__in=prints).order_by("-id")[:limit])
 
 
-def errors_by_category(hours: int = 24) -> dict[str, int]:
-    """Return exact counts of the last hours by category, most first."""
-    rows = ErrorRollup.objects.filter(minute__gte=timezone.now() - timedelta(hours=hours))
-    totals = rows.order_by().values_list("category").annotate(number=Sum("errors"))
-    return dict(totals.order_by("-number", "category"))
+def errors_by_hour(since: datetime) -> list[tuple[datetime, str, str, int]]:
+    """Return exact counts since an instant: the hour's beginning, category, code and number, oldest first."""
+    rows = ErrorRollup.objects.filter(minute__gte=since).annotate(hour=TruncHour("minute", tzinfo=UTC))
+    totals = rows.order_by().values_list("hour", "category", "code").annotate(number=Sum("errors"))
+    return list(totals.order_by("hour", "category", "code"))
 
 
 def group_facts(group: ErrorGroup) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """Reading what waits for a person."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+
+from django.db.models import Min
 
 from reliability.core.interventions import UNDECIDED
 from reliability.models import Intervention
@@ -23,6 +26,11 @@ def list_interventions(*, state: str = "", after_id: int | None = None, limit: i
 def count_undecided(*, without: Sequence[str] = ()) -> int:
     """Return how many questions are undecided, ``without`` those of some kinds."""
     return Intervention.objects.filter(state__in=UNDECIDED).exclude(kind__in=without).count()
+
+
+def oldest_undecided_at() -> datetime | None:
+    """Return since when the oldest undecided question waits."""
+    return Intervention.objects.filter(state__in=UNDECIDED).aggregate(oldest=Min("created_at"))["oldest"]
 
 
 def find_intervention(pk: int) -> Intervention | None:

@@ -1,5 +1,6 @@
 """Reading what became of service levels: counts of any window as the difference of two samples."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,6 +27,16 @@ LEFT JOIN LATERAL (
     SELECT good, bad FROM reliability_servicesample
     WHERE service = %(service)s AND subject = %(subject)s AND at <= wanted.at ORDER BY at DESC LIMIT 1
 ) AS sample ON true ORDER BY wanted.place
+"""
+
+_ALL_AT = """
+SELECT wanted.service, wanted.subject, instant.place, sample.good, sample.bad
+FROM unnest(%(services)s::text[], %(subjects)s::text[]) AS wanted (service, subject)
+CROSS JOIN unnest(%(instants)s::timestamptz[]) WITH ORDINALITY AS instant (at, place)
+LEFT JOIN LATERAL (
+    SELECT good, bad FROM reliability_servicesample
+    WHERE service = wanted.service AND subject = wanted.subject AND at <= instant.at ORDER BY at DESC LIMIT 1
+) AS sample ON true
 """
 
 
@@ -64,6 +75,23 @@ def counts_of(sampled: SampledService, windows: list[timedelta], now: datetime) 
     instants = [now, *(now - window for window in windows)]
     latest, *before = _totals_at(sampled, instants)
     return {window: _difference(latest, totals) for window, totals in zip(windows, before, strict=True)}
+
+
+def counts_of_all(
+    sampled: Sequence[SampledService], windows: Sequence[timedelta], now: datetime
+) -> dict[SampledService, dict[timedelta, Counts]]:
+    """Return for each service what ``counts_of`` does, in one question however many services there are."""
+    instants = [now, *(now - window for window in windows)]
+    totals: dict[SampledService, dict[int, Counts]] = {one: {} for one in sampled}
+    values = {"services": [one.service for one in sampled], "subjects": [one.subject for one in sampled]}
+    with connection.cursor() as cursor:
+        cursor.execute(_ALL_AT, {**values, "instants": instants})
+        for service, subject, place, good, bad in cursor.fetchall():
+            totals[SampledService(service, subject)][place] = Counts(good or 0, bad or 0)
+    return {
+        one: {window: _difference(at[1], at[place]) for place, window in enumerate(windows, start=2)}
+        for one, at in totals.items()
+    }
 
 
 def budget_history(

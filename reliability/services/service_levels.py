@@ -11,7 +11,7 @@ from django.utils import timezone
 from reliability.core.burn_rate import BURN_WINDOWS, Burning, BurnWindow, Counts, Floor, Objective, find_burning
 from reliability.core.metrics import Metric, MetricKind
 from reliability.models import ServiceLevel
-from reliability.selectors.service_levels import SampledService, budget_history, counts_of, list_sampled
+from reliability.selectors.service_levels import SampledService, budget_history, counts_of_all, list_sampled
 from reliability.services.alert_thresholds import read_thresholds
 from reliability.services.guarding.outcomes import CallOutcome, CallResult
 from reliability.services.guarding.policy import CircuitEffect, circuit_effect
@@ -36,6 +36,9 @@ DEFAULTS = (
     ("reads", "99", "snapshots of orders, fills and positions"),
     ("data", "99", "everything else that is read"),
 )
+
+CALLS = frozenset(name for name, _, _ in DEFAULTS)
+"""The services that are calls; of the others slices of time are counted."""
 
 _TAKE = """
 INSERT INTO reliability_servicesample (service, subject, at, good, bad)
@@ -168,15 +171,14 @@ def list_states(now: datetime | None = None) -> list[ServiceState]:
     """Return every service that is measured and has an objective, by subject."""
     at, levels = now or timezone.now(), {level.service: level for level in ServiceLevel.objects.all()}
     windows, floor = burn_limits()
+    known = [(sampled, levels[sampled.service]) for sampled in list_sampled() if sampled.service in levels]
+    asked = sorted({*_WINDOWS, *(level.objective.period for _, level in known)})
+    counted = counts_of_all([sampled for sampled, _ in known], asked, at)
     states = []
-    for sampled in list_sampled():
-        level = levels.get(sampled.service)
-        if level is None:
-            continue
-        objective = level.objective
-        counts = counts_of(sampled, [*_WINDOWS, objective.period], at)
-        period = counts.pop(objective.period)
-        burning = find_burning(objective, counts.__getitem__, windows, floor)
+    for sampled, level in known:
+        counts = {window: counted[sampled][window] for window in _WINDOWS}
+        period = counted[sampled][level.objective.period]
+        burning = find_burning(level.objective, counts.__getitem__, windows, floor)
         states.append(ServiceState(sampled, level, counts, period, burning))
     return sorted(states, key=lambda state: (state.sampled.subject, state.sampled.service))
 

@@ -1,6 +1,6 @@
 """How pages write instants, ages, amounts and states."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
@@ -9,6 +9,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from reliability.core.presentation import age_text, amount_text, instant_text, state_tone
+from reliability.core.runbooks import RUNBOOKS
+from reliability.core.taxonomy import ErrorSeverity
 
 register = template.Library()
 
@@ -52,14 +54,26 @@ def amount(value: Any) -> str:
 
 
 @register.filter
-def badge(state: str) -> SafeString:
-    """Return a state as text in a shape of its own: the colour is never the only sign."""
+def duration(seconds: float | None) -> str:
+    """Return a number of seconds as a person says it."""
+    return "—" if seconds is None else age_text(timedelta(seconds=seconds))
+
+
+@register.filter
+def severity_rank(name: str) -> int:
+    """Return the number that rows have for a severity, as filters of admin want it."""
+    return ErrorSeverity(name).rank
+
+
+@register.filter
+def badge(state: str, called: str = "") -> SafeString:
+    """Return a state as text in a shape of its own: the colour is never the only sign. ``called``: other words."""
     tone = state_tone(state)
     return format_html(
         '<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>',
         tone,
         _MARKS[tone],
-        state.replace("_", " "),
+        called or state.replace("_", " "),
     )
 
 
@@ -68,6 +82,13 @@ def percent(share: float) -> str:
     """Return a share as percent, as exact as it is small."""
     digits = 0 if abs(share) >= 0.1 or share == 0 else 2
     return f"{100 * share:.{digits}f} %"
+
+
+@register.filter
+def runbook_of(code: str) -> str:
+    """Return the name of the runbook of an error code, empty where there is none."""
+    name = f"error:{code}"
+    return name if name in RUNBOOKS else ""
 
 
 @register.filter

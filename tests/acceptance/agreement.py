@@ -83,7 +83,7 @@ def ask(stack: Stack, person: OpenerDirector) -> Said:
             "the API": sum(bool(order["broker_order_id"]) for order in orders),
             "the ledgers": sum(len(ledger.orders) for ledger in ledgers.values()),
         },
-        "dead letters": {"the metrics": dead, "the screen": figures["Waiting for a person"], "the rows": known},
+        "dead letters": {"the metrics": dead, "the screen": figures["Dead letters"], "the rows": known},
         "circuits that refuse": {
             "the API": refusing,
             "the metrics": sorted(

@@ -105,7 +105,7 @@ def test_a_person_signed_out_elsewhere_is_told(screen):
 
 def test_everything_is_reached_by_keyboard(screen, desk):
     reached = []
-    for _ in range(80):
+    for _ in range(160):
         screen.keyboard.press("Tab")
         reached.append(screen.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
 

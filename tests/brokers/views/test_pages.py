@@ -166,10 +166,10 @@ def test_a_final_order_cannot_be_canceled(client, account, operator):
 
 
 def test_pages_that_are_not_there_or_break_need_no_database(client, monkeypatch):
-    from config import views
+    from config import screen
 
     missing = client.get("/nowhere")
-    monkeypatch.setattr(views, "list_processes", lambda: 1 / 0)
+    monkeypatch.setattr(screen, "list_processes", lambda: 1 / 0)
     client.raise_request_exception = False
     broken = client.get("/")
 

@@ -227,7 +227,7 @@ def test_a_request_that_fails_for_a_reason_of_ours_is_an_error(monkeypatch: Any)
 
     monkeypatch.setattr("reliability.api.alerts.list_alerts", broken)
     client_of(make_user("reliability.view_alert")).get("/api/v1/alerts")
-    monkeypatch.setattr("config.views.list_unresolved", lambda limit: broken())
+    monkeypatch.setattr("config.screen.list_unresolved", lambda limit: broken())
     with pytest.raises(RuntimeError):
         logged_in("reliability.view_alert").get("/")
     errors.write()
