@@ -30,7 +30,9 @@ def count_undecided(*, without: Sequence[str] = ()) -> int:
 
 def oldest_undecided_at() -> datetime | None:
     """Return since when the oldest undecided question waits."""
-    return Intervention.objects.filter(state__in=UNDECIDED).aggregate(oldest=Min("created_at"))["oldest"]
+    rows = Intervention.objects.filter(state__in=UNDECIDED)
+    oldest: datetime | None = rows.aggregate(oldest=Min("created_at"))["oldest"]
+    return oldest
 
 
 def find_intervention(pk: int) -> Intervention | None:
