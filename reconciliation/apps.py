@@ -20,6 +20,7 @@ class ReconciliationConfig(AppConfig):
         from reconciliation.services.resolutions import register_proposals
         from reconciliation.services.retention import register_keepers
         from reconciliation.services.runbook_actions import register_reconciliation_actions
+        from reconciliation.services.settled_symbols import watch_settled_symbols
         from reliability.services.jobs.kinds import register
         from reliability.services.sagas.step_job import register_saga_kind
         from reliability.services.watches import add_watch
@@ -32,6 +33,7 @@ class ReconciliationConfig(AppConfig):
         add_watch(watch_disruptions)
         add_watch(watch_left_frozen)
         add_watch(watch_freezes)
+        add_watch(watch_settled_symbols)
         add_watch(watch_market_data, "data.gap", "data.stale", "feed.silent", "data.quality")
         register_gap_check(check_account_gaps)
         add_companion(keep_feeds)

@@ -13,7 +13,8 @@ class Freeze(Stop):
     """One freeze from its beginning to its release; in force while ``released_at`` is empty.
 
     It freezes one symbol of an account, an account, a broker, or everything when it names none.
-    ``evidence`` is what was seen when it began.
+    ``evidence`` is what was seen when it began. ``clean_run`` is the reconciliation that lifted the freeze of a symbol
+    once no order for it was unknown any more.
     """
 
     symbol = models.CharField(max_length=32, blank=True, default="")
@@ -22,6 +23,7 @@ class Freeze(Stop):
     evidence = models.JSONField(default=dict)
     frozen_by = models.CharField(max_length=150)
     frozen_at = models.DateTimeField(db_default=Now())
+    clean_run = models.BigIntegerField(null=True)
 
     class Meta:
         ordering = ["-id"]
@@ -38,7 +40,8 @@ class Freeze(Stop):
             models.CheckConstraint(
                 condition=Q(released_at=None)
                 | ~Q(cause__in=sorted(cause.value for cause in MONEY_IN_DOUBT))
-                | (~Q(release_wanted_by="") & ~Q(released_by=F("release_wanted_by"))),
+                | (~Q(release_wanted_by="") & ~Q(released_by=F("release_wanted_by")))
+                | (Q(cause=FreezeCause.UNKNOWN_ORDER.value) & ~Q(symbol="") & Q(clean_run__isnull=False)),
                 name="freeze_two_persons",
             ),
         ]

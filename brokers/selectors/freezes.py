@@ -1,11 +1,16 @@
 """Reading freezes: what is frozen now, and what was."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from brokers.core.freezes import FreezeCause, FreezeInForce, FreezeMode, release_rule
 from brokers.models import Account, Freeze, FreezeEvent
+
+SETTLED = "settled"
+"""The kind of the event that notes when the outcome of each order for a frozen symbol was known."""
 
 # Accounts and symbols of accounts under any freeze, as arrays to compare with inside a statement: each
 # is worked out once a statement, in the statement's own snapshot.
@@ -27,6 +32,27 @@ def account_freezes(account: str) -> list[FreezeInForce]:
     """Return the freezes in force of one whole account, without those of its symbols, its broker or everything."""
     rows = Freeze.objects.select_related("account").filter(released_at=None, symbol="", account__name=account)
     return [freeze_value(row) for row in rows.order_by("id")]
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulSymbol:
+    """A symbol frozen because an order was unknown; ``settled_at`` is when it was noted that none is any more."""
+
+    freeze_id: int
+    account_id: int
+    symbol: str
+    settled_at: datetime | None
+
+
+def list_doubtful_symbols() -> list[DoubtfulSymbol]:
+    """Return the symbols frozen for unknown orders, without those that a reconciliation found different."""
+    rows = Freeze.objects.filter(released_at=None, cause=FreezeCause.UNKNOWN_ORDER, account__isnull=False)
+    rows = rows.exclude(symbol="").exclude(evidence__has_key="discrepancy").order_by("id")
+    noted = FreezeEvent.objects.filter(freeze=OuterRef("pk"), kind=SETTLED).order_by("-id").values("recorded_at")[:1]
+    columns = rows.annotate(settled_at=Subquery(noted)).values_list("pk", "account_id", "symbol", "settled_at")
+    return [
+        DoubtfulSymbol(pk, account_id, symbol, at) for pk, account_id, symbol, at in columns if account_id is not None
+    ]
 
 
 def freeze_value(row: Freeze) -> FreezeInForce:

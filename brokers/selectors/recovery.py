@@ -143,6 +143,12 @@ def list_unknown_orders() -> list[UnknownOrderFacts]:
     return found
 
 
+def is_symbol_settled(account_id: int, symbol: str) -> bool:
+    """Return whether no order for a symbol of an account is being sent or unknown."""
+    states = (OrderState.SENDING, OrderState.UNKNOWN)
+    return not _open(account_id).filter(symbol=symbol, state__in=states, absence_proven_at=None).exists()
+
+
 _SKEWS = """
 WITH told AS (
     SELECT account_id, max(executed_at - recorded_at) AS ahead FROM (

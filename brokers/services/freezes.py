@@ -14,7 +14,8 @@ from django.utils import timezone
 from brokers.core.freezes import FreezeCause, FreezeMode, ReleaseRule, parse_freeze_scope, release_rule
 from brokers.core.halts import Scope
 from brokers.models import Freeze, FreezeEvent
-from brokers.selectors.freezes import accounts_frozen_by
+from brokers.selectors.freezes import SETTLED, accounts_frozen_by
+from brokers.selectors.recovery import is_symbol_settled
 from brokers.services.four_eyes import APPROVE_PERMISSION, checked_reason, require_person, require_second_person
 from brokers.services.halts import forget_halts, frozen_wait_name
 from brokers.services.scopes import find_target, scope_target
@@ -99,6 +100,31 @@ def release_freeze(freeze_id: int, *, by: str, reason: str, evidence: Mapping[st
             by = _require_person(by)
         _release(freeze, by, reason, **dict(evidence or {}))
     return freeze
+
+
+def note_settled(freeze_id: int, *, by: str, reason: str, evidence: Mapping[str, Any]) -> None:
+    """Record that the outcome of each order for a frozen symbol is known; what comes after may lift the freeze.
+
+    Raises:
+        ReliabilityError: no such freeze in force, it is about something else, or an order for the symbol is unknown.
+    """
+    with transaction.atomic():
+        _record(_lock_settled(freeze_id), SETTLED, by, reason, **evidence)
+
+
+def release_settled(freeze_id: int, *, by: str, reason: str, clean_run: int) -> None:
+    """Lift the freeze of a symbol of which an order was unknown, once a reconciliation after that found nothing.
+
+    While an order for the symbol is unknown only two persons lift it, see ``request_freeze_release``.
+
+    Raises:
+        ReliabilityError: no such freeze in force, it is about something else, or an order for the symbol is unknown.
+    """
+    with transaction.atomic():
+        freeze = _lock_settled(freeze_id)
+        freeze.clean_run = clean_run
+        freeze.save(update_fields=["clean_run"])
+        _release(freeze, by, reason, run=clean_run)
 
 
 def request_freeze_release(freeze_id: int, *, by: str, reason: str) -> Freeze:
@@ -204,6 +230,15 @@ def _lock_in_force(freeze_id: int) -> Freeze:
         raise ReliabilityError("VALIDATION_NOT_FOUND", "There is no such freeze.")
     if freeze.released_at is not None:
         raise ReliabilityError("VALIDATION_WRONG_STATE", f"{freeze.released_by} released it already.")
+    return freeze
+
+
+def _lock_settled(freeze_id: int) -> Freeze:
+    freeze = _lock_in_force(freeze_id)
+    if freeze.cause != FreezeCause.UNKNOWN_ORDER or freeze.account_id is None or not freeze.symbol:
+        raise ReliabilityError("VALIDATION_WRONG_STATE", "This freeze is not about an unknown order for a symbol.")
+    if not is_symbol_settled(freeze.account_id, freeze.symbol):
+        raise ReliabilityError("VALIDATION_WRONG_STATE", f"An order for {freeze.symbol} is unknown.")
     return freeze
 
 

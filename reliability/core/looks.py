@@ -33,6 +33,7 @@ WITHIN_FIVE_SECONDS: Mapping[str, float] = {
     "watch_freezes": 1.0,
     "watch_left_frozen": 2.0,
     "watch_market_data": 2.0,
+    "watch_settled_symbols": 1.0,
     "end_cleared": 1.0,
     "mark_silenced": 2.0,
     "follow_alerts": 2.0,
