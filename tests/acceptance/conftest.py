@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from config.chaos import measurements, sabotage
+from config.chaos.diagnosis import diagnose
 from config.chaos.stack import Stack, running_stack
 
 _HERE = Path(__file__).parent
+_DIAGNOSES: dict[str, list[str]] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -17,7 +19,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.acceptance)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Say of a test that failed what its stack stood in at that moment."""
+    report: pytest.TestReport = yield
+    if report.when == "call" and report.failed:
+        for stack in getattr(item, "funcargs", {}).values():
+            if isinstance(stack, Stack):
+                _DIAGNOSES[report.nodeid] = diagnose(stack)
+    return report
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name, lines in _DIAGNOSES.items():
+        terminalreporter.section(f"the stack when {name.rpartition('::')[2]} failed")
+        for line in lines:
+            terminalreporter.write_line(line)
     if measurements.MEASURED:
         terminalreporter.section("measured by the acceptance tests")
         for line in measurements.table():
