@@ -24,6 +24,8 @@ from reliability.services.transition_records import recorder
 from tests.factories import make_lanes
 from tests.fakes import Deed, FakeBroker, replaced_runtimes
 
+_TAKE_LONG = ("tests/security/test_any_request.py", "tests/browser/")
+
 # A busy machine makes any example slow; only what an example shows may fail a test.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
@@ -46,6 +48,11 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_setup: None, djang
         )
         for table, trigger in cursor.fetchall():
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_TAKE_LONG))
 
 
 @pytest.hookimpl(wrapper=True)
