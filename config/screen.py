@@ -1,7 +1,7 @@
 """The one screen an operator looks at: everything on it, read for one person with a bounded number of questions."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -28,6 +28,7 @@ from reliability.selectors.incidents import count_unresolved_incidents, list_unr
 from reliability.selectors.interventions import count_undecided, list_interventions, oldest_undecided_at
 from reliability.selectors.jobs import list_dead_letter_groups, list_lanes, list_newest_dead_letters
 from reliability.selectors.processes import list_processes
+from reliability.selectors.service_levels import latest_sample_at
 from reliability.selectors.timeline import list_latest_entries
 from reliability.services.alert_evaluation import evaluations_age
 from reliability.services.circuit_board import read_board
@@ -54,6 +55,7 @@ INCIDENTS_SHOWN = 8
 OPEN_SHOWN = 20
 FINISHED_SHOWN = 15
 ENTRIES_SHOWN = 20
+MEASURED_WITHIN = timedelta(minutes=1)  # calls are counted every ten seconds
 
 # Whose timeline is shown to whom.
 _TIMELINES = {
@@ -123,11 +125,12 @@ def _screen(request: HttpRequest) -> dict[str, Any]:
         screen["broker_rows"] = broker_rows(
             screen["accounts"], circuits, screen.get("states", []), screen.get("verdicts", {})
         )
-    return {**screen, **_trading(screen), "critical": _critical(screen)}
+    trading = _trading(screen) if may("brokers.view_order") else {}
+    return {**screen, **trading, "critical": _critical(screen)}
 
 
 def _trading(screen: dict[str, Any]) -> dict[str, str]:
-    """Return in a few words what stops trading, for the top bar."""
+    """Return in a few words what stops trading, for the top bar of whoever sees what does."""
     halts, freezes = len(screen["halts"]), len(screen["freezes"])
     if halts:
         return {"trading": "Kill switch on" if halts == 1 else f"{halts} kill switches on", "trading_tone": "bad"}
@@ -205,7 +208,9 @@ def _levels_part(now: datetime, may_see_incidents: bool) -> dict[str, Any]:
     states = list_states(now)
     worst: ServiceState | None = min(states, key=lambda state: state.budget_left, default=None)
     until = now.replace(minute=0, second=0, microsecond=0)  # the chart changes with the hour
+    sampled_at = latest_sample_at()
     return {
+        "unmeasured_since": sampled_at if sampled_at is not None and now - sampled_at > MEASURED_WITHIN else None,
         "states": states,
         "worst_budget": worst,
         "worst_burn": worst_burn(states, BURN_WINDOW),

@@ -1,11 +1,16 @@
 """What a person on duty does, done by a browser."""
 
+import re
+
 import pytest
 from django.utils import timezone
 
+from brokers.core.freezes import FreezeCause, FreezeMode, parse_freeze_scope
 from brokers.models import Order
-from reliability.models import Job, Lane
-from tests.factories import make_order
+from brokers.services.freezes import freeze_trading
+from brokers.services.unknown_orders import check_unknown_orders
+from reliability.models import Intervention, Job, Lane
+from tests.factories import make_dead_letter, make_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,6 +79,34 @@ def test_news_arrive_without_reload_and_leave_what_a_person_types(screen, desk):
     assert "4" in screen.locator("[data-announcement]").inner_text()
 
 
+def test_the_top_bar_follows_what_stops_trading_and_how_old_the_data_is(screen, desk):
+    bar = screen.get_by_role("banner")
+    bar.get_by_text("Kill switch off", exact=True).wait_for()
+    bar.get_by_text(re.compile(r"^Data \d+ s old$")).wait_for()
+
+    scope = parse_freeze_scope("account:desk")
+    freeze_trading(scope, FreezeMode.HALT, FreezeCause.PERSON, reason="odd prices", by="ann")
+
+    bar.get_by_text("Kill switch off; frozen in part").wait_for()
+
+
+@pytest.mark.parametrize("width", [1366, 390])
+def test_what_waits_is_claimed_where_it_stands(screen, desk, width):
+    screen.set_viewport_size({"width": width, "height": 800})
+    make_order(desk["account"], desk["person"], state="unknown", sent_at=timezone.now())
+    make_dead_letter(kind="orders.submit", subject=Order.objects.latest("accepted_at").pk)
+    check_unknown_orders()
+    question = Intervention.objects.get()
+
+    screen.locator(f"#acknowledge-question-{question.pk}").click()
+    screen.get_by_text("Acknowledged; its due time goes on.").wait_for()
+    screen.locator(f"#claim-{question.pk}").click()
+    screen.get_by_text("It is yours until").wait_for()
+
+    question.refresh_from_db()
+    assert (question.acknowledged_by, question.claimed_by) == ("night", "night")
+
+
 def test_what_is_gone_leaves_the_screen(screen, desk):
     Order.objects.filter(pk=desk["order"].pk).update(state="filled", finished_at=timezone.now())
     Job.objects.filter(state="dead").update(state="ready")
@@ -94,6 +127,8 @@ def test_the_screen_says_when_it_is_old(screen, watch):
     screen.get_by_role("banner").get_by_text("Offline: no answer").wait_for()
 
     assert "Offline" in screen.locator("[data-announcement]").inner_text()
+    stripe = "getComputedStyle(document.querySelector('.screen'), '::before').content"
+    assert "What is shown is old" in screen.evaluate(stripe), "seen wherever one has scrolled to"
     watch.complaints.clear()
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -152,6 +153,20 @@ def test_the_top_bar_says_where_one_is_what_time_it_is_and_whether_trading_goes_
     boss = make_user("brokers.engage_kill_switch", name="boss")
     engage("broker:desk-broker", actor=boss.get_username(), reason="odd fills")
     assert "Kill switch on" in bar()
+
+
+def test_nobody_is_told_that_trading_goes_on_who_may_not_see_what_stops_it() -> None:
+    assert "Kill switch" not in text_of(as_("reliability.view_job").get("/").content.decode())
+
+
+def test_numbers_say_when_nothing_was_counted_for_long() -> None:
+    make_account()
+    called("desk-broker", 100, 1)
+    client = as_(everything=True)
+    ServiceSample.objects.update(at=F("at") + timedelta(minutes=5))
+    assert "Calls were last counted" not in client.get("/live").content.decode()
+    ServiceSample.objects.update(at=F("at") - timedelta(minutes=9))
+    assert re.search(r"no data Calls were last counted 4 min \d+ s ago", text_of(client.get("/live").content.decode()))
 
 
 def test_the_figures_are_those_of_the_rows() -> None:
