@@ -81,6 +81,7 @@ class FakeBroker:
         self.calls: list[str] = []
         self.canceled: list[str] = []
         self.legs: dict[str, list[str]] = {}
+        self.names_exits_when_asked = False
         self.during: dict[str, Callable[[], None]] = {}
         self._troubles: dict[str, deque[Trouble]] = defaultdict(deque)
 
@@ -187,7 +188,8 @@ class FakeBroker:
 
     async def find_order(self, client_order_id: str, symbol: str = "") -> OrderReport | None:
         self._end("find", self._begin("find"))
-        return self.orders.get(client_order_id)
+        found = self.orders.get(client_order_id)
+        return self._with_legs(found) if found is not None and self.names_exits_when_asked else found
 
     async def list_open_orders(self) -> list[OrderReport]:
         self._end("open", self._begin("open"))

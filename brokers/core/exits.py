@@ -6,7 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 from brokers.core.order_reader import OrderReader
-from brokers.core.orders import Exits, OrderClass, OrderTerms, OrderType, Side, TimeInForce
+from brokers.core.orders import ExitRole, Exits, OrderClass, OrderTerms, OrderType, Side, TimeInForce
+from brokers.core.reports import OrderReport, ReportedStatus
 
 _FIELDS = {"take_profit": ("limit_price",), "stop_loss": ("stop_price", "limit_price")}
 
@@ -16,6 +17,15 @@ def make_exits(
 ) -> Exits | None:
     """Return the exits as a row keeps them; None where ``order_class`` is empty."""
     return Exits(OrderClass(order_class), take_profit, stop_loss, stop_loss_limit) if order_class else None
+
+
+def missing_exits(exits: Exits | None, report: OrderReport) -> frozenset[ExitRole]:
+    """Return which exits of an order the broker has refused or does not have; none where the report does not tell."""
+    if exits is None or report.legs is None:
+        return frozenset()
+    wanted = {ExitRole.TAKE_PROFIT: exits.take_profit, ExitRole.STOP_LOSS: exits.stop_loss}
+    there = {leg.exit_role for leg in report.legs if leg.status is not ReportedStatus.REJECTED}
+    return frozenset(role for role, price in wanted.items() if price is not None) - there
 
 
 def read_exits(reader: OrderReader, data: Mapping[str, Any]) -> Exits | None:

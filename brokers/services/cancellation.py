@@ -95,14 +95,14 @@ class CancelOrderJob(JobKind):
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
         """The orders are not locked: other jobs of this claim hold locks, and a cancel is only a request."""
         orders = Order.objects.in_bulk([job.subject for job in jobs if job.subject is not None])
-        return {job.id: self._request(orders[_subject(job)], job) for job in jobs}
+        return {job.id: self.request(orders[_subject(job)], job) for job in jobs}
 
     async def perform(self, request: CancelRequest) -> None:
         await get_session(request.profile).cancel_order(request.broker_order_id)
 
     def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
         batch = OrderBatch.lock([outcome.job.subject for outcome in outcomes if outcome.job.subject is not None])
-        settled = {outcome.job.id: self._apply_one(batch, outcome) for outcome in outcomes}
+        settled = {outcome.job.id: self.settle(batch, outcome) for outcome in outcomes}
         batch.save()
         taken = {batch.rows[_subject(outcome.job)].account_id for outcome in outcomes if outcome.error is None}
         refused = {batch.rows[_subject(outcome.job)].account_id for outcome in outcomes if _is_refused(outcome)}
@@ -118,7 +118,8 @@ class CancelOrderJob(JobKind):
         batch.note(row, "cancel_given_up", "operator", actor=actor, reason=reason)
         batch.save()
 
-    def _request(self, order: Order, job: ClaimedJob) -> Prepared:
+    def request(self, order: Order, job: ClaimedJob) -> Prepared:
+        """Return what to ask of the broker, or that there is nothing to ask."""
         if OrderState(order.state) in FINAL_STATES:
             return Done()
         if not order.broker_order_id:
@@ -126,7 +127,8 @@ class CancelOrderJob(JobKind):
         profile = get_profile(order.account_id)
         return waiting(profile, CallClass.CANCELS) or CancelRequest(profile, order.broker_order_id)
 
-    def _apply_one(self, batch: OrderBatch, outcome: Performed) -> Disposition:
+    def settle(self, batch: OrderBatch, outcome: Performed) -> Disposition:
+        """Note the answer in the locked order's history, and say what becomes of the job."""
         row = batch.rows[_subject(outcome.job)]
         error = outcome.error
         if error is None:

@@ -9,6 +9,7 @@ from brokers.services.kill_switch_job import StopOrdersJob
 from brokers.services.replacement import ReplaceOrderJob
 from brokers.services.submit_job import SubmitOrderJob
 from brokers.services.synchronization import SyncAccountJob, SyncAllJob
+from brokers.services.taking_back import TakeBackJob
 from reliability.services.jobs.kinds import register
 
 
@@ -16,6 +17,7 @@ def register_job_kinds() -> None:
     for kind in (
         SubmitOrderJob(),
         CancelOrderJob(),
+        TakeBackJob(),
         ReplaceOrderJob(),
         SyncAccountJob(),
         SyncAllJob(),

@@ -217,7 +217,7 @@ class OrderBatch:
         if row.broker_order_id and report.broker_order_id not in ("", row.broker_order_id):
             self.note(row, "another_order_reported", source, **report_evidence(report))
             return True
-        if report.legs is not None and row.order_class and not row.legs_known:
+        if report.legs and row.order_class and not row.legs_known:
             row.legs_known = True
             legs = {leg.exit_role.value: leg.broker_order_id for leg in report.legs}
             self.note(row, "legs_named", source, legs=legs)

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from brokers.adapters.errors import BrokerCallError
 from brokers.conf import get_conf
+from brokers.core.exits import missing_exits
 from brokers.core.lookup import absence_is_proven, delay_after_miss, lookup_delay
 from brokers.core.orders import OrderState, OrderTerms
 from brokers.core.reports import OrderReport
@@ -37,6 +38,7 @@ from brokers.services.repeats import paid_delay, repeat_delay
 from brokers.services.sessions import get_session
 from brokers.services.submission import SUBMIT_KIND
 from brokers.services.synchronization import want_sync
+from brokers.services.taking_back import take_back
 from reliability.core.classification import Operation
 from reliability.core.jobs import (
     URGENT_PRIORITY,
@@ -55,6 +57,7 @@ from reliability.services.jobs.kinds import Call, ExpressClaim, JobKind, Prepare
 
 _NO_ACCOUNT = JobError("BROKER_ACCOUNT_UNAVAILABLE", "No account that may take it can take it now.")
 _DUPLICATE = "BROKER_DUPLICATE_CLIENT_ORDER_ID"
+_EXIT_REFUSED = "BROKER_EXIT_REFUSED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +239,7 @@ class SubmitOrderJob(JobKind):
 
     def _apply_submit(self, batch: OrderBatch, row: OrderRow, outcome: Performed) -> Disposition:
         if isinstance(outcome.result, OrderReport):
-            batch.report(row, outcome.result, "reply")
+            self._take(batch, row, outcome.result, "reply")
             return Done()
         if row.state != OrderState.SENDING:
             return Done()  # evidence from the stream was faster than the failure of the call
@@ -250,6 +253,8 @@ class SubmitOrderJob(JobKind):
         code = found.code if found else "SYSTEM_UNEXPECTED"
         message = found.message if found else repr(error)
         batch.move(row, OrderState.UNKNOWN, "unknown", "reply", code=code, message=message[:500])
+        if code == _EXIT_REFUSED:
+            take_back(batch, row, "reply", message)
         delay = timedelta(0) if code == _DUPLICATE else lookup_delay(0)
         return Snooze(delay, JobError(code, message), URGENT_PRIORITY)
 
@@ -305,8 +310,15 @@ class SubmitOrderJob(JobKind):
             terms = f"{report.side} {report.quantity} {report.symbol}"
             batch.note(row, "terms_differ", "lookup", broker_order_id=report.broker_order_id, terms=terms)
             return Dead(JobError("DATA_ORDER_TERMS_DIFFER", f"The broker holds {terms} under {row.client_order_id}."))
-        batch.report(row, report, "lookup")
+        self._take(batch, row, report, "lookup")
         return Done()
+
+    def _take(self, batch: OrderBatch, row: OrderRow, report: OrderReport, source: str) -> None:
+        """Merge what the broker says of an order of ours; one that stands there without its exits is taken back."""
+        batch.report(row, report, source)
+        missing = missing_exits(row.terms.exits, report)
+        if missing:
+            take_back(batch, row, source, f"The broker does not have its exits: {', '.join(sorted(missing))}.")
 
 
 def _submission(order: SendingOrder) -> SubmitRequest:

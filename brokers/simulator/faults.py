@@ -47,6 +47,7 @@ class FaultKind(StrEnum):
     PAUSE_MATCHING = "pause_matching"
     IB_ERROR = "ib_error"
     IB_LINK_DOWN = "ib_link_down"
+    IB_EXIT_REFUSED = "ib_exit_refused"
 
 
 REPLY_KINDS = frozenset(
@@ -151,6 +152,7 @@ PARAMETERS: dict[FaultKind, dict[str, Check]] = {
         "status": _one_of("Inactive", "Cancelled"),
     },
     FaultKind.IB_LINK_DOWN: {"data_lost": _is_flag},
+    FaultKind.IB_EXIT_REFUSED: {},
 }
 COMMON_FIELDS: dict[str, tuple[Check, str]] = {
     "probability": (lambda value: _is_number(value) and value <= 1, "a number from 0 to 1"),

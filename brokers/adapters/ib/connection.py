@@ -10,7 +10,7 @@ from ib_async.objects import ExecutionFilter
 
 from brokers.adapters.ib import errors, receiver
 from brokers.adapters.ib.address import Address
-from brokers.adapters.ib.errors import ApiError, ClientIdInUseError, GatewayError, OrderEndedError
+from brokers.adapters.ib.errors import ClientIdInUseError, ExitRefusedError, GatewayError, OrderEndedError
 from brokers.adapters.ib.known_orders import KnownOrder, Submission
 from brokers.adapters.ib.pacing import Pace
 from brokers.adapters.ib.parsing import SUMMARY_TAGS
@@ -81,8 +81,9 @@ class GatewayConnection:
 
         The gateway keeps them back until the last one is there, so that it has all of them or none.
 
-        Raises ``OrderEndedError`` when the order's own status and an error say that it ended unfilled, and
-        ``ApiError`` or ``GatewayError`` when nothing is proven.
+        Raises ``OrderEndedError`` when the order's own status and an error say that it ended unfilled,
+        ``ExitRefusedError`` when it was taken and an exit was not, and ``ApiError`` or ``GatewayError`` when nothing
+        is proven.
         """
         for _ in orders:
             await self._take_turn(patience_seconds)
@@ -104,12 +105,17 @@ class GatewayConnection:
                 _retrieve(outcome)
 
     async def _exits(self, entry: KnownOrder, outcomes: Sequence["asyncio.Future[KnownOrder]"]) -> list[KnownOrder]:
-        """Wait for the exits of an order that was taken. Without one of them it must not stand: it is canceled."""
+        """Wait for the exits of an order that was taken. Without one of them it must not stand.
+
+        Its cancel is sent at once, to lose no time; that it arrives is for the caller to see to.
+        """
         try:
             return list(await asyncio.gather(*outcomes))
         except OrderEndedError as refusal:
-            self._send(self._client.cancelOrder, entry.order_id)
-            raise ApiError(refusal.number, f"an exit was refused, and its order is canceled: {refusal.text}") from None
+            text = f"an exit was refused, and its order is canceled: {refusal.text}"
+            if self._client.isReady():
+                self._send(self._client.cancelOrder, entry.order_id)
+            raise ExitRefusedError(refusal.number, text) from None
 
     async def cancel(self, order_id: int, patience_seconds: float, sent: Callable[[], None]) -> None:
         """Ask to cancel an order that this client placed, and wait until the request is known to be taken."""

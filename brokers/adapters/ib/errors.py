@@ -42,6 +42,10 @@ class OrderEndedError(ApiError):
     """An error message about an order whose own status says that it ended unfilled."""
 
 
+class ExitRefusedError(ApiError):
+    """An exit was refused although its entry was taken: the entry stands without it until it is canceled."""
+
+
 class ClientIdInUseError(GatewayError):
     """Another connection is logged on under the same client id."""
 
@@ -56,6 +60,9 @@ def call_error(operation: Operation, failure: Exception) -> BrokerCallError:
     """Return the error of a call whose message had left, or whose query failed."""
     if isinstance(failure, OrderEndedError):
         return _judged(operation, failure)
+    if isinstance(failure, ExitRefusedError):
+        text, raw_code = failure.text[:MESSAGE_LIMIT], str(failure.number)
+        return BrokerCallError(unproven_kind(operation), "BROKER_EXIT_REFUSED", text, raw_code)
     if isinstance(failure, ApiError):
         return _unproven(operation, failure)
     if isinstance(failure, GatewayError):

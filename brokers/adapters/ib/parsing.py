@@ -121,11 +121,11 @@ def exits_for(client_order_id: str, terms: OrderTerms, account: str) -> list[Any
 
 
 def with_legs(report: OrderReport, others: Iterable[OrderReport]) -> OrderReport:
-    """Return the report with those of the others that are its exits, by their names."""
+    """Return the report with those of the others that are its exits, by their names: all that there are."""
     by_name = {other.client_order_id: other for other in others}
     names = [f"{report.client_order_id}{suffix}" for suffix in EXIT_SUFFIXES.values()]
     legs = tuple(by_name[name] for name in names if report.client_order_id and name in by_name)
-    return replace(report, legs=legs) if legs else report
+    return replace(report, legs=legs)
 
 
 def open_order_report(known: KnownOrder) -> OrderReport:

@@ -23,6 +23,8 @@ _CONTRACT = slice(2, 14)
 _ACTION, _QUANTITY, _TYPE, _LIMIT, _AUXILIARY, _TIF = range(16, 22)
 _ORDER_REF, _TRANSMIT, _PARENT, _OUTSIDE_HOURS, _WHAT_IF, _CONDITIONS, _CASH_QUANTITY = 26, 27, 28, 33, 84, 89, 100
 
+_EXIT_FAULTS = frozenset({FaultKind.IB_EXIT_REFUSED})
+
 Answer = Callable[[Gateway, Client, Fields, int], Iterable[bytes]]
 
 
@@ -60,8 +62,10 @@ def place_order(gateway: Gateway, client: Client, fields: Fields, request_id: in
 
 
 def _place_group(gateway: Gateway, client: Client, group: Group, symbol: str, request_id: int) -> Iterable[bytes]:
-    """Take an order with the exits that hang on it: all of them, or none."""
+    """Take an order with the exits that hang on it: all of them, or none, unless a fault refuses the last one."""
     (binding, fields), exits = group[0], group[1:]
+    faulty = exits and gateway.broker.faults.strike(_EXIT_FAULTS, Operation.SUBMIT)
+    refused = [exits.pop()[0]] if faulty else []
     closed = gateway.broker.faults.find_active(FaultKind.MARKET_CLOSED)
     with gateway.answering(client, placing=binding):
         try:
@@ -85,6 +89,9 @@ def _place_group(gateway: Gateway, client: Client, group: Group, symbol: str, re
             gateway.bind(leg, leg_binding)
     for taken in placed:
         yield from _state(gateway, taken)
+    for one in refused:
+        yield wire.error(one.order_id, 201, "Order rejected - reason:the exit is not acceptable")
+        yield wire.ended_status(one, "Inactive")
 
 
 def cancel_order(gateway: Gateway, client: Client, fields: Fields, request_id: int) -> Iterable[bytes]:

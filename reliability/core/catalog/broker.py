@@ -103,6 +103,12 @@ DEFINITIONS: tuple[ErrorDefinition, ...] = (
         manual_steps="Look the order up at the broker by its client order id; then review the guess in admin.",
     ),
     ErrorDefinition(
+        "BROKER_EXIT_REFUSED", Cat.BROKER, Sev.HIGH, Do.MANUAL,
+        "The broker took an order and refused one of its exits.",
+        "The order is canceled, again and again until the broker shows it ended. What it filled meanwhile has no exit: decide on it.", ambiguous=True, http_status=502,
+        manual_steps="Read at the broker whether the order is gone and what it filled. Cancel it there if it is not; place an exit for what filled, or close it. Then discard the job with the reason; replay it to have the cancel sent for another minute.",
+    ),
+    ErrorDefinition(
         "BROKER_LEG_NOT_FILLED", Cat.BROKER, Sev.MEDIUM, Do.MANUAL,
         "An order of a basket ended without being filled.", "Read the leg's order for why; the other legs are taken back.", http_status=409,
         manual_steps="Read the leg's order for its end; send a new basket if it should still happen.",

@@ -145,6 +145,7 @@ ESCALATION: dict[str, str] = {
     "BROKER_ACCOUNT_UNAVAILABLE": "the desk at once; operator, when every account of a route is out for one minute",
     "BROKER_CONFLICT": "the desk that sent it; operator, when the order stays unknown longer than ten seconds",
     "BROKER_UNCLASSIFIED": "operator within the hour for the guess; at once, when an order is unknown because of it",
+    "BROKER_EXIT_REFUSED": "operator at once, and the desk whose order it is: what filled has no stop",
     "BROKER_LEG_NOT_FILLED": "the desk that sent the basket, when what was taken back is settled",
     "BROKER_OFFSET_UNDECIDED": "operator at once: a leg is filled, and nothing stands against it",
     "DATA_MALFORMED_REPLY": "operator, when three answers in ten minutes cannot be read; then whoever maintains the adapter",

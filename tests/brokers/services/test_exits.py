@@ -1,6 +1,7 @@
 """Orders with exits: the exits become orders of ours once the broker names them, and are never taken for strangers."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ from brokers.models import Account, ExternalOrder, Fill, Order, OrderEvent, Posi
 from brokers.selectors.orders import find_order, hangs_together, order_summary
 from brokers.services.cancellation import request_cancel
 from brokers.services.history.rebuilding import compare_orders
+from brokers.services.order_legs import waits_for_legs
 from brokers.services.replacement import request_replace
 from brokers.services.submission import OrderSubmission, accept_order
 from brokers.services.synchronization import record_evidence
 from brokers.templatetags.orders import terms
 from reliability.core.errors import ReliabilityError
 from reliability.core.taxonomy import FailureKind
+from reliability.models import Job
 from tests.brokers.services.orders import state, sync
 from tests.factories import make_user
 from tests.fakes import FakeBroker, call_error, make_due, run_due
@@ -153,3 +156,82 @@ def test_the_api_shows_what_hangs_together(broker: FakeBroker, account: Account)
     assert {pk for pk, _ in hangs_together(found)} == {order.pk for order in exits_of(entry).values()}
     assert hangs_together(exits_of(entry)["stop_loss"]) == [(entry.pk, "The order it is an exit of")]
     assert (profit["entry"], profit["exit_role"], profit["exits"]) == (str(entry.pk), "take_profit", [])
+
+
+def refuse_an_exit(broker: FakeBroker) -> Order:
+    """Submit a bracket whose entry the broker takes without its stop loss, and has told us so."""
+    broker.fail("submit", call_error(FailureKind.AMBIGUOUS, "BROKER_EXIT_REFUSED"), carried_out=True)
+    entry = submit()
+    run_due("orders")
+    refused = broker.legs[entry.client_order_id].pop()
+    del broker.orders[refused]
+    return entry
+
+
+def take_back_job(entry: Order) -> Job:
+    return Job.objects.get(kind="orders.take_back", subject=entry.pk)
+
+
+def go_on(rounds: int = 1) -> None:
+    for _ in range(rounds):
+        make_due(lane="orders")
+        run_due("orders")
+
+
+def end(broker: FakeBroker, account: Account, entry: Order, **changes: Any) -> None:
+    ended = replace(broker.orders[entry.client_order_id], status=ReportedStatus.CANCELED, **changes)
+    record_evidence(account.pk, [ended], [], "stream")
+
+
+def test_an_entry_whose_exit_is_refused_is_canceled_until_the_broker_shows_its_end(
+    broker: FakeBroker, account: Account
+) -> None:
+    entry = refuse_an_exit(broker)
+    broker.fail("cancel", call_error(FailureKind.AMBIGUOUS))
+    broker.fail("cancel", call_error(FailureKind.REJECTED, "BROKER_ORDER_NOT_CANCELABLE"))
+    assert (state(entry.pk), take_back_job(entry).state) == ("unknown", "ready"), "committed with the finding"
+
+    go_on(6)
+    assert broker.calls.count("cancel") >= 3
+    assert (take_back_job(entry).state, len(set(broker.canceled))) == ("ready", 1), "taken is not yet ended"
+
+    end(broker, account, entry)
+    go_on()
+    assert (state(entry.pk), take_back_job(entry).state) == ("canceled", "succeeded")
+    assert not waits_for_legs(account.pk), "nothing of it is expected any more"
+    require_rebuildable()
+
+
+def test_an_entry_that_the_worker_died_over_is_taken_back_when_it_is_found_without_an_exit(
+    broker: FakeBroker, account: Account
+) -> None:
+    broker.fail("submit", call_error(FailureKind.AMBIGUOUS), carried_out=True)
+    entry = submit()
+    run_due("orders")
+    broker.names_exits_when_asked = True
+    del broker.orders[broker.legs[entry.client_order_id].pop()]
+    go_on(3)
+    assert (state(entry.pk), len(set(broker.canceled)), take_back_job(entry).state) == ("working", 1, "ready")
+
+
+def test_what_an_entry_without_its_exits_filled_goes_to_a_person(broker: FakeBroker, account: Account) -> None:
+    entry = refuse_an_exit(broker)
+    go_on()
+    fill = broker.execute(entry.client_order_id, 4)
+    record_evidence(account.pk, [], [fill], "stream")
+    end(broker, account, entry)
+    go_on()
+    job = take_back_job(entry)
+    assert (state(entry.pk), job.state, job.error_code) == ("canceled", "dead", "BROKER_EXIT_REFUSED")
+
+
+def test_an_entry_that_will_not_go_becomes_a_dead_letter(broker: FakeBroker, account: Account) -> None:
+    entry = refuse_an_exit(broker)
+    broker.fail("cancel", call_error(FailureKind.REJECTED, "BROKER_ORDER_NOT_CANCELABLE"), times=9)
+    go_on(2)
+    job = take_back_job(entry)
+    assert job.state == "ready"
+    long_ago = (timezone.now() - timedelta(minutes=2)).isoformat()
+    Job.objects.filter(pk=job.pk).update(payload={"asked_at": long_ago})
+    go_on(2)
+    assert (take_back_job(entry).state, state(entry.pk)) == ("dead", "working")

@@ -11,10 +11,11 @@ import pytest
 from brokers.adapters.errors import BrokerCallError
 from brokers.adapters.ib.address import read_address
 from brokers.adapters.ib.connection import GatewayConnection
-from brokers.adapters.ib.errors import ApiError
+from brokers.adapters.ib.errors import ExitRefusedError, call_error
 from brokers.adapters.ib.parsing import exits_for
 from brokers.core.orders import ExitRole, Exits, OrderClass, OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.reports import ReportedStatus
+from reliability.core.classification import Operation
 from reliability.core.taxonomy import FailureKind
 from tests.brokers.adapters.ib.gateway import settings_for, until
 
@@ -152,7 +153,7 @@ def test_an_entry_whose_exit_is_refused_is_canceled_and_looked_up():
             connection.received.openOrder(number, None, order, SimpleNamespace(status="PreSubmitted"))
         connection.received.error(numbers[2], 201, "Order rejected - reason:price")
         connection.received.orderStatus(numbers[2], "Inactive", 0.0, 0.0, 0.0, 0, 0, 0.0, 100, "", 0.0)
-        with pytest.raises(ApiError, match="canceled") as caught:
+        with pytest.raises(ExitRefusedError, match="canceled") as caught:
             await placing
         return client, numbers, caught.value
 
@@ -162,4 +163,5 @@ def test_an_entry_whose_exit_is_refused_is_canceled_and_looked_up():
         ("st-x", 0, False), ("st-x.p", numbers[0], False), ("st-x.l", numbers[0], True),
     ]  # fmt: skip
     assert client.canceled == [numbers[0]]
-    assert type(error) is ApiError, "an entry that was taken is not refused: it is looked up"
+    failure = call_error(Operation.SUBMIT, error)
+    assert (failure.kind, failure.code) == (FailureKind.AMBIGUOUS, "BROKER_EXIT_REFUSED"), "it is looked up"
