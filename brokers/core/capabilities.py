@@ -16,9 +16,9 @@ class Capabilities:
     may still appear; absence proves nothing before it has passed. ``replaces_orders``: the
     broker puts a new order under an id of ours in the place of an old one, or leaves the old one
     alone; elsewhere an order is canceled first, and the new one sent once that is proven.
-    ``positions_follow_fills``: what is held is the sum of the fills, because fees are not taken out
-    of it; ``cash_follows_fills``: the same for the cash. ``lists_cash_movements``: the broker lists what moved cash
-    beside executions.
+    ``positions_follow_fills``: what is held is the sum of the fills, less the fees taken out of it that
+    they tell; ``cash_follows_fills``: the same for the cash in the account's currency.
+    ``lists_cash_movements``: the broker lists what moved cash beside executions.
     ``exit_classes``: the kinds of orders that can bring a take-profit or a stop loss along, which the
     broker holds ready and ends with each other. One is named only if all of it arrives, or nothing.
     """

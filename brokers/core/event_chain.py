@@ -58,4 +58,11 @@ CIRCUIT_CHANGES = Ledger(
     ),
 )  # fmt: skip
 
-LEDGERS = (ORDER_EVENTS, FILLS, POSITION_EVENTS, AUDIT_ENTRIES, JOB_ATTEMPTS, CIRCUIT_CHANGES)
+FILL_FEES = Ledger(
+    7,
+    "fill fee",
+    "brokers_fillfee",
+    ("id", "account_id", "fill_id", "currency", "amount", "symbol", "recorded_at"),
+)
+
+LEDGERS = (ORDER_EVENTS, FILLS, POSITION_EVENTS, AUDIT_ENTRIES, JOB_ATTEMPTS, CIRCUIT_CHANGES, FILL_FEES)

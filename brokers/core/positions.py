@@ -1,4 +1,4 @@
-"""How a fill moves a position."""
+"""How a fill, and a fee that is taken out of what is held, move a position."""
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -40,3 +40,10 @@ def apply_fill(position: PositionFacts, side: Side, quantity: Decimal, price: De
     else:
         average = price
     return PositionFacts(after, average, profit)
+
+
+def apply_fee(position: PositionFacts, fee: Decimal) -> PositionFacts:
+    """Return the position after ``fee`` units of it were taken as a fee: given away at what they had cost."""
+    after = position.quantity - fee
+    average = position.average_price if after else Decimal(0)
+    return PositionFacts(after, average, position.realized_profit - fee * position.average_price)

@@ -61,13 +61,22 @@ class OrderReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Fee:
+    """What one execution cost, in a currency or in the asset it was taken out of; negative is a rebate."""
+
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class FillReport:
     """One execution.
 
     ``execution_id`` identifies it for the broker. ``cumulative_quantity`` is the order's
     filled quantity after it and identifies it a second way, because a stream and an
     activity list need not agree on ids. ``cursor`` is its place in the broker's list of
-    fills, empty when it came another way.
+    fills, empty when it came another way. ``fees`` are those that the message tells, one per
+    currency; a broker may tell them later, with the same execution again, or in no execution at all.
     """
 
     execution_id: str
@@ -80,6 +89,7 @@ class FillReport:
     client_order_id: str = ""
     cumulative_quantity: Decimal | None = None
     cursor: str = ""
+    fees: tuple[Fee, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from brokers.models.freezes import Freeze, FreezeEvent
 from brokers.models.history import HistoryAnchor, SealCursor, SealedRow
 from brokers.models.holdings import Balance, CashEntry, PositionChange, PositionCheckpoint
 from brokers.models.kill_switch import KillSwitch, KillSwitchEvent
-from brokers.models.orders import Fill, Order, OrderEvent
+from brokers.models.orders import Fill, FillFee, Order, OrderEvent
 from brokers.models.positions import Position, PositionEvent
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "CashEntry",
     "ExternalOrder",
     "Fill",
+    "FillFee",
     "Freeze",
     "FreezeEvent",
     "HistoryAnchor",

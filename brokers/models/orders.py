@@ -204,3 +204,29 @@ class Fill(models.Model):
 
     def __str__(self) -> str:
         return f"{self.side} {amount_text(self.quantity)} {self.symbol} at {amount_text(self.price)}"
+
+
+class FillFee(models.Model):
+    """A fee of one execution, as its broker told it, with the execution or later; append-only, negative is a rebate.
+
+    ``symbol`` is the position it was taken out of, empty where it was cash.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, db_constraint=False)
+    fill = models.ForeignKey(Fill, on_delete=models.PROTECT, related_name="fees", db_index=False, db_constraint=False)
+    currency = models.CharField(max_length=16)
+    amount = models.DecimalField(**MONEY)
+    symbol = models.CharField(max_length=32, blank=True, default="", db_default="")
+    recorded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["fill", "currency"], name="fillfee_currency"),
+            models.CheckConstraint(condition=~Q(amount=0), name="fillfee_amount"),
+        ]
+        indexes = [models.Index(fields=["account", "id"], name="fillfee_account")]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{amount_text(self.amount)} {self.currency}"

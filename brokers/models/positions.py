@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from brokers.models.accounts import Account
-from brokers.models.orders import MONEY, Fill
+from brokers.models.orders import MONEY, Fill, FillFee
 from reliability.core.presentation import amount_text
 
 
@@ -33,6 +33,7 @@ class PositionEvent(models.Model):
     position = models.ForeignKey(Position, on_delete=models.PROTECT, related_name="events", db_index=False)
     sequence = models.PositiveIntegerField()
     fill = models.OneToOneField(Fill, on_delete=models.PROTECT, null=True)
+    fee = models.OneToOneField(FillFee, on_delete=models.PROTECT, null=True, db_constraint=False)
     quantity_before = models.DecimalField(**MONEY)
     quantity_after = models.DecimalField(**MONEY)
     average_price_after = models.DecimalField(**MONEY)

@@ -91,7 +91,7 @@ def list_position_events(
     account: str, symbol: str, *, before: int | None = None, limit: int = 100
 ) -> list[dict[str, Any]]:
     """Return what moved a position, newest first; ``before`` is a sequence number to go on behind."""
-    rows = PositionEvent.objects.select_related("fill", "change").filter(
+    rows = PositionEvent.objects.select_related("fill", "fee__fill", "change").filter(
         position__account__name=account, position__symbol=symbol
     )
     if before is not None:
@@ -139,14 +139,15 @@ def _points(statement: str, key: int) -> Points:
 
 def _event_facts(row: PositionEvent) -> dict[str, Any]:
     change = getattr(row, "change", None)
+    fill = row.fill if row.fee is None else row.fee.fill
     return {
         "sequence": row.sequence,
-        "kind": change.kind if change is not None else "fill",
+        "kind": change.kind if change is not None else "fill" if row.fee is None else "fee",
         "quantity_before": plain(row.quantity_before),
         "quantity_after": plain(row.quantity_after),
         "average_price_after": plain(row.average_price_after),
         "realized_profit": plain(row.realized_profit),
-        "execution_id": row.fill.execution_id if row.fill is not None else None,
+        "execution_id": fill.execution_id if fill is not None else None,
         "reason": change.reason if change is not None else None,
         "actor": change.actor if change is not None else None,
         "recorded_at": row.recorded_at,

@@ -16,7 +16,7 @@ from django.db import connection
 from brokers.core.corporate_actions import CashEntryKind
 from brokers.core.orders import OrderState, Side
 from brokers.core.records import RecordedFill, RecordedOrder, RecordedPosition
-from brokers.models import Account, CashEntry, Fill, Position
+from brokers.models import Account, Balance, CashEntry, Fill, Position
 
 # Orders that the broker should list as open: not final, and it has named them.
 OPEN_AT_BROKER = """
@@ -73,14 +73,23 @@ FROM brokers_cashentry WHERE account_id = %(account)s AND id > %(after)s
 _CASH_FLOW = """
 SELECT coalesce(sum(CASE side WHEN 'buy' THEN -quantity * price ELSE quantity * price END), 0), count(*),
        max(executed_at), coalesce(max(id), 0),
-       coalesce(bool_or(split_part(symbol, '/', 2) NOT IN ('', %(currency)s)), false)
+       coalesce(bool_or(coalesce(nullif(split_part(symbol, '/', 2), ''), 'USD') <> %(currency)s
+                        OR symbol LIKE '%%:%%'), false)
 FROM brokers_fill WHERE account_id = %(account)s AND id > %(after)s
+"""
+_CASH_FEES = """
+SELECT coalesce(sum(amount) FILTER (WHERE currency = %(currency)s AND symbol = ''), 0), max(recorded_at),
+       coalesce(max(id), 0)
+FROM brokers_fillfee WHERE account_id = %(account)s AND id > %(after)s
 """
 
 
 @dataclass(frozen=True, slots=True)
 class CashFlow:
-    """What executions moved in the account's currency; ``has_other_currency``: some were paid for in another one."""
+    """What executions moved in the account's currency; ``has_other_currency``: some were paid for in another one.
+
+    A symbol that is no pair is paid for in US dollars.
+    """
 
     amount: Decimal
     executions: int
@@ -136,6 +145,41 @@ def read_cash_flow(account_id: int, currency: str, after: int) -> CashFlow:
     with connection.cursor() as cursor:
         cursor.execute(_CASH_FLOW, {"account": account_id, "currency": currency, "after": after})
         return CashFlow(*cursor.fetchone())
+
+
+@dataclass(frozen=True, slots=True)
+class CashFees:
+    """Fees of executions that were taken out of the cash, when the last fee of any kind was told, and its number."""
+
+    amount: Decimal
+    latest_at: datetime | None
+    newest_id: int
+
+
+def read_cash_fees(account_id: int, currency: str, after: int) -> CashFees:
+    """Return what the fees told behind fee ``after`` took."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CASH_FEES, {"account": account_id, "currency": currency, "after": after})
+        return CashFees(*cursor.fetchone())
+
+
+def reported_currency(account_id: int) -> str:
+    """Return the currency of the money that the broker reported last, empty where it never did."""
+    newest = Balance.objects.filter(account_id=account_id).order_by("-id")
+    return newest.values_list("currency", flat=True).first() or ""
+
+
+def assets_of_crossed_pairs(account_id: int, currency: str) -> frozenset[str]:
+    """Return the assets that were traded for one another, not for the account's currency.
+
+    What is held of them is in two positions at once, so that neither is what the broker holds. None where the
+    currency is not known.
+    """
+    if not currency:
+        return frozenset()
+    pairs = Position.objects.filter(account_id=account_id, symbol__contains="/")
+    crossed = pairs.exclude(symbol__endswith=f"/{currency}").values_list("symbol", flat=True)
+    return frozenset(asset for symbol in crossed for asset in symbol.split("/"))
 
 
 def read_cash_entries(account_id: int, currency: str, after: int) -> tuple[Decimal, int]:

@@ -1,6 +1,7 @@
 """Changing positions and cash by hand: explicit events with a reason and a person, never a quiet correction."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +20,7 @@ from brokers.core.corporate_actions import (
 )
 from brokers.core.order_requests import is_usable_symbol
 from brokers.core.orders import Side
-from brokers.core.positions import PositionFacts, apply_fill
+from brokers.core.positions import PositionFacts, apply_fee, apply_fill
 from brokers.core.reports import AccountReport, CashReport
 from brokers.models import Account, Balance, CashEntry, Position, PositionChange, PositionEvent
 from brokers.services.account_signs import note_clock
@@ -109,7 +110,8 @@ def change_symbol(account_id: int, symbol: str, new_symbol: str, *, by: str, rea
 def put_in_order(account_id: int, symbol: str, *, by: str) -> bool:
     """Reckon a position again from its executions in the order they happened, in the caller's transaction.
 
-    It begins behind the last time that nothing was held, or that something else than an execution changed it.
+    It begins behind the last time that nothing was held, or that something else than an execution or a fee of
+    one changed it. A fee counts right behind its execution.
 
     Returns:
         Whether that gives another average price or profit, which is recorded then as an event of its own.
@@ -120,21 +122,21 @@ def put_in_order(account_id: int, symbol: str, *, by: str) -> bool:
         .get(account_id=account_id, symbol=symbol)
     )
     events = PositionEvent.objects.filter(position=position)
-    start = events.filter(Q(quantity_after=0) | Q(fill=None)).order_by("-sequence").first()
+    start = events.filter(Q(quantity_after=0) | Q(fill=None, fee=None)).order_by("-sequence").first()
     later = events.filter(sequence__gt=start.sequence if start is not None else 0)
-    fills = [event.fill for event in later.select_related("fill")[: _MOST_REORDERED + 1] if event.fill is not None]
-    if len(fills) > _MOST_REORDERED:
+    moves = list(later.select_related("fill", "fee__fill")[: _MOST_REORDERED + 1])
+    if len(moves) > _MOST_REORDERED:
         return False
     before = _facts(position)
     facts = PositionFacts(Decimal(0), Decimal(0), Decimal(0))
     if start is not None:
         facts = PositionFacts(start.quantity_after, start.average_price_after, start.realized_profit)
-    for fill in sorted(fills, key=lambda fill: (fill.executed_at, fill.pk)):
-        facts = apply_fill(facts, Side(fill.side), fill.quantity, fill.price)
+    for move in sorted(moves, key=_place):
+        facts = _moved(facts, move)
     if facts == before or facts.quantity != before.quantity:
         return False
     reason = "Executions had arrived in another order than they happened."
-    _change(position, facts, PositionChangeKind.REORDERED, by, reason, {"executions": len(fills)})
+    _change(position, facts, PositionChangeKind.REORDERED, by, reason, {"executions": len(moves)})
     return True
 
 
@@ -232,6 +234,20 @@ def _lock_held(account_id: int, symbol: str) -> Position:
     if not position.quantity:
         raise _nothing_held(symbol)
     return position
+
+
+def _place(event: PositionEvent) -> tuple[datetime, int, bool]:
+    """Return the place of an event among those of executions and their fees, as they happened."""
+    fill = event.fill if event.fee is None else event.fee.fill
+    assert fill is not None
+    return fill.executed_at, fill.pk, event.fee is not None
+
+
+def _moved(facts: PositionFacts, event: PositionEvent) -> PositionFacts:
+    if event.fee is not None:
+        return apply_fee(facts, event.fee.amount)
+    assert event.fill is not None
+    return apply_fill(facts, Side(event.fill.side), event.fill.quantity, event.fill.price)
 
 
 def _facts(position: Position) -> PositionFacts:

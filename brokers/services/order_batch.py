@@ -161,6 +161,7 @@ class OrderBatch:
         self._told = {row.id: _own_values(row) for row in self.rows.values()}
         self._events: list[tuple[Any, ...]] = []
         self._fills: list[BookedFill] = []
+        self._telling: list[tuple[int, FillReport]] = []
         self._alerts: list[Raising] = []
         self._overfilled: dict[tuple[int, str], tuple[UUID, Decimal]] = {}
         self._legs: list[tuple[OrderRow, OrderReport, str]] = []
@@ -230,7 +231,8 @@ class OrderBatch:
         return True
 
     def fill(self, row: OrderRow, fill: FillReport, source: str) -> bool:
-        """Book one execution unless it was booked before; returns whether it was new."""
+        """Book one execution unless it was booked before, and the fees it tells; returns whether it was new."""
+        self.told_fees(row.account_id, fill)
         if not self._is_new(row.account_id, fill):
             return False
         late = OrderState(row.state) in FINAL_STATES and not fills_are_missing(row.facts)
@@ -245,6 +247,8 @@ class OrderBatch:
             "price": str(fill.price),
             "cumulative_quantity": str(fill.cumulative_quantity) if fill.cumulative_quantity is not None else None,
         }
+        if fill.fees:
+            evidence["fees"] = ", ".join(f"{fee.amount} {fee.currency}" for fee in fill.fees)
         if row.quantity is not None and merged.filled_quantity > row.quantity:
             excess = merged.filled_quantity - row.quantity
             evidence["overfilled_by"] = str(excess)
@@ -258,10 +262,16 @@ class OrderBatch:
 
     def external_fill(self, account_id: int, fill: FillReport, source: str) -> bool:
         """Book an execution of an order that is not ours: the position is the account's."""
+        self.told_fees(account_id, fill)
         if not self._is_new(account_id, fill):
             return False
         self._fills.append(BookedFill(account_id, None, fill, source))
         return True
+
+    def told_fees(self, account_id: int, fill: FillReport) -> None:
+        """Have the fees booked that an execution tells, if it is booked by then."""
+        if fill.fees:
+            self._telling.append((account_id, fill))
 
     def prefetch_fills(self, account_id: int, fills: Sequence[FillReport]) -> None:
         """Read once which of these executions are booked already."""
@@ -280,8 +290,8 @@ class OrderBatch:
             with connection.cursor() as cursor:
                 cursor.execute(_UPDATE, [[row.id for row in rows], *columns])
                 cursor.execute(_INSERT_EVENTS, [list(column) for column in zip(*self._events, strict=True)])
-        if self._fills:
-            book_fills(self._fills)
+        if self._fills or self._telling:
+            book_fills(self._fills, self._telling)
         if self._alerts:
             raise_alerts(self._alerts)
         for (account_id, symbol), (order_id, excess) in sorted(self._overfilled.items()):
@@ -289,6 +299,7 @@ class OrderBatch:
         self._take_up_legs()
         self._events.clear()
         self._fills.clear()
+        self._telling.clear()
         self._alerts.clear()
         self._overfilled.clear()
 

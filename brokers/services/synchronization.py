@@ -245,6 +245,8 @@ def record_evidence(
             batch.external_fill(account_id, fill, source)
         elif batch.is_unbooked(account_id, fill):
             unknown.add(fill.broker_order_id)
+        else:
+            batch.told_fees(account_id, fill)
     for report in reports:
         row = batch.find(account_id, report.client_order_id, report.broker_order_id)
         if row is not None:

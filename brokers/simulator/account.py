@@ -47,6 +47,8 @@ class Account:
         self.cash -= signed * fill.price
         position = self.positions.setdefault(fill.symbol, Position(fill.symbol))
         position.trade(signed, fill.price)
+        position.quantity -= fill.fee_of_position
+        self.cash -= fill.fee - fill.fee_of_position
         if position.quantity == 0:
             del self.positions[fill.symbol]
 

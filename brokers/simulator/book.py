@@ -12,10 +12,12 @@ from decimal import Decimal
 from brokers.simulator.account import Account
 from brokers.simulator.orders import (
     FINAL_STATUSES,
+    CashActivity,
     Fill,
     Order,
     Record,
     Status,
+    cash_from_record,
     fill_from_record,
     order_from_record,
 )
@@ -37,6 +39,7 @@ class Book:
     legs: dict[str, list[Order]] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
     fill_positions: dict[str, list[int]] = field(default_factory=dict)
+    cash_activities: list[CashActivity] = field(default_factory=list)
     last_prices: dict[str, Decimal] = field(default_factory=dict)
     latest_at: datetime | None = None
 
@@ -84,6 +87,14 @@ class Book:
         self.account.book(fill)
         self.last_prices[fill.symbol] = fill.price
         self._touch(order, fill.at)
+        if fill.fee and fill.tells_fee and not fill.fee_of_position:
+            self.cash_activities.append(_fee_activity(fill))
+
+    def _move_cash(self, record: Record) -> None:
+        activity = cash_from_record(record)
+        self.cash_activities.append(activity)
+        self.account.cash += activity.amount
+        self.latest_at = activity.at
 
     def _price(self, record: Record) -> None:
         self.last_prices[record["symbol"]] = Decimal(record["price"])
@@ -97,9 +108,17 @@ class Book:
         self.account.hold_for(order)
 
 
+def _fee_activity(fill: Fill) -> CashActivity:
+    """Return the fee of an execution as an activity: no fill tells it in Alpaca's words."""
+    stamp, _, name = fill.activity_id.partition("::")
+    told = f"Fee of {fill.symbol} {fill.execution_id}"
+    return CashActivity(f"{stamp}::{name[:-4]}fee0", "FEE", -fill.fee, fill.symbol, told, fill.at)
+
+
 _CHANGES: dict[str, Callable[[Book, Record], None]] = {
     "accepted": Book._accept,
     "state": Book._change_state,
     "fill": Book._fill,
     "price": Book._price,
+    "cash": Book._move_cash,
 }

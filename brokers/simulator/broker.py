@@ -13,7 +13,7 @@ from aiohttp import web
 from brokers.simulator.account import Account
 from brokers.simulator.book import Book
 from brokers.simulator.data_stream import DataHub
-from brokers.simulator.faults import Endpoint, Fault, FaultBoard, FaultKind
+from brokers.simulator.faults import Endpoint, Fault, FaultBoard, FaultKind, Operation
 from brokers.simulator.ib.gateway import Gateway
 from brokers.simulator.instruments import Instrument, choose_instruments
 from brokers.simulator.ledger import LEDGER_NAME, read_records
@@ -26,6 +26,8 @@ from brokers.simulator.stream import StreamHub
 from brokers.simulator.trading import run_tick
 from brokers.simulator.venue import Event, Venue, VenueRules
 from brokers.simulator.wire import Json, event_json, order_json
+
+_WITHHOLD_FEES = frozenset({FaultKind.WITHHOLD_FEES})
 
 
 class Broker:
@@ -50,7 +52,15 @@ class Broker:
             book=Book(Account(settings.cash, settings.multiplier)),
             instruments=self.instruments,
             walks={},
-            rules=VenueRules(settings.liquidity, settings.partial_probability, settings.allow_short, settings.dedupe),
+            rules=VenueRules(
+                liquidity=settings.liquidity,
+                partial_probability=settings.partial_probability,
+                allow_short=settings.allow_short,
+                dedupe=settings.dedupe,
+                fee_rate=settings.fee_rate,
+                fees_from_received=settings.fees_from_received,
+            ),
+            tells_fee=lambda: self.faults.strike(_WITHHOLD_FEES, Operation.ACCOUNT) is None,
             draws=draws,
             clock=lambda: datetime.now(UTC),
             write=ledger.append,

@@ -46,6 +46,7 @@ class FaultKind(StrEnum):
     NO_DEDUPE = "no_dedupe"
     PAUSE_MATCHING = "pause_matching"
     IB_ERROR = "ib_error"
+    WITHHOLD_FEES = "withhold_fees"
     IB_LINK_DOWN = "ib_link_down"
     IB_EXIT_REFUSED = "ib_exit_refused"
 
@@ -151,6 +152,7 @@ PARAMETERS: dict[FaultKind, dict[str, Check]] = {
         "answered": _is_flag,
         "status": _one_of("Inactive", "Cancelled"),
     },
+    FaultKind.WITHHOLD_FEES: {},
     FaultKind.IB_LINK_DOWN: {"data_lost": _is_flag},
     FaultKind.IB_EXIT_REFUSED: {},
 }

@@ -108,6 +108,8 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
+    """One execution; ``fee`` is in ``fee_asset``, and ``tells_fee`` whether the broker ever says so."""
+
     execution_id: str
     activity_id: str
     order_id: str
@@ -120,6 +122,54 @@ class Fill:
     leaves_quantity: Decimal
     position_quantity: Decimal
     at: datetime
+    fee: Decimal = Decimal(0)
+    fee_asset: str = ""
+    tells_fee: bool = True
+
+    @property
+    def fee_of_position(self) -> Decimal:
+        """What of the fee is taken out of what is traded, not out of the cash."""
+        base, _, quote = self.symbol.partition("/")
+        return self.fee if quote and self.fee_asset == base else Decimal(0)
+
+    @property
+    def told_fee(self) -> Decimal:
+        return self.fee if self.tells_fee else Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class CashActivity:
+    """Cash that moved beside executions; negative is paid."""
+
+    activity_id: str
+    type: str
+    amount: Decimal
+    symbol: str
+    description: str
+    at: datetime
+
+
+def cash_record(activity: CashActivity) -> Record:
+    return {
+        "kind": "cash",
+        "activity_id": activity.activity_id,
+        "type": activity.type,
+        "amount": str(activity.amount),
+        "symbol": activity.symbol,
+        "description": activity.description,
+        "at": activity.at.isoformat(),
+    }
+
+
+def cash_from_record(record: Record) -> CashActivity:
+    return CashActivity(
+        activity_id=record["activity_id"],
+        type=record["type"],
+        amount=Decimal(record["amount"]),
+        symbol=record["symbol"],
+        description=record["description"],
+        at=datetime.fromisoformat(record["at"]),
+    )
 
 
 def _text(value: Decimal | None) -> str | None:
@@ -199,6 +249,7 @@ def fill_record(fill: Fill) -> Record:
         "leaves_quantity": str(fill.leaves_quantity),
         "position_quantity": str(fill.position_quantity),
         "at": fill.at.isoformat(),
+        **({"fee": str(fill.fee), "fee_asset": fill.fee_asset, "tells_fee": fill.tells_fee} if fill.fee else {}),
     }
 
 
@@ -216,4 +267,7 @@ def fill_from_record(record: Record) -> Fill:
         leaves_quantity=Decimal(record["leaves_quantity"]),
         position_quantity=Decimal(record["position_quantity"]),
         at=datetime.fromisoformat(record["at"]),
+        fee=Decimal(record.get("fee", 0)),
+        fee_asset=record.get("fee_asset", ""),
+        tells_fee=record.get("tells_fee", True),
     )

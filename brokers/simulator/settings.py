@@ -30,6 +30,8 @@ class Settings:
     partial_probability: float
     allow_short: bool
     dedupe: bool
+    fee_rate: Decimal
+    fees_from_received: bool
     market_closed: bool
     ib_port: int | None
     ib_account: str
@@ -56,6 +58,13 @@ def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"must be from 0 to 1: {text}")
+    return value
+
+
+def _fee_rate(text: str) -> Decimal:
+    value = Decimal(0) if text == "0" else _money(text)
+    if value > Decimal("0.1"):
+        raise argparse.ArgumentTypeError(f"must be from 0 to 0.1: {text}")
     return value
 
 
@@ -97,6 +106,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--partial-probability", type=_share, default=0.25, help="chance that an order fills in part (default 0.25)")
     add("--allow-short", action="store_true", help="let orders sell more than is held")
     add("--no-dedupe", action="store_true", help="accept a client_order_id more than once")
+    add("--fee-rate", type=_fee_rate, default=Decimal(0), help="share of an execution's value it costs (default 0)")
+    add("--fees-from-received", action="store_true", help="take fees of pairs out of what is bought, not the cash")
     add("--market-closed", action="store_true", help="start with the market closed: orders wait")
     add("--ib-port", type=_port, help="also speak the TWS socket protocol on this port, 0 for a free one")
     add("--ib-account", default="DU1234567", help="account number shown to TWS clients (default DU1234567)")
@@ -131,6 +142,8 @@ def parse_settings(arguments: Sequence[str] | None, environment: Mapping[str, st
         partial_probability=given.partial_probability,
         allow_short=given.allow_short,
         dedupe=not given.no_dedupe and given.ib_port is None,
+        fee_rate=given.fee_rate,
+        fees_from_received=given.fees_from_received,
         market_closed=given.market_closed,
         ib_port=given.ib_port,
         ib_account=given.ib_account,

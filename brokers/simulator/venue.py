@@ -6,16 +6,28 @@ what subscribers should hear goes out through ``publish``.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from uuid import UUID
 
 from brokers.simulator.book import Book
 from brokers.simulator.instruments import Instrument
-from brokers.simulator.orders import Fill, Order, Record, Side, Status, fill_record, order_record
+from brokers.simulator.orders import (
+    CashActivity,
+    Fill,
+    Order,
+    Record,
+    Side,
+    Status,
+    cash_record,
+    fill_record,
+    order_record,
+)
 from brokers.simulator.prices import PriceWalk
 
+CASH = "USD"
+_FEE_STEP = Decimal("0.00000001")
 UNPUBLISHED_STATUSES = frozenset({Status.ACCEPTED, Status.PENDING_NEW, Status.HELD})
 
 
@@ -38,12 +50,16 @@ class VenueRules:
         partial_probability: How often an order that could fill gets a part only.
         allow_short: Whether more may be sold than is held.
         dedupe: Whether a client_order_id seen before is refused.
+        fee_rate: Share of the value of an execution that it costs.
+        fees_from_received: Whether fees are taken out of what is received: the asset bought, else out of the cash.
     """
 
     liquidity: Decimal = Decimal(5000)
     partial_probability: float = 0.25
     allow_short: bool = False
     dedupe: bool = True
+    fee_rate: Decimal = Decimal(0)
+    fees_from_received: bool = False
 
 
 @dataclass
@@ -59,6 +75,7 @@ class Venue:
     is_open: bool = True
     is_matching: bool = True
     is_deduplicating: bool = True
+    tells_fee: Callable[[], bool] = lambda: True
     _last_execution: int = field(default=0, init=False)
 
     def now(self) -> datetime:
@@ -94,11 +111,12 @@ class Venue:
 
     def fill(self, order: Order, quantity: Decimal, price: Decimal) -> None:
         at = self.now()
-        execution_id = self._next_execution_id(at)
+        execution_id = self._next_id(at)
         signed = quantity if order.side is Side.BUY else -quantity
+        fee, asset = self._fee(order, quantity, price)
         fill = Fill(
             execution_id=execution_id,
-            activity_id=f"{at:%Y%m%d%H%M%S}{at.microsecond // 1000:03d}::{execution_id}",
+            activity_id=_activity_id(at, execution_id),
             order_id=order.id,
             client_order_id=order.client_order_id,
             symbol=order.symbol,
@@ -109,21 +127,45 @@ class Venue:
             leaves_quantity=order.leaves_quantity - quantity,
             position_quantity=self.book.account.quantity_of(order.symbol) + signed,
             at=at,
+            fee=fee,
+            fee_asset=asset,
+            tells_fee=not fee or self.tells_fee(),
         )
+        if fill.fee_of_position:
+            fill = replace(fill, position_quantity=fill.position_quantity - fill.fee_of_position)
         self.record(fill_record(fill))
         self.publish(Event("partial_fill" if fill.leaves_quantity else "fill", order, at, fill))
+
+    def _fee(self, order: Order, quantity: Decimal, price: Decimal) -> tuple[Decimal, str]:
+        """Return what an execution costs, and of which asset."""
+        base, _, quote = order.symbol.partition("/")
+        is_received = self.rules.fees_from_received and bool(quote) and order.side is Side.BUY
+        value = quantity if is_received else quantity * price
+        fee = (value * self.rules.fee_rate).quantize(_FEE_STEP, rounding=ROUND_HALF_UP)
+        return fee, base if is_received else quote or CASH
 
     def put_price(self, symbol: str, price: Decimal, *, held: bool) -> None:
         self.walks[symbol].put(price, held=held)
         self.record({"kind": "price", "symbol": symbol, "price": str(price), "held": held})
 
-    def _next_execution_id(self, at: datetime) -> str:
+    def move_cash(self, kind: str, amount: Decimal, symbol: str, description: str) -> CashActivity:
+        """Move cash beside executions, and return the activity that tells of it."""
+        at = self.now()
+        activity = CashActivity(_activity_id(at, self._next_id(at)), kind, amount, symbol, description, at)
+        self.record(cash_record(activity))
+        return activity
+
+    def _next_id(self, at: datetime) -> str:
         """Return a UUID (version 7 layout) that sorts after every earlier one, so activity ids are a cursor."""
         milliseconds = int(at.timestamp() * 1000)
         self._last_execution = max(self._last_execution + 1, milliseconds << 12)
         head, counter = self._last_execution >> 12, self._last_execution & 0xFFF
         tail = self.draws.getrandbits(62)
         return str(UUID(int=head << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | tail))
+
+
+def _activity_id(at: datetime, name: str) -> str:
+    return f"{at:%Y%m%d%H%M%S}{at.microsecond // 1000:03d}::{name}"
 
 
 def _state_record(order: Order, status: Status, at: datetime) -> Record:

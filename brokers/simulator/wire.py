@@ -7,7 +7,7 @@ from typing import Any
 
 from brokers.simulator.account import Account, Position
 from brokers.simulator.instruments import Instrument
-from brokers.simulator.orders import Fill, Order, Status
+from brokers.simulator.orders import CashActivity, Fill, Order, Status
 from brokers.simulator.venue import Event
 
 Json = dict[str, Any]
@@ -118,6 +118,19 @@ def activity_json(fill: Fill) -> Json:
         "cum_qty": number(fill.cumulative_quantity),
         "order_status": "partially_filled" if fill.leaves_quantity else "filled",
     }
+
+
+def cash_activity_json(activity: CashActivity) -> Json:
+    """Return a non-trade activity; as at Alpaca it has a day and no time of day."""
+    body = {
+        "id": activity.activity_id,
+        "activity_type": activity.type,
+        "date": activity.at.date().isoformat(),
+        "net_amount": number(activity.amount),
+        "description": activity.description,
+        "status": "executed",
+    }
+    return body | {"symbol": activity.symbol} if activity.symbol else body
 
 
 def position_json(position: Position, instrument: Instrument, price: Decimal, available: Decimal) -> Json:

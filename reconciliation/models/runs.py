@@ -78,6 +78,7 @@ class ReconciliationMark(models.Model):
     cash = models.DecimalField(max_digits=30, decimal_places=12, null=True)
     cash_fill_id = models.BigIntegerField(default=0)
     cash_entry_id = models.BigIntegerField(default=0)
+    cash_fee_id = models.BigIntegerField(default=0, db_default=0)
     clean_at = models.DateTimeField(null=True)
     full_at = models.DateTimeField(null=True)
     row_counts = models.JSONField(default=dict, db_default={})

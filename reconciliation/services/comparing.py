@@ -9,10 +9,12 @@ from brokers.core.capabilities import Capabilities
 from brokers.core.history import OrderValues
 from brokers.selectors.recorded import (
     ORDERS_TABLE,
+    assets_of_crossed_pairs,
     list_recorded_fills,
     list_recorded_orders,
     order_ids_with_fills_after,
     read_cash_entries,
+    read_cash_fees,
     read_cash_flow,
 )
 from brokers.services.history.rebuilding import orders_without_rows
@@ -122,10 +124,13 @@ def booking_difference(order_id: Any, name: str, symbol: str, filled: Decimal, b
 
 
 def _positions(run: ReconciliationRun, since: datetime) -> int:
+    """Compare what is held, but for assets traded for one another: those are in two positions at once."""
     seen = 0
+    crossed = assets_of_crossed_pairs(run.account_id, run.marks["account"]["currency"])
     with patiently():
         for pairs in differing_positions(run.account_id, run.pk):
             found = [one for ours, theirs in pairs for one in compare_position(ours, theirs, since)]
+            found = [one for one in found if one.symbol.split("/")[0] not in crossed]
             seen += record_differences(run, [replace(one, is_in_flight=True) for one in found])
     return seen
 
@@ -152,22 +157,25 @@ def cash_differences(
 
 
 def look_at_cash(mark: ReconciliationMark, currency: str, reported: Decimal, since: datetime | None) -> CashLook:
-    """Hold the cash that was reported against the mark, the executions and the cash entries behind it.
+    """Hold the cash that was reported against the mark, and the executions, fees and cash entries behind it.
 
-    Nothing can be said while the account trades (an execution later than ``since``), or where executions were
-    paid for in another currency. Before the first mark whatever is reported agrees.
+    Nothing can be said while the account trades (an execution or a fee later than ``since``), or where executions
+    were paid for in another currency. Before the first mark whatever is reported agrees.
     """
     flow = read_cash_flow(mark.account_id, currency, mark.cash_fill_id)
-    if flow.has_other_currency or (since is not None and flow.latest_at is not None and flow.latest_at > since):
+    fees = read_cash_fees(mark.account_id, currency, mark.cash_fee_id)
+    is_moving = since is not None and any(at is not None and at > since for at in (flow.latest_at, fees.latest_at))
+    if flow.has_other_currency or is_moving:
         return CashLook()
     entries, newest_entry = read_cash_entries(mark.account_id, currency, mark.cash_entry_id)
     if mark.cash is not None:
-        expected = mark.cash + flow.amount + entries
+        expected = mark.cash + flow.amount - fees.amount + entries
         found = compare_cash(expected, reported, currency, flow.executions)
         if found:
             return CashLook(found)
     newest = {
         "fill_id": max(flow.newest_id, mark.cash_fill_id),
         "entry_id": max(newest_entry, mark.cash_entry_id),
+        "fee_id": max(fees.newest_id, mark.cash_fee_id),
     }
     return CashLook((), {"cash": str(reported), **newest})

@@ -8,8 +8,9 @@ from decimal import Decimal
 from django.utils import timezone
 
 from brokers.core.reports import PositionReport
+from brokers.selectors.recorded import assets_of_crossed_pairs, reported_currency
 from brokers.selectors.recovery import position_quantities, quantities_since
-from brokers.services.accounts import AccountProfile
+from brokers.services.accounts import AccountProfile, get_profile
 from brokers.services.sessions import get_session
 from brokers.services.synchronization import want_sync
 from reconciliation.core.recovery import PositionLook, lasting_differences
@@ -30,7 +31,10 @@ class ReportedPositions:
 
 
 class PositionsStep(BrokerStep):
-    """The broker holds what is recorded: each symbol is seen equal once, or its difference stays."""
+    """The broker holds what is recorded: each symbol is seen equal once, or its difference stays.
+
+    They are compared where what is held follows the executions and the fees that they tell.
+    """
 
     async def perform(self, request: AccountProfile | None) -> ReportedPositions | None:
         if request is None:
@@ -40,6 +44,8 @@ class PositionsStep(BrokerStep):
         return ReportedPositions(asked_at, _quantities(reported))
 
     def take(self, run: RecoveryRun, result: ReportedPositions) -> Verdict:
+        if not get_profile(run.account_id).adapter.capabilities.positions_follow_fills:
+            return Finished({"compared": 0, "differing": {}})
         look = PositionLook(_differences(run.account_id, result))
         equal_once = set(run.memo.get("equal_positions", ()))
         ours = position_quantities(run.account_id)
@@ -64,10 +70,11 @@ def _differences(account_id: int, reported: ReportedPositions) -> dict[str, Deci
     """Return broker minus ours where no quantity that was ours around the question is the broker's."""
     ours = position_quantities(account_id)
     zero = Decimal(0)
+    crossed = assets_of_crossed_pairs(account_id, reported_currency(account_id))
     differing = {
         symbol: reported.quantities.get(symbol, zero) - ours.get(symbol, zero)
         for symbol in reported.quantities.keys() | ours.keys()
-        if reported.quantities.get(symbol, zero) != ours.get(symbol, zero)
+        if reported.quantities.get(symbol, zero) != ours.get(symbol, zero) and symbol.split("/")[0] not in crossed
     }
     lately = quantities_since(account_id, sorted(differing), reported.asked_at - _BEFORE_ASKING) if differing else {}
     return {

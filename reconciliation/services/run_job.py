@@ -15,6 +15,7 @@ from django.utils import timezone
 from brokers.adapters.errors import BrokerCallError
 from brokers.services.account_signs import note_login_refused
 from brokers.services.accounts import AccountProfile, get_profile, list_profiles
+from brokers.services.fills import book_told_fees
 from brokers.services.guards import CallClass, refused_here, waiting
 from brokers.services.holdings import record_balance
 from brokers.services.sessions import get_session
@@ -169,6 +170,7 @@ def keep_answers(run: ReconciliationRun, answers: Answers) -> None:
     assert run.asked_at is not None
     run.orders_reported += staging.put_orders(run.pk, answers.orders)
     run.fills_reported += staging.put_fills(run.pk, answers.fills)
+    book_told_fees(run.account_id, answers.fills)
     run.positions_reported += staging.put_positions(run.pk, answers.positions)
     settled = [one.cursor for one in answers.fills if one.cursor and one.executed_at <= run.asked_at - GRACE]
     if settled:

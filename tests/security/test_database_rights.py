@@ -52,7 +52,7 @@ def test_the_tables_that_are_written_once_are_all_guarded() -> None:
 
     assert {
         "brokers_orderevent", "brokers_fill", "brokers_positionevent", "brokers_killswitchevent", "brokers_freezeevent",
-        "brokers_historyanchor", "reliability_auditentry", "reliability_jobattempt",
+        "brokers_historyanchor", "brokers_fillfee", "reliability_auditentry", "reliability_jobattempt",
         "reliability_circuittransition", "reliability_timelineentry", "reconciliation_barrevision",
     } <= guarded  # fmt: skip
 

@@ -26,8 +26,9 @@ from brokers.adapters.errors import StreamLostError
 from brokers.adapters.failures.bodies import ErrorBody, as_code
 from brokers.adapters.interface import AccountSettings
 from brokers.adapters.websocket import Listener, connect, require_data, send, within_deadline
+from brokers.core.fees import summed
 from brokers.core.orders import Side
-from brokers.core.reports import FillReport, OrderReport, ReportedStatus, StreamEvent
+from brokers.core.reports import Fee, FillReport, OrderReport, ReportedStatus, StreamEvent
 from reliability.core.classification import Operation
 
 STATUSES: Mapping[str, ReportedStatus] = {
@@ -122,7 +123,13 @@ def _fill(row: Mapping[str, Any], order: OrderReport) -> FillReport:
         executed_at=_instant(row, "T"),
         client_order_id=order.client_order_id,
         cumulative_quantity=order.filled_quantity,
+        fees=_fees(row),
     )
+
+
+def _fees(row: Mapping[str, Any]) -> tuple[Fee, ...]:
+    """Return the commission of a trade; its asset is null where there is none."""
+    return () if row.get("N") is None else summed([Fee(_number(row, "n"), _text(row, "N"))])
 
 
 async def _subscribe(socket: aiohttp.ClientWebSocketResponse, login: StreamLogin) -> list[Mapping[str, Any]]:

@@ -13,9 +13,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from brokers.adapters.ccxt.errors import ParseError
+from brokers.core.fees import summed
 from brokers.core.orders import Side
 from brokers.core.reports import (
     AccountReport,
+    Fee,
     FillReport,
     InstrumentReport,
     OrderReport,
@@ -106,7 +108,18 @@ def parse_trade(value: Any) -> FillReport:
         quantity=quantity,
         price=_number(row, "price"),
         executed_at=_instant(row.get("timestamp")),
+        fees=_fees(row),
     )
+
+
+def _fees(row: Unified) -> tuple[Fee, ...]:
+    """Return the fees of a trade, one per currency; ccxt lists them, or names the only one."""
+    listed = row.get("fees") or [row.get("fee")]
+    if not isinstance(listed, list):
+        raise ParseError("fees are no list")
+    told = [_as_object(one) for one in listed if one]
+    costs = [(_optional(one, "cost"), _optional_text(one, "currency")) for one in told]
+    return summed(Fee(cost, currency) for cost, currency in costs if cost is not None and currency)
 
 
 def parse_positions(balance: Any, currency: str, symbols: Collection[str]) -> list[PositionReport]:

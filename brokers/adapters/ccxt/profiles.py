@@ -54,7 +54,7 @@ CAUTIOUS = Capabilities(
     streams_orders=False,
     lists_fills=True,
     settle_time=timedelta(seconds=30),
-    positions_follow_fills=False,
+    positions_follow_fills=False,  # its trades may tell no fees, and nobody has looked
 )
 UNKNOWN_EXCHANGE = ExchangeProfile(CAUTIOUS)
 
@@ -67,7 +67,7 @@ _BINANCE = ExchangeProfile(
         lists_fills=True,
         settle_time=timedelta(seconds=10),
         replaces_orders=True,
-        positions_follow_fills=False,
+        cash_follows_fills=True,
     ),
     dialect=Dialect.BINANCE,
     replies_in_full=True,
@@ -88,7 +88,7 @@ _ALPACA = ExchangeProfile(
         streams_orders=False,
         lists_fills=True,
         replaces_orders=True,
-        positions_follow_fills=False,
+        positions_follow_fills=False,  # fees are taken out of what is bought, and no execution tells them
     ),
     currency="USD",
     dialect=Dialect.ALPACA,

@@ -81,7 +81,7 @@ class IBSession:
                 order.account = self._connections.account
             placed = await attempt.connection.place(contract, orders, self._patience, attempt.mark_sent)
             report, *exits = map(parsing.open_order_report, placed)
-            return parsing.with_legs(report, exits)
+            return parsing.with_legs(report, exits) if exits else report
 
         return await self._call(Operation.SUBMIT, step)
 
@@ -258,7 +258,9 @@ class IBSession:
 
     async def _executions(self, attempt: _Attempt, since: str) -> list[FillReport]:
         rows = await attempt.connection.executions(self._connections.account, since, self._patience)
-        return [parsing.fill_report(*row) for row in rows if row[1].acctNumber == self._connections.account]
+        ours = [row for row in rows if row[1].acctNumber == self._connections.account]
+        costs = attempt.connection.received.commissions
+        return [parsing.fill_report(contract, done, costs.get(done.execId)) for contract, done in ours]
 
     async def _not_cancelable(self, attempt: _Attempt, perm_id: int) -> BrokerCallError:
         """Return why an order that is not open cannot be canceled."""
@@ -310,6 +312,7 @@ class _IB:
         lists_fills=True,
         settle_time=timedelta(seconds=10),
         exit_classes=frozenset({OrderClass.BRACKET, OrderClass.OTO}),
+        cash_follows_fills=True,
     )
 
     def open_session(self, settings: AccountSettings) -> BrokerSession:

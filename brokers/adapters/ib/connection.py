@@ -13,7 +13,7 @@ from brokers.adapters.ib.address import Address
 from brokers.adapters.ib.errors import ClientIdInUseError, ExitRefusedError, GatewayError, OrderEndedError
 from brokers.adapters.ib.known_orders import KnownOrder, Submission
 from brokers.adapters.ib.pacing import Pace
-from brokers.adapters.ib.parsing import SUMMARY_TAGS
+from brokers.adapters.ib.parsing import LEDGER_TAG, SUMMARY_TAGS
 from brokers.adapters.ib.receiver import Receiver, StrictDecoder
 from brokers.adapters.reach import resolve_allowed
 
@@ -148,7 +148,7 @@ class GatewayConnection:
         def request(request_id: int) -> None:
             nonlocal number
             number = request_id
-            self._client.reqAccountSummary(request_id, "All", ",".join(SUMMARY_TAGS))
+            self._client.reqAccountSummary(request_id, "All", ",".join((*SUMMARY_TAGS, LEDGER_TAG)))
 
         try:
             return await self._ask(patience_seconds, request)

@@ -19,9 +19,11 @@ from ib_async.util import UNSET_DOUBLE
 from brokers.adapters.errors import BrokerCallError
 from brokers.adapters.ib.errors import refused
 from brokers.adapters.ib.known_orders import KnownOrder
+from brokers.core.fees import summed
 from brokers.core.orders import ExitRole, OrderTerms, OrderType, Side, TimeInForce
 from brokers.core.reports import (
     AccountReport,
+    Fee,
     FillReport,
     OrderReport,
     PositionReport,
@@ -30,6 +32,7 @@ from brokers.core.reports import (
 
 CURRENCY = "USD"
 SUMMARY_TAGS = ("NetLiquidation", "TotalCashValue", "BuyingPower")
+LEDGER_TAG = f"$LEDGER:{CURRENCY}"
 FINAL_STATUSES = frozenset({"Filled", "Cancelled", "ApiCancelled", "Inactive"})
 EXIT_SUFFIXES = {ExitRole.TAKE_PROFIT: ".p", ExitRole.STOP_LOSS: ".l"}
 UNCONFIRMED_STATUSES = frozenset({"", "ApiPending", "PendingSubmit"})
@@ -194,15 +197,28 @@ def executed_order_report(fills: list[FillReport]) -> OrderReport:
     )
 
 
-def fill_report(contract: Any, execution: Execution) -> FillReport:
-    """Return one execution.
+def base_execution_id(execution_id: str) -> str:
+    """Return the id of an execution without its last part, which counts corrections; raises ``ParseError``."""
+    match = _REVISION.match(execution_id)
+    if match is None:
+        raise ParseError("an execution without an id")
+    return match["base"]
+
+
+def fees_of(commission: Any) -> tuple[Fee, ...]:
+    """Return the fee that a commission report tells, none where it does not know yet."""
+    if commission is None or commission.commission == UNSET_DOUBLE or not commission.currency:
+        return ()
+    return summed([Fee(decimal(commission.commission), str(commission.currency))])
+
+
+def fill_report(contract: Any, execution: Execution, commission: Any = None) -> FillReport:
+    """Return one execution, with the fee of its commission report where that has come.
 
     Its id is the gateway's without the last part, which counts corrections: a corrected execution is the same
     one again, and is not booked a second time.
     """
-    match = _REVISION.match(execution.execId)
-    if match is None:
-        raise ParseError("an execution without an id")
+    base = base_execution_id(execution.execId)
     if execution.time.tzinfo is None:
         raise ParseError("an execution without a time zone")
     at = execution.time.astimezone(UTC)
@@ -210,7 +226,7 @@ def fill_report(contract: Any, execution: Execution) -> FillReport:
     if execution.side not in sides:
         raise ParseError("an execution without a side")
     return FillReport(
-        execution_id=match["base"],
+        execution_id=base,
         broker_order_id=str(require_perm_id(execution.permId)),
         symbol=symbol_of(contract),
         side=sides[execution.side],
@@ -219,7 +235,8 @@ def fill_report(contract: Any, execution: Execution) -> FillReport:
         executed_at=at,
         client_order_id=str(execution.orderRef),
         cumulative_quantity=decimal(execution.cumQty),
-        cursor=f"{at:%Y%m%d-%H:%M:%S}/{match['base']}",
+        cursor=f"{at:%Y%m%d-%H:%M:%S}/{base}",
+        fees=fees_of(commission),
     )
 
 
@@ -252,11 +269,18 @@ def position_report(contract: Any, quantity: float, average_cost: float) -> Posi
 
 
 def account_report(account: str, values: dict[str, tuple[str, str]]) -> AccountReport:
-    """Return the balances out of an account summary: (value, currency) by tag."""
+    """Return the balances out of an account summary: (value, currency) by tag.
+
+    The total cash is that of all currencies, worth something else every day. Where the ledger of the account's own
+    currency is told, its cash counts: it moves with what was paid for in that currency alone.
+    """
     if missing := [tag for tag in SUMMARY_TAGS if tag not in values]:
         raise ParseError(f"an account summary without {', '.join(missing)}")
     equity, cash, buying_power = (decimal(values[tag][0]) for tag in SUMMARY_TAGS)
-    return AccountReport(account, values["NetLiquidation"][1], cash, equity, buying_power, trading_blocked=False)
+    currency = values["NetLiquidation"][1]
+    own, of_currency = values.get("CashBalance", ("", ""))
+    cash = decimal(own) if of_currency == currency else cash
+    return AccountReport(account, currency, cash, equity, buying_power, trading_blocked=False)
 
 
 def require_perm_id(perm_id: int) -> int:

@@ -6,6 +6,7 @@ the connection, because what it said may be the one thing that was asked for.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from datetime import UTC
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ RESTORED_LINK = frozenset({1101, 1102})
 CLIENT_ID_IN_USE = 326
 CANCELED = 202
 REFUSAL_GRACE_SECONDS = 0.5
+COMMISSIONS_KEPT = 20_000
 OPEN_ORDERS, COMPLETED_ORDERS, POSITIONS = "open orders", "completed orders", "positions"
 
 Listener = Callable[[str, Any], None]
@@ -79,6 +81,7 @@ class Receiver:
         self.memory = OrderMemory()
         self.submissions: dict[int, Submission] = {}
         self.cancels: dict[int, set[asyncio.Future[None]]] = {}
+        self.commissions: OrderedDict[str, Any] = OrderedDict()
         self.listener: Listener | None = None
         self.client_id_in_use = False
         self.heard_at = asyncio.get_running_loop().time()
@@ -263,7 +266,12 @@ class Receiver:
     def execDetailsEnd(self, request_id: int) -> None:  # noqa: N802
         self._finish(request_id)
 
-    def commissionReport(self, _report: Any) -> None: ...  # noqa: N802
+    def commissionReport(self, report: Any) -> None:  # noqa: N802
+        """Keep what an execution cost: it comes in a message of its own, behind the execution."""
+        self.commissions[report.execId] = report
+        while len(self.commissions) > COMMISSIONS_KEPT:
+            self.commissions.popitem(last=False)
+        self._tell("commission", report)
 
     def position(self, account: str, contract: Any, quantity: float, average_cost: float) -> None:
         self._add(POSITIONS, (account, contract, quantity, average_cost))

@@ -7,6 +7,7 @@ read, and a gateway that lost its link, end the stream, so that the caller takes
 
 import asyncio
 import math
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
@@ -25,6 +26,7 @@ from brokers.core.reports import OrderReport, ReportedStatus, StreamEvent
 PROBE_INTERVAL_SECONDS = 0.25
 ID_WAIT_SECONDS = 0.1
 QUEUE_LIMIT = 50_000
+EXECUTIONS_KEPT = 1000
 
 
 async def stream_orders(settings: AccountSettings) -> AsyncGenerator[StreamEvent | None, None]:
@@ -84,6 +86,7 @@ class _News:
         self._silence_timeout_seconds = silence_timeout_seconds
         self._interval = min(PROBE_INTERVAL_SECONDS, silence_timeout_seconds / 3)
         self._allowed = math.ceil(silence_timeout_seconds / self._interval - 1e-9)
+        self._executions: OrderedDict[str, tuple[Any, Any]] = OrderedDict()
         self._queue: asyncio.Queue[StreamEvent | StreamLostError | None] = asyncio.Queue()
         connection.received.listener = self._hear
 
@@ -124,11 +127,17 @@ class _News:
         if what == "status" and value.order.account in ("", self._account):
             return StreamEvent(value.status, parsing.open_order_report(value))
         if what == "execution" and value[1].acctNumber == self._account:
+            self._executions[value[1].execId] = value
+            if len(self._executions) > EXECUTIONS_KEPT:
+                self._executions.popitem(last=False)
             return self._execution(*value)
+        if what == "commission" and value.execId in self._executions:
+            return self._execution(*self._executions.pop(value.execId), value)
         return None
 
-    def _execution(self, contract: Any, execution: Any) -> StreamEvent:
-        fill = parsing.fill_report(contract, execution)
+    def _execution(self, contract: Any, execution: Any, commission: Any = None) -> StreamEvent:
+        """Return an execution; it is told again once what it cost is known."""
+        fill = parsing.fill_report(contract, execution, commission)
         known = self._connection.received.memory.find(execution.permId)
         order = parsing.executed_order_report([fill]) if known is None else _filled(known, fill.cumulative_quantity)
         return StreamEvent("execution", order, fill)

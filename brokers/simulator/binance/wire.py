@@ -112,7 +112,12 @@ def canceled_json(order: Order, cancel_id: str) -> Json:
 
 
 def _fill_json(fill: Fill) -> Json:
-    return {"price": number(fill.price), "qty": number(fill.quantity), "commission": "0", "commissionAsset": "USD"}
+    return {"price": number(fill.price), "qty": number(fill.quantity), **_commission(fill)}
+
+
+def _commission(fill: Fill) -> Json:
+    asset = fill.fee_asset or fill.symbol.partition("/")[2]
+    return {"commission": number(fill.told_fee), "commissionAsset": asset}
 
 
 def trade_json(fill: Fill, trade_id: int, order_number: int) -> Json:
@@ -124,8 +129,7 @@ def trade_json(fill: Fill, trade_id: int, order_number: int) -> Json:
         "price": number(fill.price),
         "qty": number(fill.quantity),
         "quoteQty": number(fill.price * fill.quantity),
-        "commission": number(None),
-        "commissionAsset": fill.symbol.partition("/")[2],
+        **_commission(fill),
         "time": milliseconds(fill.at),
         "isBuyer": fill.side is Side.BUY,
         "isMaker": False,

@@ -139,7 +139,7 @@ def executions(gateway: Gateway, _client: Client, fields: Fields, _: int) -> Ite
         if client_id in ("", "0", str(binding.client_id)):
             instrument = gateway.broker.instruments[fill.symbol]
             yield wire.execution(int(number), fill, order, instrument, binding, gateway.account)
-            yield wire.commission(fill)
+            yield from wire.commission(fill)
     yield wire.frame(55, 1, number)
 
 
@@ -156,6 +156,8 @@ def account_summary(gateway: Gateway, _client: Client, fields: Fields, _: int) -
     for tag in tags:
         if tag in values:
             yield wire.frame(63, 1, number, gateway.account, tag, values[tag], wire.CURRENCY)
+        elif tag == f"$LEDGER:{wire.CURRENCY}":
+            yield wire.frame(63, 1, number, gateway.account, "CashBalance", values["TotalCashValue"], wire.CURRENCY)
     yield wire.frame(64, 1, number)
 
 

@@ -127,7 +127,7 @@ class Gateway:
         if event.fill is None:
             return state
         details = wire.execution(NO_REQUEST, event.fill, order, instrument, binding, self.account)
-        return (details, *state, wire.commission(event.fill))
+        return (details, *state, *wire.commission(event.fill))
 
     def set_link(self, data_lost: bool | None) -> None:
         """Lose the link to the venue (``data_lost`` says how it will come back), or restore it with None."""

@@ -253,8 +253,11 @@ def execution(
     )
 
 
-def commission(fill: Fill) -> bytes:
-    return frame(59, 1, execution_id(fill), "0.0", CURRENCY, "", "", "")
+def commission(fill: Fill) -> list[bytes]:
+    """Return the message on what an execution cost, none where it is not told."""
+    if not fill.tells_fee:
+        return []
+    return [frame(59, 1, execution_id(fill), number(fill.fee), fill.fee_asset or CURRENCY, "", "", "")]
 
 
 def contract_details(request_id: int, instrument: Instrument) -> bytes:

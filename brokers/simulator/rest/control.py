@@ -12,6 +12,10 @@ from brokers.simulator.broker import Broker
 from brokers.simulator.faults import Endpoint, FaultKind, FaultRequestError, parse_fault
 from brokers.simulator.orders import Status
 from brokers.simulator.requests import find_instrument
+from brokers.simulator.wire import cash_activity_json
+
+CASH_TYPES = ("CSD", "CSW", "DIV", "INT", "FEE", "JNLC")
+MOST_SYMBOL = 32
 
 
 class ControlRoutes:
@@ -30,6 +34,7 @@ class ControlRoutes:
             web.post("/sim/price", self.put_price),
             web.post("/sim/fill", self.force_fill),
             web.post("/sim/bars", self.send_bar),
+            web.post("/sim/cash", self.move_cash),
             web.get("/sim/ledger", self.get_ledger),
         ]
 
@@ -126,6 +131,18 @@ class ControlRoutes:
         self.broker.venue.fill(order, quantity, price)
         return await self._reply(self.broker.render(order))
 
+    async def move_cash(self, request: web.Request) -> web.Response:
+        """Move cash without an execution, as an activity of ``type``; one that is negative is paid."""
+        fields = await _read_object(request)
+        kind, symbol = fields.get("type"), fields.get("symbol", "")
+        if kind not in CASH_TYPES:
+            raise _unprocessable(f"type must be one of: {', '.join(CASH_TYPES)}")
+        if not isinstance(symbol, str) or len(symbol) > MOST_SYMBOL:
+            raise _unprocessable("symbol must be a text")
+        amount = _signed(fields, "amount")
+        activity = self.broker.venue.move_cash(kind, amount, symbol, str(fields.get("description", ""))[:200])
+        return await self._reply(cash_activity_json(activity), status=201)
+
     async def get_ledger(self, _: web.Request) -> web.FileResponse:
         await self.broker.ledger.durable()
         return web.FileResponse(self.broker.ledger_path, headers={"Content-Type": "application/x-ndjson"})
@@ -147,6 +164,12 @@ async def _read_object(request: web.Request) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise _unprocessable("the body is not a JSON object")
     return fields
+
+
+def _signed(fields: dict[str, Any], name: str) -> Decimal:
+    negative = str(fields.get(name, "")).startswith("-")
+    size = _positive({name: str(fields.get(name, "")).removeprefix("-")}, name)
+    return -size if negative else size
 
 
 def _positive(fields: dict[str, Any], name: str) -> Decimal:

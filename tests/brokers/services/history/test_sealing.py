@@ -113,6 +113,12 @@ def test_no_session_changes_what_was_appended(orders: list[UUID], table: str, ro
                 "reason, counts, process, is_local, at) "
                 "VALUES ('x', 'g', 1, 'closed', 'open', 'failures', '', '{}', 'p', false, now())"
             )
+    if table == "brokers_fillfee":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO brokers_fillfee (account_id, fill_id, currency, amount) "
+                "SELECT account_id, id, 'USD', 1 FROM brokers_fill LIMIT 1"
+            )
     for sql in (f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"):
         with connection.cursor() as cursor, transaction.atomic():
             cursor.execute(f"SET session_replication_role = {role}")

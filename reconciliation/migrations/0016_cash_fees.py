@@ -1,0 +1,9 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("reconciliation", "0015_cash_movements")]
+
+    operations = [
+        migrations.AddField("reconciliationmark", "cash_fee_id", models.BigIntegerField(db_default=0, default=0)),
+    ]
