@@ -8,7 +8,7 @@ TABLE = "brokers_fillfee"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("brokers", "0020_calls_overall")]
+    dependencies = [("brokers", "0021_settled_symbols")]
 
     operations = [
         migrations.CreateModel(
