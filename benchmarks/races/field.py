@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from brokers.simulator.ledger import LEDGER_NAME
+from config.chaos.diagnosis import diagnose
 from config.chaos.stack import BROKERS, Broker, Stack
 from config.stack.client import ApiClient
 from config.stack.judgement import Judgement, judge
@@ -81,7 +82,8 @@ class Field:
                 return sorted(found, key=lambda order: str(order["id"]))
             if await patience.is_over():
                 left = sum(not holds(order) for order in found)
-                raise NotSettledError(f"not within {SETTLE_SECONDS:.0f} s: {what}; {left} are left")
+                stood = "\n  ".join(await asyncio.to_thread(diagnose, self.stack))
+                raise NotSettledError(f"not within {SETTLE_SECONDS:.0f} s: {what}; {left} are left\n  {stood}")
             await asyncio.sleep(min(1.0, len(wanted) / 500))
 
     async def fill(self, order: Order, quantity: Decimal | int) -> bool:
