@@ -27,6 +27,7 @@ from rich.table import Table
 from benchmarks.basket_deaths import LATEST_CALL, DyingAtCall, kill_at_a_moment, wait_for_workers
 from benchmarks.evidence import machine_line, write_evidence
 from brokers.simulator.ledger import LedgerSummary
+from config.chaos.diagnosis import diagnose
 from config.chaos.faults.tracing import why_not_traced
 from config.chaos.stack import Stack, running_stack
 
@@ -212,11 +213,14 @@ def main() -> int:
         stack.fault("a", "latency", operation="submit", ms=100, jitter_ms=100)
         chance = random.Random(arguments.seed)
         run = run_crashes(stack, arguments.crashes, chance, arguments.settle, arguments.at)
+        stood = diagnose(stack) if run.problems else []
     console.print(crash_table(run))
     if run.calls:
         console.print("died at: " + ", ".join(f"{name} {times}" for name, times in run.calls.most_common()))
     for problem in run.problems:
         console.print(f"[red]{problem}[/]", highlight=False)
+    for line in stood:
+        console.print(f"the stack stood so: {line}", highlight=False, markup=False)
     if arguments.json:
         result = {"ends": dict(run.ends), "struck": dict(run.struck), "calls": dict(run.calls)}
         result |= {"problems": run.problems, "seconds": run.seconds}

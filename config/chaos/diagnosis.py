@@ -24,6 +24,13 @@ _QUESTIONS = {
         FROM reliability_job WHERE state IN ('ready', 'running', 'dead') GROUP BY kind, state, waits_for, error_code
         ORDER BY count(*) DESC LIMIT 12
         """,
+    "order": """
+        SELECT o.id || ' at ' || a.name || ' is ' || o.state || ', its job ' || coalesce(j.state, 'none') || ' due ' ||
+               coalesce(j.run_at::time(0)::text, '-') || ' for ' || coalesce(nullif(j.waits_for, ''), 'nothing')
+        FROM brokers_order o JOIN brokers_account a ON a.id = o.account_id
+        LEFT JOIN reliability_job j ON j.subject = o.id AND j.state IN ('ready', 'running', 'dead')
+        WHERE o.finished_at IS NULL ORDER BY o.id LIMIT 8
+        """,
     "recovery": """
         SELECT id || ' of account ' || account_id || ' is ' || state || ' ' || error_code || ' ' ||
                left(error_message, 120)
