@@ -83,6 +83,11 @@ _PRIORITIES = {
 }
 
 
+_SENDING, _ASKING = "sending", "asking"
+_GROUPS = {CallClass.ORDERS: _SENDING, CallClass.CANCELS: _SENDING, CallClass.LOOK_UPS: _ASKING}
+_FEWEST_DIVIDED = 4
+
+
 @dataclass(frozen=True, slots=True)
 class BrokerGuard:
     """The guard of one account's calls of one class."""
@@ -133,7 +138,7 @@ class BrokerGuard:
     def all_places(self) -> int:
         """How many calls this process may have under way at the broker."""
         policy = self.guard.policy
-        return sys.maxsize if policy.bulkhead is None else policy.bulkhead.places(policy.priority)
+        return sys.maxsize if policy.bulkhead is None else policy.bulkhead.places(policy.priority, policy.group)
 
     def hangs_since(self, instant: float) -> bool:
         """Return whether no call to the broker has ended here for a while, though one began at ``instant``."""
@@ -190,13 +195,26 @@ def _make_guard(
         priority=_PRIORITIES.get(call_class, Priority.NORMAL),
         rate_limit=RateLimit(limits.calls_per_minute, 60.0) if limits.calls_per_minute else None,
         budget=RETRIES,
-        bulkhead=BulkheadLimit(limits.max_concurrent_calls),
-        shared_bulkhead=BulkheadLimit(limits.max_calls_overall) if limits.max_calls_overall else None,
+        group=_GROUPS.get(call_class, ""),
+        bulkhead=_places(limits.max_concurrent_calls),
+        shared_bulkhead=_places(limits.max_calls_overall) if limits.max_calls_overall else None,
         place_lease=timedelta(seconds=limits.call_seconds * _CALLS_IN_A_ROW.get(call_class, 1)),
         wait_limit=timedelta(0) if call_class in _PRIORITIES or not limits.max_calls_overall else _WAIT_FOR_PLACE,
         recovery_per_second=RECOVERY_PER_SECOND,
     )
     return BrokerGuard(Guard(policy), Pacer(policy.recovery_per_second))
+
+
+def _places(concurrent: int) -> BulkheadLimit:
+    """Return the places for calls to a broker: a fifth is kept for orders and cancels, a tenth for look-ups.
+
+    So neither a flood of orders keeps unknown ones from being looked up, nor a flood of look-ups new orders from
+    being sent. Fewer than four places are not divided.
+    """
+    if concurrent < _FEWEST_DIVIDED:
+        return BulkheadLimit(concurrent)
+    sending, asking = max(1, concurrent // 5), max(1, concurrent // 10)
+    return BulkheadLimit(concurrent, kept=((_SENDING, sending), (_ASKING, asking)))
 
 
 def waiting(profile: AccountProfile, call_class: CallClass) -> Wait | None:

@@ -6,6 +6,7 @@ first, and sent again under the same id only after its absence is proven.
 """
 
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ from reliability.services.jobs.kinds import Call, ExpressClaim, JobKind, Prepare
 _NO_ACCOUNT = JobError("BROKER_ACCOUNT_UNAVAILABLE", "No account that may take it can take it now.")
 _DUPLICATE = "BROKER_DUPLICATE_CLIENT_ORDER_ID"
 _EXIT_REFUSED = "BROKER_EXIT_REFUSED"
+_UNKNOWN_LATELY_SECONDS = 30.0
+_unknown_at: dict[str, float] = {}  # when an order of each broker was last unknown here, on the monotonic clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ class SubmitOrderJob(JobKind):
         """As many as every broker takes whose calls are under way and end: its places become free by themselves.
 
         A broker that hangs holds nobody up; what is claimed for it goes back and waits its turn. Places
-        belong to brokers, for whatever is called; calls that were claimed but have not begun count.
+        belong to brokers, for whatever is called; calls that were claimed but have not begun count. Where orders
+        have taken all that they may, look-ups still have places of their own: they come first in a claim.
         """
         begun: dict[str, list[float]] = defaultdict(list)
         for call in under_way:
@@ -95,7 +99,7 @@ class SubmitOrderJob(JobKind):
         others: list[int] = []
         for profile in list_profiles():
             guard, since = get_guard(profile, CallClass.ORDERS), begun[profile.broker]
-            left = max(0, min(guard.places(), guard.all_places - len(since)))
+            left = max(0, min(guard.places(), guard.all_places - len(since))) or _look_ups_left(profile)
             (moving if since and not guard.hangs_since(min(since)) else others).append(left)
         return min(moving) if moving else max(others, default=sys.maxsize)
 
@@ -187,6 +191,7 @@ class SubmitOrderJob(JobKind):
             return Done()
         if row.absence_proven_at is not None:
             return self._prepare_absent(batch, row, profile, job, gate)
+        _unknown_at[profile.broker] = time.monotonic()
         return waiting(profile, CallClass.LOOK_UPS) or LookUpRequest(profile, row.client_order_id, row.symbol)
 
     def _prepare_accepted(self, batch: OrderBatch, row: OrderRow, job: ClaimedJob, gate: OrderGate) -> Prepared:
@@ -253,6 +258,7 @@ class SubmitOrderJob(JobKind):
         code = found.code if found else "SYSTEM_UNEXPECTED"
         message = found.message if found else repr(error)
         batch.move(row, OrderState.UNKNOWN, "unknown", "reply", code=code, message=message[:500])
+        _unknown_at[get_profile(row.account_id).broker] = time.monotonic()
         if code == _EXIT_REFUSED:
             take_back(batch, row, "reply", message)
         delay = timedelta(0) if code == _DUPLICATE else lookup_delay(0)
@@ -319,6 +325,13 @@ class SubmitOrderJob(JobKind):
         missing = missing_exits(row.terms.exits, report)
         if missing:
             take_back(batch, row, source, f"The broker does not have its exits: {', '.join(sorted(missing))}.")
+
+
+def _look_ups_left(profile: AccountProfile) -> int:
+    """Return how many look-ups fit, 0 where this process knows of no order that was unknown lately."""
+    if time.monotonic() - _unknown_at.get(profile.broker, -_UNKNOWN_LATELY_SECONDS) >= _UNKNOWN_LATELY_SECONDS:
+        return 0
+    return get_guard(profile, CallClass.LOOK_UPS).places()
 
 
 def _submission(order: SendingOrder) -> SubmitRequest:

@@ -90,7 +90,7 @@ class Admission:
     def _leave_room(self, attempt: Attempt) -> None:
         if attempt.has_room and self._parts.bulkhead is not None:
             attempt.has_room = False
-            self._parts.bulkhead.leave()
+            self._parts.bulkhead.leave(self._policy.group)
 
     def _check_deadline(self, attempt: Attempt) -> None:
         if self._clock() >= attempt.deadline:
@@ -112,13 +112,13 @@ class Admission:
 
     def _take(self, attempt: Attempt) -> CallRefusedError | None:
         """Take place and token if they are there now."""
-        parts, priority = self._parts, self._policy.priority
+        parts, priority, group = self._parts, self._policy.priority, self._policy.group
         if parts.bulkhead is not None and not attempt.has_room:
-            attempt.has_room = parts.bulkhead.try_enter(priority)
+            attempt.has_room = parts.bulkhead.try_enter(priority, group)
             if not attempt.has_room:
                 return self._full()
         if parts.places is not None:
-            attempt.place = parts.places.try_enter(priority)
+            attempt.place = parts.places.try_enter(priority, group)
             if attempt.place is None:
                 return self._full()
         if parts.limiter is not None:
@@ -128,13 +128,13 @@ class Admission:
         return None
 
     async def _take_async(self, attempt: Attempt) -> CallRefusedError | None:
-        parts, priority = self._parts, self._policy.priority
+        parts, priority, group = self._parts, self._policy.priority, self._policy.group
         if parts.bulkhead is not None and not attempt.has_room:
-            attempt.has_room = parts.bulkhead.try_enter(priority)
+            attempt.has_room = parts.bulkhead.try_enter(priority, group)
             if not attempt.has_room:
                 return self._full()
         if parts.places is not None:
-            attempt.place = await parts.places.try_enter_async(priority)
+            attempt.place = await parts.places.try_enter_async(priority, group)
             if attempt.place is None:
                 return self._full()
         if parts.limiter is not None:
@@ -156,7 +156,7 @@ class Admission:
             if has_room or self._parts.bulkhead is None:
                 self._sleep(min(refusal.wait_seconds, left))
             else:
-                attempt.has_room = self._parts.bulkhead.enter_within(self._policy.priority, left)
+                attempt.has_room = self._parts.bulkhead.enter_within(self._policy.priority, left, self._policy.group)
             attempt.permit = self._admit()
             refusal = self._take(attempt)
 
@@ -172,8 +172,8 @@ class Admission:
             if has_room or self._parts.bulkhead is None:
                 await self._sleep_async(min(refusal.wait_seconds, left))
             else:
-                bulkhead = self._parts.bulkhead
-                attempt.has_room = await bulkhead.enter_within_async(self._policy.priority, left)
+                bulkhead, group = self._parts.bulkhead, self._policy.group
+                attempt.has_room = await bulkhead.enter_within_async(self._policy.priority, left, group)
             attempt.permit = await self._admit_async()
             refusal = await self._take_async(attempt)
 

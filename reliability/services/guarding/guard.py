@@ -125,21 +125,22 @@ class Guard:
 
         One look at circuit, limiter and bulkhead that takes nothing and asks nobody.
         """
-        parts, priority = self.parts, self.policy.priority
+        parts, priority, group = self.parts, self.policy.priority, self.policy.group
         wait = float(parts.circuit.wait_seconds())
         if parts.limiter is not None:
             wait = max(wait, parts.limiter.wait_seconds(priority))
-        if parts.bulkhead is not None and not parts.bulkhead.has_room(priority):
+        if parts.bulkhead is not None and not parts.bulkhead.has_room(priority, group):
             wait = max(wait, FULL_WAIT_SECONDS)
         if parts.places is not None:
-            wait = max(wait, parts.places.wait_seconds(priority))
+            wait = max(wait, parts.places.wait_seconds(priority, group))
         return wait
 
     def room(self) -> int:
         """Return how many more calls of this priority fit into this process now; takes nothing."""
         bulkhead, shared = self.parts.bulkhead, self.policy.shared_bulkhead
-        room = sys.maxsize if bulkhead is None else bulkhead.room(self.policy.priority)
-        return room if shared is None else min(room, shared.places(self.policy.priority))
+        priority, group = self.policy.priority, self.policy.group
+        room = sys.maxsize if bulkhead is None else bulkhead.room(priority, group)
+        return room if shared is None else min(room, shared.places(priority, group))
 
     def pace(self, wait_seconds: float) -> timedelta:
         """Return when work that must wait at least ``wait_seconds`` comes back: each caller gets a later place.

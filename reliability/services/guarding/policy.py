@@ -63,7 +63,8 @@ class GuardPolicy:
     by account. ``operation`` and ``source`` are for the classification of failures. ``idempotent``:
     repeating the call changes nothing, so it is repeated even when its outcome is unknown.
     ``timeout`` is for one attempt; ``wait_limit`` is how long a call may wait for a place or for the rate
-    before it is refused. ``failures`` are exceptions that mean, for this dependency, that it is broken for now.
+    before it is refused. ``group`` names the calls whose places the bulkheads keep. ``failures`` are exceptions that
+    mean, for this dependency, that it is broken for now.
     ``shared_bulkhead`` bounds the calls of all processes together, at one trip to Redis a call each way; a place
     is lent for the timeout, or for ``place_lease`` where what is called watches its own time.
     ``recovery_per_second`` is the pace, over all processes, at which waiting work comes back.
@@ -75,6 +76,7 @@ class GuardPolicy:
     account: str = ""
     source: str = "python"
     priority: Priority = Priority.NORMAL
+    group: str = ""
     timeout: timedelta | None = None
     retry: RetryPolicy = NO_RETRY
     budget: BudgetPolicy = DEFAULT_BUDGET

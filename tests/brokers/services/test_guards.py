@@ -13,14 +13,17 @@ from django.utils import timezone
 from brokers.adapters.errors import BrokerCallError
 from brokers.core.orders import OrderTerms, OrderType, Side, TimeInForce
 from brokers.models import Account, Broker, Order
+from brokers.services import submit_job
 from brokers.services.accounts import AccountProfile, Limits, forget_accounts, get_profile
 from brokers.services.cancellation import request_cancel
 from brokers.services.guards import PROBES, CallClass, get_guard, refused_here, waiting
 from brokers.services.sessions import get_session
 from brokers.services.submission import OrderSubmission, accept_orders
+from brokers.services.submit_job import SubmitOrderJob
 from brokers.services.synchronization import want_sync
 from reliability.core.breaker import BreakerState
 from reliability.core.jobs import Wait
+from reliability.core.rate_limit import Priority
 from reliability.core.taxonomy import FailureKind
 from reliability.models import Job, JobAttempt
 from reliability.services.circuits import get_circuit
@@ -147,7 +150,40 @@ def test_cancels_and_snapshots_wait_for_their_circuits(broker: FakeBroker, profi
 
 def test_a_working_circuit_makes_nobody_wait(broker: FakeBroker, profile: AccountProfile) -> None:
     assert [waiting(profile, one) for one in CallClass] == [None] * len(CallClass)
-    assert get_guard(profile, CallClass.ORDERS).room() == Limits().max_concurrent_calls
+    room = {one: get_guard(profile, one).room() for one in CallClass}
+    assert room[CallClass.ORDERS] == 0.9 * Limits().max_concurrent_calls, "a tenth is kept for look-ups"
+    assert room[CallClass.LOOK_UPS] == 0.8 * Limits().max_concurrent_calls, "a fifth is kept for orders and cancels"
+
+
+def test_neither_look_ups_nor_orders_take_the_places_of_the_other(
+    broker: FakeBroker, account: Account, profile: AccountProfile
+) -> None:
+    """A flood of the one leaves the other its own: orders that are full do not end the claiming of look-ups."""
+    orders, look_ups = get_guard(profile, CallClass.ORDERS), get_guard(profile, CallClass.LOOK_UPS)
+    bulkhead = orders.guard.parts.bulkhead
+    assert bulkhead is not None
+    kind = SubmitOrderJob()
+    while bulkhead.try_enter(Priority.HIGH, "sending"):
+        pass
+    try:
+        assert (orders.room(), look_ups.room(), get_guard(profile, CallClass.CANCELS).room()) == (0, 10, 0)
+        assert kind.room([]) == 0, "nothing here is known to be unknown"
+        submit_job._unknown_at[profile.broker] = time.monotonic()
+        assert kind.room([]) == 10
+        while bulkhead.try_enter(Priority.CRITICAL, "asking"):
+            pass
+        assert kind.room([]) == 0
+    finally:
+        submit_job._unknown_at.clear()
+        for group, count in (("sending", 90), ("asking", 10)):
+            for _ in range(count):
+                bulkhead.leave(group)
+    while bulkhead.try_enter(Priority.CRITICAL, "asking"):
+        pass
+    assert (look_ups.room(), orders.room()) == (0, 20)
+    for _ in range(80):
+        bulkhead.leave("asking")
+    assert bulkhead.occupied == 0
 
 
 def test_turns_after_a_cooldown_do_not_delay_those_who_only_lack_a_place(

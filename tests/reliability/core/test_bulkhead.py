@@ -61,3 +61,26 @@ def test_shares_add_up_to_the_whole_or_to_one_each(limit: BulkheadLimit, process
 def test_a_limit_without_sense_is_refused(concurrent: int, reserve: float) -> None:
     with pytest.raises(ValueError):
         BulkheadLimit(concurrent, reserve)
+
+
+KEPT = BulkheadLimit(10, kept=(("sending", 2), ("asking", 1)))
+
+
+@pytest.mark.parametrize(
+    ("priority", "group", "places"),
+    [
+        (Priority.HIGH, "sending", 9),
+        (Priority.CRITICAL, "asking", 8),
+        (Priority.CRITICAL, "", 7),
+        (Priority.NORMAL, "", 7),
+    ],
+)
+def test_places_that_are_kept_are_nobody_elses(priority: Priority, group: str, places: int) -> None:
+    assert KEPT.places(priority, group) == places
+    assert sum(most for _, most in KEPT.zones(priority, group)) == places
+
+
+@pytest.mark.parametrize("kept", [(("a", 2), ("b", 2)), (("a", -1),)])
+def test_more_kept_than_there_is_or_less_than_nothing_is_refused(kept: tuple[tuple[str, int], ...]) -> None:
+    with pytest.raises(ValueError, match="kept"):
+        BulkheadLimit(4, kept=kept)

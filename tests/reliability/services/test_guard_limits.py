@@ -320,6 +320,64 @@ def test_places_of_one_process_are_handed_on_in_order_critical_first() -> None:
     assert bulkhead.occupied == 0
 
 
+KEPT = BulkheadLimit(10, kept=(("sending", 2), ("asking", 1)))
+GROUPS = st.sampled_from([(CRITICAL, "sending"), (CRITICAL, "asking"), (NORMAL, ""), (CRITICAL, "")])
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(GROUPS, st.booleans()), max_size=80))
+def test_whatever_comes_and_goes_each_group_finds_the_places_that_are_kept_for_it(
+    steps: list[tuple[tuple[Priority, str], bool]],
+) -> None:
+    bulkhead, inside = Bulkhead("kept", KEPT), {"sending": 0, "asking": 0, "": 0}
+    for (priority, group), enters in steps:
+        if enters:
+            room = bulkhead.room(priority, group)
+            assert bulkhead.try_enter(priority, group) == (room > 0) == (bulkhead.occupied > sum(inside.values()))
+            inside[group] += bulkhead.occupied - sum(inside.values())
+        elif inside[group]:
+            bulkhead.leave(group)
+            inside[group] -= 1
+        assert bulkhead.occupied == sum(inside.values()) <= 10
+        assert inside["sending"] >= 2 or bulkhead.has_room(CRITICAL, "sending")
+        assert inside["asking"] >= 1 or bulkhead.has_room(CRITICAL, "asking")
+
+
+def test_a_place_that_is_kept_is_handed_to_its_group_past_others_who_wait_longer() -> None:
+    bulkhead = Bulkhead("kept", KEPT)
+    while bulkhead.try_enter(CRITICAL, "sending"):
+        pass
+    assert bulkhead.try_enter(CRITICAL, "asking")
+
+    async def scenario() -> None:
+        order = asyncio.create_task(bulkhead.enter_within_async(CRITICAL, 60, "sending"))
+        await asyncio.sleep(0)
+        look_up = asyncio.create_task(bulkhead.enter_within_async(CRITICAL, 60, "asking"))
+        await asyncio.sleep(0)
+        bulkhead.leave("asking")
+        assert await look_up
+        assert not order.done()
+        bulkhead.leave("sending")
+        assert await order
+
+    asyncio.run(scenario())
+    assert bulkhead.occupied == 10
+
+
+def test_places_of_all_processes_are_kept_too(store: LimitStore) -> None:
+    places = SharedPlaces("kept", KEPT, store, 1, 30)
+    orders = [place for _ in range(12) if (place := places.try_enter(CRITICAL, "sending")) is not None]
+    assert len(orders) == 9
+    look_up = places.try_enter(CRITICAL, "asking")
+    assert look_up is not None
+    assert places.try_enter(NORMAL) is None
+    places.leave(look_up)
+    assert places.try_enter(CRITICAL, "asking") is not None
+    for place in orders:
+        places.leave(place)
+    assert sum(places.try_enter(CRITICAL, "asking") is not None for _ in range(12)) == 7
+
+
 def test_a_wait_for_a_place_ends() -> None:
     bulkhead = Bulkhead("orders", BulkheadLimit(1))
     assert bulkhead.try_enter(NORMAL)
