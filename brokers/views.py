@@ -3,11 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required, permission_required
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.http import Http404, HttpRequest
 
 from brokers.core.orders import FINAL_STATES, OPEN_STATES, OrderState
 from brokers.selectors.accounts import list_accounts
@@ -21,131 +17,61 @@ from brokers.services.kill_switch import CONFIRM_PERMISSIONS as KILL_SWITCH_CONF
 from brokers.services.kill_switch import confirm_release, engage, request_release
 from reliability.core.errors import ReliabilityError
 from reliability.selectors.jobs import list_unfinished_jobs
-from reliability.views.actions import act_and_return, posted_reason, require_typed
-from reliability.views.fragments import fragment_response
+from reliability.views.actions import button, posted_reason, require_typed
+from reliability.views.pages import page_and_live
 
 _ACCOUNT_PERMISSIONS = ("brokers.view_order", "brokers.view_position")
 _MOST_SHOWN = 50
 _KNOWN_OPEN = tuple(OPEN_STATES - {OrderState.UNKNOWN})
 
 
-@require_GET
-@never_cache
-@login_required
-@permission_required("brokers.view_order", raise_exception=True)
-def order_page(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """Everything that is known of one order."""
-    return render(request, "brokers/order.html", _order_context(order_id))
+@button("brokers.submit_order")
+def cancel_order(request: HttpRequest, order_id: UUID) -> str:
+    state = request_cancel(order_id, actor=request.user.get_username(), source="operator")
+    return "The order is canceled: it was never sent." if state in FINAL_STATES else "The broker is asked to cancel."
 
 
-@require_GET
-@never_cache
-@login_required
-@permission_required("brokers.view_order", raise_exception=True)
-def order_live(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    return fragment_response(request, "brokers/order_live.html", _order_context(order_id))
+@button("brokers.engage_kill_switch")
+def engage_kill_switch(request: HttpRequest) -> str:
+    scope, reason = request.POST.get("scope", ""), posted_reason(request)
+    require_typed(request, scope)
+    return f"Trading is stopped: {engage(scope, reason=reason, actor=request.user.get_username()).scope}."
 
 
-@require_GET
-@never_cache
-@login_required
-@permission_required(_ACCOUNT_PERMISSIONS, raise_exception=True)
-def account_page(request: HttpRequest, name: str) -> HttpResponse:
+@button("brokers.release_kill_switch")
+def request_kill_switch_release(request: HttpRequest, switch_id: int) -> str:
+    reason = posted_reason(request)
+    require_typed(request, _scope_of(switch_id))
+    request_release(switch_id, by=request.user.get_username(), reason=reason)
+    return "Asked for: another person confirms it within the hour."
+
+
+@button(KILL_SWITCH_CONFIRMS)
+def confirm_kill_switch_release(request: HttpRequest, switch_id: int) -> str:
+    require_typed(request, _scope_of(switch_id))
+    return f"Released: {confirm_release(switch_id, by=request.user.get_username()).scope}. New orders are accepted."
+
+
+@button("brokers.release_freeze")
+def release_one_freeze(request: HttpRequest, freeze_id: int) -> str:
+    freeze = release_freeze(freeze_id, by=request.user.get_username(), reason=posted_reason(request))
+    return f"Released: {freeze.scope}. Orders are sent again."
+
+
+@button("brokers.release_freeze")
+def ask_for_freeze_release(request: HttpRequest, freeze_id: int) -> str:
+    request_freeze_release(freeze_id, by=request.user.get_username(), reason=posted_reason(request))
+    return "Asked for: another person confirms it within the hour."
+
+
+@button(FREEZE_CONFIRMS)
+def confirm_one_freeze_release(request: HttpRequest, freeze_id: int) -> str:
+    freeze = confirm_freeze_release(freeze_id, by=request.user.get_username())
+    return f"Released: {freeze.scope}. Orders are sent again."
+
+
+def _account_context(_request: HttpRequest, name: str) -> dict[str, Any]:
     """What an account holds, and what its orders may still make of that."""
-    return render(request, "brokers/account.html", _account_context(name))
-
-
-@require_GET
-@never_cache
-@login_required
-@permission_required(_ACCOUNT_PERMISSIONS, raise_exception=True)
-def account_live(request: HttpRequest, name: str) -> HttpResponse:
-    return fragment_response(request, "brokers/account_live.html", _account_context(name))
-
-
-@require_POST
-@login_required
-@permission_required("brokers.submit_order", raise_exception=True)
-def cancel_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    def act() -> str:
-        state = request_cancel(order_id, actor=request.user.get_username(), source="operator")
-        return (
-            "The order is canceled: it was never sent." if state in FINAL_STATES else "The broker is asked to cancel."
-        )
-
-    return act_and_return(request, act)
-
-
-@require_POST
-@login_required
-@permission_required("brokers.engage_kill_switch", raise_exception=True)
-def engage_kill_switch(request: HttpRequest) -> HttpResponse:
-    def act() -> str:
-        scope, reason = request.POST.get("scope", ""), posted_reason(request)
-        require_typed(request, scope)
-        return f"Trading is stopped: {engage(scope, reason=reason, actor=request.user.get_username()).scope}."
-
-    return act_and_return(request, act)
-
-
-@require_POST
-@login_required
-@permission_required("brokers.release_kill_switch", raise_exception=True)
-def request_kill_switch_release(request: HttpRequest, switch_id: int) -> HttpResponse:
-    def act() -> str:
-        reason = posted_reason(request)
-        require_typed(request, _scope_of(switch_id))
-        request_release(switch_id, by=request.user.get_username(), reason=reason)
-        return "Asked for: another person confirms it within the hour."
-
-    return act_and_return(request, act)
-
-
-@require_POST
-@login_required
-@permission_required(KILL_SWITCH_CONFIRMS, raise_exception=True)
-def confirm_kill_switch_release(request: HttpRequest, switch_id: int) -> HttpResponse:
-    def act() -> str:
-        require_typed(request, _scope_of(switch_id))
-        return f"Released: {confirm_release(switch_id, by=request.user.get_username()).scope}. New orders are accepted."
-
-    return act_and_return(request, act)
-
-
-@require_POST
-@login_required
-@permission_required("brokers.release_freeze", raise_exception=True)
-def release_one_freeze(request: HttpRequest, freeze_id: int) -> HttpResponse:
-    def act() -> str:
-        freeze = release_freeze(freeze_id, by=request.user.get_username(), reason=posted_reason(request))
-        return f"Released: {freeze.scope}. Orders are sent again."
-
-    return act_and_return(request, act)
-
-
-@require_POST
-@login_required
-@permission_required("brokers.release_freeze", raise_exception=True)
-def ask_for_freeze_release(request: HttpRequest, freeze_id: int) -> HttpResponse:
-    def act() -> str:
-        request_freeze_release(freeze_id, by=request.user.get_username(), reason=posted_reason(request))
-        return "Asked for: another person confirms it within the hour."
-
-    return act_and_return(request, act)
-
-
-@require_POST
-@login_required
-@permission_required(FREEZE_CONFIRMS, raise_exception=True)
-def confirm_one_freeze_release(request: HttpRequest, freeze_id: int) -> HttpResponse:
-    def act() -> str:
-        freeze = confirm_freeze_release(freeze_id, by=request.user.get_username())
-        return f"Released: {freeze.scope}. Orders are sent again."
-
-    return act_and_return(request, act)
-
-
-def _account_context(name: str) -> dict[str, Any]:
     found = [one for one in list_accounts() if one.name == name]
     if not found:
         raise Http404("There is no such account.")
@@ -158,7 +84,8 @@ def _account_context(name: str) -> dict[str, Any]:
     }
 
 
-def _order_context(order_id: UUID) -> dict[str, Any]:
+def _order_context(_request: HttpRequest, order_id: UUID) -> dict[str, Any]:
+    """Everything that is known of one order."""
     order = find_order(order_id)
     if order is None:
         raise Http404("There is no such order.")
@@ -177,3 +104,7 @@ def _scope_of(switch_id: int) -> str:
     if switch is None:
         raise ReliabilityError("VALIDATION_NOT_FOUND", "There is no such kill switch.")
     return str(switch.scope)
+
+
+order_page, order_live = page_and_live("brokers.view_order", "brokers/order", _order_context)
+account_page, account_live = page_and_live(_ACCOUNT_PERMISSIONS, "brokers/account", _account_context)

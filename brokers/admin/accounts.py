@@ -61,6 +61,17 @@ def tell_proposed(request: HttpRequest, change: int) -> None:
     messages.warning(request, format_html("Proposed as {}: another person confirms it within the hour.", link))
 
 
+def _reason(label: str, help_text: str) -> forms.CharField:
+    """Return the field of a reason, which is asked for only where something needs one."""
+    widget = forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"})
+    return forms.CharField(required=False, max_length=500, label=label, widget=widget, help_text=help_text)
+
+
+def _require_reason(form: forms.ModelForm, name: str) -> None:
+    if not form.cleaned_data.get(name, "").strip():
+        form.add_error(name, "Give a reason: it is kept with the change.")
+
+
 class BrokerForm(forms.ModelForm):
     """Where a broker is: an order whose outcome is unknown must be asked for where it was sent.
 
@@ -85,12 +96,8 @@ class BrokerForm(forms.ModelForm):
         label="Calls at once, overall",
         help_text="In all processes together, if the broker limits them. Empty: no limit.",
     )
-    limits_reason = forms.CharField(
-        required=False,
-        max_length=500,
-        label="Reason for other limits",
-        widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
-        help_text="Lower limits are in force at once; another person confirms higher ones.",
+    limits_reason = _reason(
+        "Reason for other limits", "Lower limits are in force at once; another person confirms higher ones."
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -111,8 +118,8 @@ class BrokerForm(forms.ModelForm):
                     f"What became of {doubtful} orders is not known yet, and it is asked for at these addresses: "
                     "freeze the broker and wait until none is left."
                 )
-        if self.has_new_limits() and not cleaned.get("limits_reason", "").strip():
-            self.add_error("limits_reason", "Give a reason: it is kept with the change.")
+        if self.has_new_limits():
+            _require_reason(self, "limits_reason")
         return cleaned
 
     def limits(self) -> BrokerLimits:
@@ -133,23 +140,22 @@ class BrokerForm(forms.ModelForm):
         }
 
     def clean_base_url(self) -> str:
-        require_safe_address(self.cleaned_data["base_url"], "http")
-        return str(self.cleaned_data["base_url"])
+        return self._safe("base_url", "http")
 
     def clean_stream_url(self) -> str:
-        if self.cleaned_data["stream_url"]:
-            require_safe_address(self.cleaned_data["stream_url"], "ws")
-        return str(self.cleaned_data["stream_url"])
+        return self._safe("stream_url", "ws")
 
     def clean_backup_base_url(self) -> str:
-        if self.cleaned_data["backup_base_url"]:
-            require_safe_address(self.cleaned_data["backup_base_url"], "http")
-        return str(self.cleaned_data["backup_base_url"])
+        return self._safe("backup_base_url", "http")
 
     def clean_backup_stream_url(self) -> str:
-        if self.cleaned_data["backup_stream_url"]:
-            require_safe_address(self.cleaned_data["backup_stream_url"], "ws")
-        return str(self.cleaned_data["backup_stream_url"])
+        return self._safe("backup_stream_url", "ws")
+
+    def _safe(self, name: str, scheme: str) -> str:
+        address = str(self.cleaned_data[name])
+        if address:
+            require_safe_address(address, scheme)
+        return address
 
 
 class SecretInput(forms.PasswordInput):
@@ -167,20 +173,16 @@ class AccountForm(forms.ModelForm):
         label="New API secret",
         help_text="Kept encrypted and never shown. Leave both empty to keep the present ones.",
     )
-    change_reason = forms.CharField(
-        required=False,
-        max_length=500,
-        label="Reason",
-        widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
-        help_text="Of new credentials. Another person confirms them; until then the present ones are used.",
+    change_reason = _reason(
+        "Reason", "Of new credentials. Another person confirms them; until then the present ones are used."
     )
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if bool(cleaned.get("api_key")) != bool(cleaned.get("api_secret")):
             raise ValidationError("Enter the key and the secret together.")
-        if cleaned.get("api_key") and not cleaned.get("change_reason", "").strip():
-            self.add_error("change_reason", "Give a reason: it is kept with the change.")
+        if cleaned.get("api_key"):
+            _require_reason(self, "change_reason")
         return cleaned
 
     @property

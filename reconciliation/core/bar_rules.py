@@ -50,6 +50,13 @@ CAN_BE_TRUE = frozenset(
     }
 )
 
+# About another time than that of any bar that can be missing: not over, too old for a stream, or not asked for.
+_ELSEWHERE = frozenset({BarFault.FUTURE, BarFault.TOO_LATE, BarFault.NOT_ASKED_FOR})
+# Nothing has to be fetched for these: no bar is expected there, it is not over yet, or it is recorded already.
+NEEDS_NO_REPAIR = _ELSEWHERE | {BarFault.CLOSED_MARKET, BarFault.OFF_GRID, BarFault.CONFLICT}
+# What came with these says nothing about its place: a bar that is not there besides is missing.
+SHOWS_NO_BAR = _ELSEWHERE | {BarFault.UNREADABLE}
+
 FACTOR_EXTREME = 3.0
 TYPICAL_STEPS = 30.0
 LEAST_JUMP = 0.01  # no jump below one per cent is suspicious, however quiet the series was

@@ -22,45 +22,11 @@ from reconciliation.selectors.runs import (
     sides,
 )
 from reconciliation.services.resolutions import ADJUST, BOOK, ask_for_run, propose_acceptance, propose_decision
-from reliability.views.actions import act_and_return, posted_reason
-from reliability.views.fragments import fragment_response
+from reliability.views.actions import button, posted_reason
+from reliability.views.pages import page_and_live
 
 _VIEW = "reconciliation.view_reconciliationrun"
 _SHOWN = 30
-
-
-@require_GET
-@never_cache
-@login_required
-@permission_required(_VIEW, raise_exception=True)
-def overview(request: HttpRequest) -> HttpResponse:
-    """Every account's last run, what is open, and the buttons that have an account reconciled."""
-    return render(request, "reconciliation/overview.html", _overview())
-
-
-@require_GET
-@never_cache
-@login_required
-@permission_required(_VIEW, raise_exception=True)
-def overview_live(request: HttpRequest) -> HttpResponse:
-    return fragment_response(request, "reconciliation/overview_live.html", _overview())
-
-
-@require_GET
-@never_cache
-@login_required
-@permission_required(_VIEW, raise_exception=True)
-def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
-    """One run: how far it is, and what it found."""
-    return render(request, "reconciliation/run.html", _run(run_id))
-
-
-@require_GET
-@never_cache
-@login_required
-@permission_required(_VIEW, raise_exception=True)
-def run_live(request: HttpRequest, run_id: int) -> HttpResponse:
-    return fragment_response(request, "reconciliation/run_live.html", _run(run_id))
 
 
 @require_GET
@@ -95,47 +61,33 @@ def request_reconciliation(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("reconciliation-run", args=[run_id]))
 
 
-@require_POST
-@login_required
-@permission_required("reconciliation.resolve_discrepancy", raise_exception=True)
-def accept_discrepancy(request: HttpRequest, discrepancy_id: int) -> HttpResponse:
-    def act() -> str:
-        by = request.user.get_username()
-        proposed = propose_acceptance(discrepancy_id, by=by, reason=posted_reason(request))
-        return "Accepted: both sides stay as they are." if proposed is None else _proposed(proposed)
-
-    return act_and_return(request, act)
+@button("reconciliation.resolve_discrepancy")
+def accept_discrepancy(request: HttpRequest, discrepancy_id: int) -> str:
+    by = request.user.get_username()
+    proposed = propose_acceptance(discrepancy_id, by=by, reason=posted_reason(request))
+    return "Accepted: both sides stay as they are." if proposed is None else _proposed(proposed)
 
 
-@require_POST
-@login_required
-@permission_required(("reconciliation.resolve_discrepancy", "brokers.adjust_position"), raise_exception=True)
-def adjust_discrepancy(request: HttpRequest, discrepancy_id: int) -> HttpResponse:
-    def act() -> str:
-        by = request.user.get_username()
-        return _proposed(propose_decision(ADJUST, discrepancy_id, by=by, reason=posted_reason(request)))
-
-    return act_and_return(request, act)
+@button(("reconciliation.resolve_discrepancy", "brokers.adjust_position"))
+def adjust_discrepancy(request: HttpRequest, discrepancy_id: int) -> str:
+    by = request.user.get_username()
+    return _proposed(propose_decision(ADJUST, discrepancy_id, by=by, reason=posted_reason(request)))
 
 
-@require_POST
-@login_required
-@permission_required(("reconciliation.resolve_discrepancy", "brokers.book_cash"), raise_exception=True)
-def book_discrepancy(request: HttpRequest, discrepancy_id: int) -> HttpResponse:
-    def act() -> str:
-        kinds = {one.value: one for one in CashEntryKind}
-        kind = kinds.get(request.POST.get("kind", ""), CashEntryKind.ADJUSTMENT)
-        told = {"by": request.user.get_username(), "reason": posted_reason(request), "kind": kind.value}
-        return _proposed(propose_decision(BOOK, discrepancy_id, **told))
-
-    return act_and_return(request, act)
+@button(("reconciliation.resolve_discrepancy", "brokers.book_cash"))
+def book_discrepancy(request: HttpRequest, discrepancy_id: int) -> str:
+    kinds = {one.value: one for one in CashEntryKind}
+    kind = kinds.get(request.POST.get("kind", ""), CashEntryKind.ADJUSTMENT)
+    told = {"by": request.user.get_username(), "reason": posted_reason(request), "kind": kind.value}
+    return _proposed(propose_decision(BOOK, discrepancy_id, **told))
 
 
 def _proposed(number: int) -> str:
     return f"Proposed: another person confirms it, intervention {number}."
 
 
-def _overview() -> dict[str, Any]:
+def _overview(_request: HttpRequest) -> dict[str, Any]:
+    """Every account's last run, what is open, and the buttons that have an account reconciled."""
     last = {run.account_id: run for run in list_latest_runs()}
     accounts = [{"profile": profile, "run": last.get(profile.id)} for profile in list_profiles()]
     return {
@@ -146,8 +98,13 @@ def _overview() -> dict[str, Any]:
     }
 
 
-def _run(run_id: int) -> dict[str, Any]:
+def _run(_request: HttpRequest, run_id: int) -> dict[str, Any]:
+    """One run: how far it is, and what it found."""
     run = find_run(run_id)
     if run is None:
         raise Http404("There is no such run.")
     return {"run": run, "is_over": run.state in FINISHED, "found": list_discrepancies(run_id=run_id)}
+
+
+overview, overview_live = page_and_live(_VIEW, "reconciliation/overview", _overview)
+run_page, run_live = page_and_live(_VIEW, "reconciliation/run", _run)

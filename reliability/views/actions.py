@@ -1,14 +1,31 @@
 """What every button does: a POST, one service call, a message, and back to the page."""
 
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseRedirect
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
 
 from reliability.core.errors import ReliabilityError
 
 LONGEST_REASON = 500
+
+
+def button(permission: str | tuple[str, ...]) -> Callable[[Callable[..., str]], Callable[..., HttpResponse]]:
+    """Make a view of what a button does: for whoever has the permission, by POST; it returns what to tell them."""
+
+    def make_view(act: Callable[..., str]) -> Callable[..., HttpResponse]:
+        @wraps(act)
+        def view(request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+            return act_and_return(request, lambda: act(request, *args, **named))
+
+        return require_POST(login_required(permission_required(permission, raise_exception=True)(view)))
+
+    return make_view
 
 
 def act_and_return(request: HttpRequest, act: Callable[[], str]) -> HttpResponseRedirect:

@@ -12,17 +12,20 @@ from django.views.decorators.http import require_GET
 from reliability.views.fragments import fragment_response
 
 View = Callable[..., HttpResponse]
-Context = Callable[[HttpRequest, int], dict[str, Any]]
+Context = Callable[..., dict[str, Any]]
 
 
-def page_and_live(permission: str, template: str, context: Context) -> tuple[View, View]:
-    """Return both views, for whoever has the permission: ``<template>.html`` and ``<template>_live.html``."""
+def page_and_live(permission: str | tuple[str, ...], template: str, context: Context) -> tuple[View, View]:
+    """Return both views, for whoever has the permission: ``<template>.html`` and ``<template>_live.html``.
 
-    def page(request: HttpRequest, pk: int) -> HttpResponse:
-        return render(request, f"{template}.html", context(request, pk))
+    ``context`` gets the request and what the address names.
+    """
 
-    def live(request: HttpRequest, pk: int) -> HttpResponse:
-        return fragment_response(request, f"{template}_live.html", context(request, pk))
+    def page(request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+        return render(request, f"{template}.html", context(request, *args, **named))
+
+    def live(request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+        return fragment_response(request, f"{template}_live.html", context(request, *args, **named))
 
     closed = permission_required(permission, raise_exception=True)
     both = [require_GET(never_cache(login_required(closed(view)))) for view in (page, live)]

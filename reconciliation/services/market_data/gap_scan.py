@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from reconciliation.core.bar_rules import BarFault
+from reconciliation.core.bar_rules import SHOWS_NO_BAR
 from reconciliation.core.gaps import GapCause, GapPolicy, GapState, Run, missing_runs, without
 from reconciliation.core.slots import SlotGrid
 from reconciliation.models import Gap
@@ -37,8 +37,7 @@ SELECT series_id, extract(epoch FROM stamp)::bigint FROM reconciliation_question
 WHERE series_id = ANY(%(ids)s) AND state = 'held' AND stamp >= coalesce(%(since)s, '-infinity'::timestamptz)
   AND NOT faults ?| %(no_bar)s::text[]
 """
-# What came with these faults says nothing about its place: a bar that is not there besides is missing.
-_NO_BAR = [fault.value for fault in (BarFault.UNREADABLE, BarFault.FUTURE, BarFault.TOO_LATE, BarFault.NOT_ASKED_FOR)]
+_NO_BAR = sorted(fault.value for fault in SHOWS_NO_BAR)
 
 
 @dataclass(frozen=True, slots=True)

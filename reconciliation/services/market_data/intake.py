@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from reconciliation.core.bar_rules import (
     HISTORY,
+    NEEDS_NO_REPAIR,
     ArrivalRules,
     BarFault,
     arrival_faults,
@@ -55,15 +56,6 @@ WHERE series_id = %s AND opened_at = ANY(%s)
 """  # noqa: S608  # names of our own columns
 
 AGREEMENT = Decimal("0.002")  # two sources say the same when their closes differ by less than this share
-# Nothing has to be fetched for these: no bar is expected there, it is not over yet, or it is recorded already.
-_NO_REPAIR = {
-    BarFault.CLOSED_MARKET,
-    BarFault.OFF_GRID,
-    BarFault.FUTURE,
-    BarFault.TOO_LATE,
-    BarFault.CONFLICT,
-    BarFault.NOT_ASKED_FOR,
-}
 
 
 class Origin(Enum):
@@ -268,7 +260,7 @@ class _Taking:
     def _keep_held(self) -> None:
         kept = hold_bars(self._series, self._held, source=self._source.name)
         self._result.held += len(kept)
-        stamps = [one.bar.stamp for one in self._held if not _NO_REPAIR & set(one.faults)]
+        stamps = [one.bar.stamp for one in self._held if not NEEDS_NO_REPAIR & set(one.faults)]
         ask_for_repairs(self._series, stamps)
 
     def _look_for_gaps(self, changed: Sequence[int]) -> None:
