@@ -59,18 +59,17 @@ def page_routes() -> list[str]:
     return sorted(set(routes))
 
 
-def pages_of(rows: dict[str, str]) -> list[str]:
-    """Return the address of every page that is ours; raises ``KeyError`` for one without a row to show."""
-    return [rows[route] if "<" in route else f"/{route}" for route in page_routes()]
-
-
-def admin_pages(rows: dict[str, str]) -> list[str]:
+def admin_routes() -> list[str]:
     """Return the list of each kind of record in admin, the form of those that are made there, and two records."""
-    found = [reverse("admin:index"), *(address for route, address in rows.items() if route.startswith("admin/"))]
+    found = ["admin/", "admin/reliability/incident", "admin/brokers/order"]
     for model, page in admin.site._registry.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        found.append(reverse(f"{name}_changelist"))
-        if type(page).has_add_permission is not admin.ModelAdmin.has_add_permission:
-            continue
-        found.append(reverse(f"{name}_add"))
+        found.append(reverse(f"{name}_changelist").lstrip("/"))
+        if type(page).has_add_permission is admin.ModelAdmin.has_add_permission:
+            found.append(reverse(f"{name}_add").lstrip("/"))
     return found
+
+
+def address_of(route: str, rows: dict[str, str]) -> str:
+    """Return where the page of a route is; raises ``KeyError`` for one that has no row to show."""
+    return rows[route] if "<" in route or route in rows else f"/{route}"

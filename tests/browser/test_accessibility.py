@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.addresses import admin_pages, make_rows, pages_of
+from tests.browser.addresses import address_of, admin_routes, make_rows, page_routes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -16,6 +16,7 @@ BAD_CONTROLS = (_HERE / "bad_controls.js").read_text()
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 TAGS = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+_AT_A_TIME = 7
 # What others draw within a page of ours: the explorer of the API.
 _NOT_OURS = "#swagger-ui"
 
@@ -44,25 +45,22 @@ def complaints(page: Any, where: str) -> list[Any]:
     return found
 
 
-def look_at(screen: Any, desk: Any, addresses: list[str]) -> list[Any]:
+def some(routes: list[str]) -> list[list[str]]:
+    """Return the routes a few at a time: each few are one test, and those stay quick on a busy machine."""
+    return [routes[place : place + _AT_A_TIME] for place in range(0, len(routes), _AT_A_TIME)]
+
+
+@pytest.mark.parametrize("routes", [*some([*page_routes(), "nowhere"]), *some(admin_routes())], ids=lambda few: few[0])
+def test_every_page_can_be_seen_read_and_worked_by_everybody(
+    screen: Any, desk: Any, watch: Any, routes: list[str]
+) -> None:
+    rows = make_rows(desk)
     found: list[Any] = []
-    for address in addresses:
+    for route in routes:
         screen.emulate_media(color_scheme="light")
-        screen.goto(desk["url"] + address)
-        found += complaints(screen, address)
-    return found
-
-
-def test_every_page_can_be_seen_read_and_worked_by_everybody(screen: Any, desk: Any, watch: Any) -> None:
-    found = look_at(screen, desk, [*pages_of(make_rows(desk)), "/nowhere"])
+        screen.goto(desk["url"] + address_of(route, rows))
+        found += complaints(screen, route)
     watch.complaints.clear()  # axe-core itself writes styles into the page, and one page is not there
-
-    assert found == [], "\n".join(map(str, found))
-
-
-def test_every_page_of_admin_as_well(screen: Any, desk: Any, watch: Any) -> None:
-    found = look_at(screen, desk, admin_pages(make_rows(desk)))
-    watch.complaints.clear()
 
     assert found == [], "\n".join(map(str, found))
 
