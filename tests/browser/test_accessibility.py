@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.addresses import address_of, admin_routes, make_rows, page_routes
+from tests.browser.addresses import ADMIN, address_of, make_rows, page_routes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,7 +50,7 @@ def some(routes: list[str]) -> list[list[str]]:
     return [routes[place : place + _AT_A_TIME] for place in range(0, len(routes), _AT_A_TIME)]
 
 
-@pytest.mark.parametrize("routes", [*some([*page_routes(), "nowhere"]), *some(admin_routes())], ids=lambda few: few[0])
+@pytest.mark.parametrize("routes", some([*page_routes(), "nowhere", *ADMIN]), ids=lambda few: few[0])
 def test_every_page_can_be_seen_read_and_worked_by_everybody(
     screen: Any, desk: Any, watch: Any, routes: list[str]
 ) -> None:
