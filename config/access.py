@@ -71,6 +71,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "auth.change_user",
         "auth.view_group",
         "knox.view_authtoken",
+        "knox.add_authtoken",
         "knox.delete_authtoken",
         "django_celery_beat.view_periodictask",
         "django_celery_beat.change_periodictask",

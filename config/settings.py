@@ -158,7 +158,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = ENV["STANCHION_MAX_BODY_BYTES"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "reliability.api.authentication.TokenAuthentication",
+        "brokers.api.authentication.LimitedTokenAuthentication",
         "reliability.api.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -183,7 +183,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "SERVE_AUTHENTICATION": [
         "reliability.api.authentication.SessionAuthentication",
-        "reliability.api.authentication.TokenAuthentication",
+        "brokers.api.authentication.LimitedTokenAuthentication",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

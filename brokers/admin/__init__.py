@@ -8,6 +8,7 @@ from brokers.admin import (
     kill_switch,
     orders,
     positions,
+    tokens,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "kill_switch",
     "orders",
     "positions",
+    "tokens",
 ]

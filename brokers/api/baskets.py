@@ -13,9 +13,9 @@ from rest_framework.views import APIView
 from brokers.api.serializers import OrderRequestSerializer, OrderSerializer
 from brokers.core.baskets import MODE, BasketState
 from brokers.models import Basket
-from brokers.selectors.baskets import basket_summary, find_basket
+from brokers.selectors.baskets import basket_summary, find_basket, is_within
 from brokers.services.baskets.acceptance import accept_basket, cancel_basket
-from reliability.api.permissions import Requires
+from reliability.api.permissions import Requires, accounts_of
 from reliability.api.schema import ERROR_RESPONSES
 from reliability.core.errors import ReliabilityError
 from reliability.core.saga import StepOrder
@@ -70,6 +70,7 @@ class BasketListView(APIView):
     """Submit a basket."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"POST": "brokers.submit_order"}
 
     @extend_schema(
@@ -86,28 +87,31 @@ class BasketListView(APIView):
             actor=request.user.get_username(),
             idempotency_key=request.headers.get(KEY_HEADER),
             body=request.data,
+            within=accounts_of(request),
         )
         headers = {"Location": f"/api/v1/baskets/{accepted.id}"}
         if accepted.replayed:
             headers["Idempotent-Replayed"] = "true"
-        return Response(basket_summary(_basket(accepted.id)), 202, headers=headers)
+        return Response(basket_summary(_basket(request, accepted.id)), 202, headers=headers)
 
 
 class BasketView(APIView):
     """One basket."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"GET": "brokers.view_order"}
 
     @extend_schema(operation_id="get_basket", responses={200: BasketSerializer, **ERROR_RESPONSES})
     def get(self, request: Request, basket_id: UUID) -> Response:
-        return Response(basket_summary(_basket(basket_id)))
+        return Response(basket_summary(_basket(request, basket_id)))
 
 
 class BasketCancelView(APIView):
     """Give a basket up."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"POST": "brokers.submit_order"}
 
     @extend_schema(
@@ -117,8 +121,9 @@ class BasketCancelView(APIView):
     )
     def post(self, request: Request, basket_id: UUID) -> Response:
         """Cancel what is open and take back what filled, by the basket's consent. Asking twice changes nothing."""
-        cancel_basket(basket_id, actor=request.user.get_username(), reason=_reason(request.data))
-        return Response(basket_summary(_basket(basket_id)), 202)
+        basket = _basket(request, basket_id)
+        cancel_basket(basket.pk, actor=request.user.get_username(), reason=_reason(request.data))
+        return Response(basket_summary(basket), 202)
 
 
 def _reason(data: Any) -> str:
@@ -128,8 +133,8 @@ def _reason(data: Any) -> str:
     return reason[:500]
 
 
-def _basket(basket_id: UUID) -> Basket:
+def _basket(request: Request, basket_id: UUID) -> Basket:
     basket = find_basket(basket_id)
-    if basket is None:
+    if basket is None or not is_within(basket, accounts_of(request)):
         raise ReliabilityError("VALIDATION_NOT_FOUND", "There is no such basket.")
     return basket

@@ -9,7 +9,7 @@ from rest_framework.views import APIView
 from brokers.api.serializers import PositionQuerySerializer
 from brokers.core.exposure import PendingKind
 from brokers.selectors.exposure import exposure_facts, list_exposures
-from reliability.api.permissions import Requires
+from reliability.api.permissions import Requires, accounts_of
 from reliability.api.schema import ERROR_RESPONSES
 from reliability.api.views import checked
 
@@ -58,6 +58,7 @@ class ExposureListView(APIView):
     """Positions, and what open and unknown orders may still make of them."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"GET": ("brokers.view_position", "brokers.view_order")}
 
     @extend_schema(
@@ -68,4 +69,5 @@ class ExposureListView(APIView):
     def get(self, request: Request) -> Response:
         """Return every symbol that an account holds or has orders for."""
         query = checked(ExposureQuerySerializer, request.query_params)
-        return Response({"results": exposure_facts(list_exposures(query["account"], query["symbol"]))})
+        found = list_exposures(query["account"], query["symbol"], within=accounts_of(request))
+        return Response({"results": exposure_facts(found)})

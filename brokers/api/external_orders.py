@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 
 from brokers.api import serializers
 from brokers.selectors.external_orders import list_external_orders
-from reliability.api.permissions import Requires
+from reliability.api.permissions import Requires, accounts_of
 from reliability.api.schema import ERROR_RESPONSES
 
 
@@ -16,6 +16,7 @@ class ExternalOrderListView(APIView):
     """Orders that somebody placed elsewhere on an account."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"GET": "brokers.view_order"}
 
     @extend_schema(
@@ -27,4 +28,5 @@ class ExternalOrderListView(APIView):
         """List the newest 500. They are recorded and shown, and never changed from here."""
         serializer = serializers.PositionQuerySerializer(data=request.query_params)
         serializer.is_valid(raise_exception=True)
-        return Response({"results": list_external_orders(serializer.validated_data["account"])})
+        account = serializer.validated_data["account"]
+        return Response({"results": list_external_orders(account, within=accounts_of(request))})

@@ -15,7 +15,7 @@ from brokers.selectors.holdings import (
     list_positions_then,
     position_then_facts,
 )
-from reliability.api.permissions import Requires
+from reliability.api.permissions import Requires, accounts_of
 from reliability.api.schema import ERROR_RESPONSES
 from reliability.api.views import checked
 
@@ -40,6 +40,7 @@ class PositionsThenView(APIView):
     """Positions as they were known at an instant."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"GET": "brokers.view_position"}
 
     @extend_schema(
@@ -49,7 +50,8 @@ class PositionsThenView(APIView):
     )
     def get(self, request: Request) -> Response:
         query = checked(PositionsThenSerializer, request.query_params)
-        found = list_positions_then(query["at"], account=query["account"], symbol=query["symbol"])
+        named = {"account": query["account"], "symbol": query["symbol"]}
+        found = list_positions_then(query["at"], **named, within=accounts_of(request))
         return Response({"at": query["at"], "results": [position_then_facts(one) for one in found]})
 
 
@@ -57,6 +59,7 @@ class PositionHistoryView(APIView):
     """What moved one position: fills, and changes by hand with their reasons."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"GET": "brokers.view_positionevent"}
 
     @extend_schema(
@@ -66,7 +69,7 @@ class PositionHistoryView(APIView):
     )
     def get(self, request: Request) -> Response:
         query = checked(PositionHistorySerializer, request.query_params)
-        limits = {"before": query["before"], "limit": query["limit"]}
+        limits = {"before": query["before"], "limit": query["limit"], "within": accounts_of(request)}
         events = list_position_events(query["account"], query["symbol"], **limits)
         next_before = events[-1]["sequence"] if len(events) == query["limit"] else None
         return Response({"results": events, "next_before": next_before})
@@ -76,6 +79,7 @@ class BalanceListView(APIView):
     """What brokers reported of accounts' money, newest first."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"GET": "brokers.view_balance"}
 
     @extend_schema(
@@ -84,14 +88,15 @@ class BalanceListView(APIView):
         responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES},
     )
     def get(self, request: Request) -> Response:
-        query = checked(LimitedQuerySerializer, request.query_params)
-        return Response({"results": list_balances(query["account"], limit=query["limit"])})
+        query, within = checked(LimitedQuerySerializer, request.query_params), accounts_of(request)
+        return Response({"results": list_balances(query["account"], limit=query["limit"], within=within)})
 
 
 class CashEntryListView(APIView):
     """Cash that moved without an execution, newest first."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"GET": "brokers.view_cashentry"}
 
     @extend_schema(
@@ -100,5 +105,5 @@ class CashEntryListView(APIView):
         responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES},
     )
     def get(self, request: Request) -> Response:
-        query = checked(LimitedQuerySerializer, request.query_params)
-        return Response({"results": list_cash_entries(query["account"], limit=query["limit"])})
+        query, within = checked(LimitedQuerySerializer, request.query_params), accounts_of(request)
+        return Response({"results": list_cash_entries(query["account"], limit=query["limit"], within=within)})

@@ -29,7 +29,7 @@ from brokers.services.cancellation import request_cancel
 from brokers.services.replacement import request_replace
 from brokers.services.submission import AcceptedOrder, OrderSubmission, accept_order, accept_orders
 from reliability.api.errors import error_body
-from reliability.api.permissions import Requires
+from reliability.api.permissions import Requires, accounts_of
 from reliability.api.schema import ERROR_RESPONSES
 from reliability.core.errors import ReliabilityError
 
@@ -72,6 +72,7 @@ class OrderListView(APIView):
     """Submit an order, or list orders."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"GET": "brokers.view_order", "POST": "brokers.submit_order"}
 
     @extend_schema(
@@ -102,6 +103,7 @@ class OrderListView(APIView):
             is_open=query["open"],
             before=query["before"],
             limit=query["limit"],
+            within=accounts_of(request),
         )
         more = str(orders[-1].pk) if len(orders) == query["limit"] else None
         return Response({"results": order_summaries(orders), "next_before": more})
@@ -111,6 +113,7 @@ class OrderBatchView(APIView):
     """Submit up to 500 orders in one request, each answered by itself."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"POST": "brokers.submit_order"}
 
     @extend_schema(
@@ -150,11 +153,12 @@ class OrderView(APIView):
     """One order."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"GET": "brokers.view_order", "PATCH": "brokers.submit_order"}
 
     @extend_schema(operation_id="get_order", responses={200: serializers.OrderSerializer, **ERROR_RESPONSES})
     def get(self, request: Request, order_id: UUID) -> Response:
-        return Response(order_summary(_order(order_id)))
+        return Response(order_summary(_order(request, order_id)))
 
     @extend_schema(
         operation_id="replace_order",
@@ -175,11 +179,12 @@ class OrderHistoryView(APIView):
     """Everything that was recorded of one order: events and fills, oldest first."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"GET": "brokers.view_order"}
 
     @extend_schema(operation_id="get_order_history", responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES})
     def get(self, request: Request, order_id: UUID) -> Response:
-        order = _order(order_id)
+        order = _order(request, order_id)
         return Response({"order": order_summary(order), "events": list_events(order.pk), "fills": list_fills(order.pk)})
 
 
@@ -187,6 +192,7 @@ class OrderCancelView(APIView):
     """Cancel an order."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"POST": "brokers.submit_order"}
 
     @extend_schema(
@@ -196,7 +202,7 @@ class OrderCancelView(APIView):
     )
     def post(self, request: Request, order_id: UUID) -> Response:
         """Cancel at once what was not sent; otherwise ask the broker. Asking twice changes nothing."""
-        state = request_cancel(order_id, actor=request.user.get_username())
+        state = request_cancel(order_id, actor=request.user.get_username(), within=accounts_of(request))
         return Response({"id": str(order_id), "state": state.value, "cancel_pending": state not in FINAL_STATES}, 202)
 
 
@@ -204,6 +210,7 @@ class PositionListView(APIView):
     """What each account holds."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"GET": "brokers.view_position"}
 
     @extend_schema(
@@ -214,18 +221,20 @@ class PositionListView(APIView):
     def get(self, request: Request) -> Response:
         serializer = serializers.PositionQuerySerializer(data=request.query_params)
         serializer.is_valid(raise_exception=True)
-        return Response({"results": list_positions(serializer.validated_data["account"])})
+        account = serializer.validated_data["account"]
+        return Response({"results": list_positions(account, within=accounts_of(request))})
 
 
 class AccountListView(APIView):
     """Accounts, their streams, and how many of their orders are in flight."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True
     required_permissions = {"GET": "brokers.view_account"}
 
     @extend_schema(operation_id="list_accounts", responses={200: OpenApiTypes.OBJECT, **ERROR_RESPONSES})
     def get(self, request: Request) -> Response:
-        return Response({"results": [asdict(account) for account in list_accounts()]})
+        return Response({"results": [asdict(account) for account in list_accounts(within=accounts_of(request))]})
 
 
 def _accepted(order: AcceptedOrder) -> Response:
@@ -237,11 +246,11 @@ def _accepted(order: AcceptedOrder) -> Response:
 
 def _caller(request: Request) -> dict[str, Any]:
     assert request.user.pk is not None
-    return {"owner_id": request.user.pk, "actor": request.user.get_username()}
+    return {"owner_id": request.user.pk, "actor": request.user.get_username(), "within": accounts_of(request)}
 
 
-def _order(order_id: UUID) -> Order:
-    order = find_order(order_id)
+def _order(request: Request, order_id: UUID) -> Order:
+    order = find_order(order_id, within=accounts_of(request))
     if order is None:
         raise ReliabilityError("VALIDATION_NOT_FOUND", "There is no such order.")
     return order

@@ -7,6 +7,7 @@ from brokers.models.holdings import Balance, CashEntry, PositionChange, Position
 from brokers.models.kill_switch import KillSwitch, KillSwitchEvent
 from brokers.models.orders import Fill, FillFee, Order, OrderEvent
 from brokers.models.positions import Position, PositionEvent
+from brokers.models.tokens import TokenLimit
 
 __all__ = [
     "Account",
@@ -34,4 +35,5 @@ __all__ = [
     "SealedRow",
     "StreamChange",
     "StreamSession",
+    "TokenLimit",
 ]

@@ -1,6 +1,6 @@
 """Reading accounts and the state of their streams."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -90,8 +90,8 @@ def list_stream_sessions() -> list[StreamSession]:
     return list(StreamSession.objects.order_by("account_id"))
 
 
-def list_accounts() -> list[AccountStatus]:
-    """Return every account with its stream and its orders in flight."""
+def list_accounts(*, within: Collection[int] | None = None) -> list[AccountStatus]:
+    """Return every account, or those of ``within`` by id, with its stream and its orders in flight."""
     sessions = {session.account_id: session for session in StreamSession.objects.all()}
     unfinished = Order.objects.filter(finished_at=None)
     queued = Q(state=OrderState.ACCEPTED)
@@ -108,6 +108,7 @@ def list_accounts() -> list[AccountStatus]:
     return [
         _status(row, sessions.get(row.pk, none), counts.get(row.pk, {}))
         for row in Account.objects.select_related("broker").order_by("name")
+        if within is None or row.pk in within
     ]
 
 

@@ -1,16 +1,34 @@
 """Reading baskets: each leg with its order, and how far the basket is."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
 from brokers.core.baskets import MODE, basket_state
-from brokers.models import Basket, BasketLeg, Order
+from brokers.models import Account, Basket, BasketLeg, Order
 from brokers.selectors.orders import order_summary
 from reliability.selectors.sagas import StepStatus, get_saga_status
 
 
 def find_basket(basket_id: UUID) -> Basket | None:
     return Basket.objects.filter(pk=basket_id).first()
+
+
+def is_within(basket: Basket, within: Collection[int] | None) -> bool:
+    """Return whether every account of a basket, by what was asked for and where its orders are, is one of these ids.
+
+    None: every account is. An account that is gone is not.
+    """
+    if within is None:
+        return True
+    ids: dict[str, int] = {}
+    for pk, name, is_default in Account.objects.values_list("pk", "name", "is_default"):
+        ids[name] = pk
+        if is_default:
+            ids[""] = pk
+    legs = list(basket.legs.select_related("order"))
+    wanted = {ids.get(name) for leg in legs for name in leg.request.get("route") or [leg.request.get("account") or ""]}
+    return wanted | {leg.order.account_id for leg in legs if leg.order is not None} <= set(within)
 
 
 def basket_summary(basket: Basket) -> dict[str, Any]:

@@ -44,7 +44,10 @@ SELECT coalesce((SELECT quantity FROM brokers_position WHERE account_id = %(acco
        NOT EXISTS (SELECT 1 FROM sums WHERE side = 'sell'), (SELECT quantity FROM sums WHERE side = 'sell')
 """  # noqa: S608 - every part is one of the constants above; values are parameters
 _OF_ACCOUNTS = f"""
-WITH named AS (SELECT id, name FROM brokers_account WHERE %(account)s = '' OR name = %(account)s),
+WITH named AS (
+    SELECT id, name FROM brokers_account
+    WHERE (%(account)s = '' OR name = %(account)s) AND (%(within)s::bigint[] IS NULL OR id = ANY(%(within)s::bigint[]))
+),
 pending AS ({_PENDING.format(where="account_id IN (SELECT id FROM named)")}), sums AS (
     SELECT account_id, symbol, side, kind, count(*) AS orders,
            CASE WHEN bool_or(quantity IS NULL) THEN NULL ELSE sum(greatest(quantity, 0)) END AS quantity,
@@ -73,10 +76,16 @@ def read_exposure(account_id: int, symbol: str, *, besides: Collection[UUID] = (
     return Exposure(held, Decimal(0) if no_buys else buying, Decimal(0) if no_sells else selling)
 
 
-def list_exposures(account: str = "", symbol: str = "") -> list[SymbolExposure]:
-    """Return every symbol that an account holds or has orders for, by account and symbol."""
+def list_exposures(
+    account: str = "", symbol: str = "", *, within: Collection[int] | None = None
+) -> list[SymbolExposure]:
+    """Return every symbol that an account holds or has orders for, by account and symbol.
+
+    ``within`` are the ids of the accounts that may be seen, None for all.
+    """
+    seen = None if within is None else list(within)
     with connection.cursor() as cursor:
-        cursor.execute(_OF_ACCOUNTS, {"account": account, "symbol": symbol})
+        cursor.execute(_OF_ACCOUNTS, {"account": account, "symbol": symbol, "within": seen})
         rows = cursor.fetchall()
     found: dict[tuple[int, str, str, Decimal, Decimal], list[Pending]] = defaultdict(list)
     for *place, side, kind, orders, quantity, notional, oldest_at in rows:

@@ -1,16 +1,21 @@
 """Reading orders that were placed elsewhere on an account."""
 
+from collections.abc import Collection
 from typing import Any
 
 from brokers.models import ExternalOrder
 from brokers.selectors.orders import plain
 
 
-def list_external_orders(account: str = "", *, limit: int = 500) -> list[dict[str, Any]]:
-    """Return orders placed elsewhere, newest first, as plain data."""
+def list_external_orders(
+    account: str = "", *, limit: int = 500, within: Collection[int] | None = None
+) -> list[dict[str, Any]]:
+    """Return orders placed elsewhere, newest first, as plain data, of the accounts ``within`` (ids; None: all)."""
     rows = ExternalOrder.objects.select_related("account").order_by("-id")
     if account:
         rows = rows.filter(account__name=account)
+    if within is not None:
+        rows = rows.filter(account__in=within)
     return [
         {
             "account": row.account.name,

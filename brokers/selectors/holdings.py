@@ -1,6 +1,6 @@
 """Reading positions as they were at an instant, how they and the balances moved, and what was done by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -25,7 +25,8 @@ CROSS JOIN LATERAL (
                                   AND c.day < (%(at)s AT TIME ZONE 'UTC')::date), 0)
     ORDER BY sequence DESC LIMIT 1
 ) e
-WHERE (%(account)s = '' OR a.name = %(account)s) AND (%(symbol)s = '' OR p.symbol = %(symbol)s)
+WHERE (%(account)s = '' OR a.name = %(account)s) AND (%(within)s::bigint[] IS NULL OR a.id = ANY(%(within)s::bigint[]))
+  AND (%(symbol)s = '' OR p.symbol = %(symbol)s)
 ORDER BY a.name, p.symbol
 """
 # The last value of each of so many equal spans of time.
@@ -58,10 +59,16 @@ class PositionThen:
 Points = Sequence[tuple[datetime, Decimal, Decimal]]
 
 
-def list_positions_then(at: datetime, *, account: str = "", symbol: str = "") -> list[PositionThen]:
-    """Return the positions as they were recorded at an instant, those that had none yet left out."""
+def list_positions_then(
+    at: datetime, *, account: str = "", symbol: str = "", within: Collection[int] | None = None
+) -> list[PositionThen]:
+    """Return the positions as they were recorded at an instant, those that had none yet left out.
+
+    ``within`` are the ids of the accounts that may be seen, None for all; likewise below.
+    """
+    seen = None if within is None else list(within)
     with connection.cursor() as cursor:
-        cursor.execute(_AT, {"at": at, "account": account, "symbol": symbol})
+        cursor.execute(_AT, {"at": at, "account": account, "symbol": symbol, "within": seen})
         return [PositionThen(*row) for row in cursor.fetchall()]
 
 
@@ -88,29 +95,44 @@ def balance_points(account_id: int) -> Points:
 
 
 def list_position_events(
-    account: str, symbol: str, *, before: int | None = None, limit: int = 100
+    account: str,
+    symbol: str,
+    *,
+    before: int | None = None,
+    limit: int = 100,
+    within: Collection[int] | None = None,
 ) -> list[dict[str, Any]]:
     """Return what moved a position, newest first; ``before`` is a sequence number to go on behind."""
     rows = PositionEvent.objects.select_related("fill", "fee__fill", "change").filter(
         position__account__name=account, position__symbol=symbol
     )
+    if within is not None:
+        rows = rows.filter(position__account__in=within)
     if before is not None:
         rows = rows.filter(sequence__lt=before)
     return [_event_facts(row) for row in rows.order_by("-sequence")[:limit]]
 
 
-def list_balances(account: str = "", *, limit: int = 100) -> list[dict[str, Any]]:
+def list_balances(
+    account: str = "", *, limit: int = 100, within: Collection[int] | None = None
+) -> list[dict[str, Any]]:
     """Return what brokers reported of accounts' money, newest first."""
     rows = Balance.objects.select_related("account").order_by("-id")
     if account:
         rows = rows.filter(account__name=account)
+    if within is not None:
+        rows = rows.filter(account__in=within)
     return [_balance_facts(row) for row in rows[:limit]]
 
 
-def list_cash_entries(account: str = "", *, limit: int = 100) -> list[dict[str, Any]]:
+def list_cash_entries(
+    account: str = "", *, limit: int = 100, within: Collection[int] | None = None
+) -> list[dict[str, Any]]:
     rows = CashEntry.objects.select_related("account").order_by("-id")
     if account:
         rows = rows.filter(account__name=account)
+    if within is not None:
+        rows = rows.filter(account__in=within)
     return [
         {
             "id": row.pk,

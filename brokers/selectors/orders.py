@@ -1,7 +1,7 @@
 """Reading orders, their history and their fills."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,11 +29,17 @@ def list_orders(
     is_open: bool | None = None,
     before: UUID | None = None,
     limit: int = 100,
+    within: Collection[int] | None = None,
 ) -> list[Order]:
-    """Return orders, newest first; ``before`` goes on after the last one of a page."""
+    """Return orders, newest first; ``before`` goes on after the last one of a page.
+
+    ``within`` are the ids of the accounts that may be seen, None for all.
+    """
     orders = Order.objects.select_related("account").order_by("-id")
     if account:
         orders = orders.filter(account__name=account)
+    if within is not None:
+        orders = orders.filter(account__in=within)
     if symbol:
         orders = orders.filter(symbol=symbol)
     if states:
@@ -55,8 +61,10 @@ def hangs_together(order: Order) -> list[tuple[UUID, str]]:
     return [(pk, f"Its exit: {role.replace('_', ' ')}") for pk, role in exits]
 
 
-def find_order(order_id: UUID) -> Order | None:
-    return Order.objects.select_related("account").filter(pk=order_id).first()
+def find_order(order_id: UUID, *, within: Collection[int] | None = None) -> Order | None:
+    """Return an order, or None if there is none, or none on the accounts ``within`` (ids; None: all)."""
+    orders = Order.objects.select_related("account").filter(pk=order_id)
+    return (orders if within is None else orders.filter(account__in=within)).first()
 
 
 def order_summary(order: Order) -> dict[str, Any]:
@@ -167,12 +175,17 @@ def list_fills(order_id: UUID) -> list[dict[str, Any]]:
     ]
 
 
-def list_positions(account: str = "") -> list[dict[str, Any]]:
-    """Return what each account holds, and how old that knowledge is: ``stale`` when it may have changed unseen."""
+def list_positions(account: str = "", *, within: Collection[int] | None = None) -> list[dict[str, Any]]:
+    """Return what each account holds, and how old that knowledge is: ``stale`` when it may have changed unseen.
+
+    ``within`` are the ids of the accounts that may be seen, None for all.
+    """
     known, now = list_known(), timezone.now()
     rows = Position.objects.select_related("account").order_by("account__name", "symbol")
     if account:
         rows = rows.filter(account__name=account)
+    if within is not None:
+        rows = rows.filter(account__in=within)
     return [
         {
             "account": row.account.name,

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from brokers.adapters.interface import AccountSettings, BrokerAdapter
@@ -188,12 +188,29 @@ def choose_accounts(route: Sequence[str]) -> list[AccountProfile]:
     return enabled
 
 
+def require_within(route: Sequence[str], within: Collection[int] | None) -> None:
+    """Refuse a route with an account outside of ``within`` (ids; None: all) as if there were no such account.
+
+    Raises:
+        ReliabilityError: an account of the route is not there, or not for this caller.
+    """
+    if within is None:
+        return
+    for name in route or ("",):
+        if _find_account(name).id not in within:
+            raise _no_account(name)
+
+
 def _find_account(name: str) -> AccountProfile:
     for profile in _directory.profiles().values():
         if profile.name == name or (not name and profile.is_default):
             return profile
+    raise _no_account(name)
+
+
+def _no_account(name: str) -> ReliabilityError:
     wanted = f"there is no account called {name!r}" if name else "there is no default account: name one"
-    raise ReliabilityError("VALIDATION_INVALID_ORDER", details={"account": [wanted]})
+    return ReliabilityError("VALIDATION_INVALID_ORDER", details={"account": [wanted]})
 
 
 def check_symbol(profile: AccountProfile, symbol: str) -> None:

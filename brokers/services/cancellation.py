@@ -1,6 +1,6 @@
 """Canceling: at once while nothing was sent, by a durable job afterwards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -32,12 +32,15 @@ _WAIT_FOR_BROKER = timedelta(milliseconds=300)
 _LONGEST_WAIT_FOR_BROKER = timedelta(seconds=10)
 
 
-def request_cancel(order_id: UUID, *, actor: str, source: str = "api") -> OrderState:
+def request_cancel(
+    order_id: UUID, *, actor: str, source: str = "api", within: Collection[int] | None = None
+) -> OrderState:
     """Cancel an order that was not sent, or durably ask for its cancel; returns its state.
 
     An order that is being replaced is canceled together with the one that is to take its place,
     whichever of the two the broker goes on with. Asking again while a cancel is pending changes
     nothing, unless the broker took it and has not acted on it for a while: then it is asked again.
+    For a caller that may reach the accounts ``within`` alone (ids; None: all), there are no orders of others.
 
     Raises:
         ReliabilityError: there is no such order, or it is final.
@@ -45,7 +48,7 @@ def request_cancel(order_id: UUID, *, actor: str, source: str = "api") -> OrderS
     with transaction.atomic():
         batch = OrderBatch.lock([order_id])
         row = batch.rows.get(order_id)
-        if row is None:
+        if row is None or (within is not None and row.account_id not in within):
             raise ReliabilityError("VALIDATION_NOT_FOUND", "There is no such order.")
         state = OrderState(row.state)
         if state in FINAL_STATES:

@@ -8,7 +8,7 @@ Where a broker replaces nothing itself, the old order is canceled first, and the
 any order once the cancel is proven and every fill of the old one is booked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -74,11 +74,19 @@ SELECT accepted_at, submit_before FROM accepted
 """
 
 
-def request_replace(order_id: UUID, *, owner_id: int, actor: str, submission: OrderSubmission) -> AcceptedOrder:
+def request_replace(
+    order_id: UUID,
+    *,
+    owner_id: int,
+    actor: str,
+    submission: OrderSubmission,
+    within: Collection[int] | None = None,
+) -> AcceptedOrder:
     """Accept a replacement and return the new order; its outcome comes as evidence.
 
     An order that was not sent is replaced at once, without a call. The same key with the same
-    meaning gives the same new order again.
+    meaning gives the same new order again. For a caller that may reach the accounts ``within`` alone
+    (ids; None: all), there are no orders of others.
 
     Raises:
         ReliabilityError: there is no such order, it is final, another change of it is pending, its
@@ -91,18 +99,25 @@ def request_replace(order_id: UUID, *, owner_id: int, actor: str, submission: Or
     try:
         changes = parse_replacement(submission.body)
         with transaction.atomic():
-            return _replace(order_id, changes, owner_id, actor, key)
+            return _replace(order_id, changes, owner_id, actor, key, within)
     except OrderInvalidError as error:
         raise ReliabilityError("VALIDATION_INVALID_ORDER", details=dict(error.problems)) from error
 
 
-def _replace(order_id: UUID, changes: ReplaceTerms, owner_id: int, actor: str, key: str) -> AcceptedOrder:
+def _replace(
+    order_id: UUID,
+    changes: ReplaceTerms,
+    owner_id: int,
+    actor: str,
+    key: str,
+    within: Collection[int] | None,
+) -> AcceptedOrder:
     batch = OrderBatch.lock([order_id])
     row = batch.rows.get(order_id)
-    if row is None:
+    if row is None or (within is not None and row.account_id not in within):
         raise ReliabilityError("VALIDATION_NOT_FOUND", "There is no such order.")
     request_hash = replacement_fingerprint(order_id, changes)
-    known = _find_known(owner_id, key, request_hash)
+    known = _find_known(owner_id, key, request_hash, within)
     if known is not None:
         return known
     profile = get_profile(row.account_id)
@@ -148,11 +163,13 @@ def _took_its_place(old_id: UUID) -> bool:
     return Order.objects.filter(pk=old_id, state=OrderState.REPLACED).exists()
 
 
-def _find_known(owner_id: int, key: str, request_hash: str) -> AcceptedOrder | None:
+def _find_known(owner_id: int, key: str, request_hash: str, within: Collection[int] | None) -> AcceptedOrder | None:
     """Return the order accepted under this key before, if it was the same request."""
     order = Order.objects.filter(owner_id=owner_id, idempotency_key=key).first()
     if order is None:
         return None
+    if within is not None and order.account_id not in within:
+        raise ReliabilityError("VALIDATION_IDEMPOTENCY_CONFLICT")
     if order.request_hash != request_hash:
         raise ReliabilityError("VALIDATION_IDEMPOTENCY_CONFLICT", details={"order_id": str(order.pk)})
     (row,) = OrderBatch.lock([order.pk]).rows.values()

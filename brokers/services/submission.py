@@ -1,7 +1,7 @@
 """Accepting orders: one transaction makes them durable, and only then is anybody answered."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from brokers.core.order_reader import OrderInvalidError
 from brokers.core.order_requests import OrderRequest, is_usable_idempotency_key, parse_order_request
 from brokers.core.orders import Exits, OrderTerms
 from brokers.selectors.kill_switch import HALTED_ACCOUNTS
-from brokers.services.accounts import AccountProfile, check_symbol, choose_accounts
+from brokers.services.accounts import AccountProfile, check_symbol, choose_accounts, require_within
 from brokers.services.halts import halted_error, leave_out_halted, read_halt, refuse_frozen
 from reliability.core.correlation import correlation_or_new
 from reliability.core.errors import ReliabilityError
@@ -65,9 +65,10 @@ SELECT id, accepted_at, submit_before FROM accepted
 
 _EXISTING = """
 SELECT o.id, o.idempotency_key, o.request_hash, o.client_order_id, o.correlation_id, a.name, o.accepted_at,
-       o.submit_before
+       o.submit_before,
+       %(within)s::bigint[] IS NULL OR array_append(o.route, o.account_id) <@ %(within)s::bigint[] AS is_visible
 FROM brokers_order o JOIN brokers_account a ON a.id = coalesce(o.route[1], o.account_id)
-WHERE o.owner_id = %s AND o.idempotency_key = ANY(%s)
+WHERE o.owner_id = %(owner)s AND o.idempotency_key = ANY(%(keys)s)
 """
 
 
@@ -125,40 +126,51 @@ class _Known:
     accepted_at: datetime
     submit_before: datetime
     correlation_id: str
+    is_visible: bool
     is_new: bool
 
 
-def accept_order(*, owner_id: int, actor: str, submission: OrderSubmission) -> AcceptedOrder:
+def accept_order(
+    *, owner_id: int, actor: str, submission: OrderSubmission, within: Collection[int] | None = None
+) -> AcceptedOrder:
     """Accept one order; raises ``ReliabilityError`` when it cannot be accepted."""
-    (result,) = accept_orders(owner_id=owner_id, actor=actor, submissions=[submission])
+    (result,) = accept_orders(owner_id=owner_id, actor=actor, submissions=[submission], within=within)
     if isinstance(result, ReliabilityError):
         raise result
     return result
 
 
 def accept_orders(
-    *, owner_id: int, actor: str, submissions: Sequence[OrderSubmission]
+    *,
+    owner_id: int,
+    actor: str,
+    submissions: Sequence[OrderSubmission],
+    within: Collection[int] | None = None,
 ) -> list[AcceptedOrder | ReliabilityError]:
     """Accept many orders in one transaction, each judged by itself, answered in the same order.
 
     When this returns, every accepted order is durable together with the job that will send
     it. The same key with the same meaning gives the same answer again, whoever else is
     sending it at this moment; with another meaning it is a conflict.
+
+    ``within`` are the ids of the accounts the caller may reach, None for all: others do not exist for it.
     """
-    checked = [_check(owner_id, submission) for submission in submissions]
+    checked = [_check(owner_id, submission, within) for submission in submissions]
     candidates: dict[str, _Candidate] = {}
     for item in checked:
         if isinstance(item, _Candidate):
             candidates.setdefault(item.key, item)
     in_order = sorted(candidates.values(), key=lambda candidate: candidate.key)  # so that no two batches cross
-    known = _insert(owner_id, actor, in_order) if in_order else {}
+    known = _insert(owner_id, actor, in_order, within) if in_order else {}
     refused = {item.key for item in checked if isinstance(item, _Refused)} - known.keys()
     if refused:
-        known.update(_read_existing(owner_id, sorted(refused)))
+        known.update(_read_existing(owner_id, sorted(refused), within))
     return [_answer(item, candidates, known) for item in checked]
 
 
-def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | _Refused | ReliabilityError:
+def _check(
+    owner_id: int, submission: OrderSubmission, within: Collection[int] | None
+) -> _Candidate | _Refused | ReliabilityError:
     key = submission.idempotency_key
     if not is_usable_idempotency_key(key):
         return ReliabilityError("VALIDATION_MISSING_IDEMPOTENCY_KEY")
@@ -167,6 +179,10 @@ def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | _Refused 
         request = parse_order_request(submission.body)
     except OrderInvalidError as error:
         return ReliabilityError("VALIDATION_INVALID_ORDER", details=dict(error.problems))
+    try:
+        require_within(request.route, within)
+    except ReliabilityError as error:
+        return error
     try:
         profiles = leave_out_halted(choose_accounts(request.route))
         for profile in profiles:
@@ -180,7 +196,9 @@ def _check(owner_id: int, submission: OrderSubmission) -> _Candidate | _Refused 
     return _Candidate(uuid7(), key, request, profiles[0], route, client_id)
 
 
-def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict[str, _Known]:
+def _insert(
+    owner_id: int, actor: str, candidates: Sequence[_Candidate], within: Collection[int] | None
+) -> dict[str, _Known]:
     correlation_id = correlation_or_new()
     parameters: Any = {
         "owner": owner_id,
@@ -203,6 +221,7 @@ def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict
             candidate.profile.name,
             *inserted[candidate.id],
             correlation_id,
+            is_visible=True,
             is_new=True,
         )
         for candidate in candidates
@@ -210,7 +229,7 @@ def _insert(owner_id: int, actor: str, candidates: Sequence[_Candidate]) -> dict
     }
     missing = [candidate.key for candidate in candidates if candidate.id not in inserted]
     if missing:
-        known.update(_read_existing(owner_id, missing))
+        known.update(_read_existing(owner_id, missing, within))
     return known
 
 
@@ -258,13 +277,14 @@ def _text(amount: Decimal | None) -> str | None:
     return None if amount is None else str(amount)
 
 
-def _read_existing(owner_id: int, keys: Sequence[str]) -> dict[str, _Known]:
+def _read_existing(owner_id: int, keys: Sequence[str], within: Collection[int] | None) -> dict[str, _Known]:
+    parameters = {"owner": owner_id, "keys": list(keys), "within": None if within is None else list(within)}
     with connection.cursor() as cursor:
-        cursor.execute(_EXISTING, [owner_id, list(keys)])
+        cursor.execute(_EXISTING, parameters)
         rows = cursor.fetchall()
     return {
-        key: _Known(order_id, request_hash, client_id, account, accepted_at, before, correlation_id, is_new=False)
-        for order_id, key, request_hash, client_id, correlation_id, account, accepted_at, before in rows
+        key: _Known(order_id, request_hash, client_id, account, accepted_at, before, cause, is_visible, is_new=False)
+        for order_id, key, request_hash, client_id, cause, account, accepted_at, before, is_visible in rows
     }
 
 
@@ -278,6 +298,8 @@ def _answer(
     if item.key not in known:
         return halted_error(read_halt(candidates[item.key].profile))
     found = known[item.key]
+    if not found.is_visible:
+        return ReliabilityError("VALIDATION_IDEMPOTENCY_CONFLICT")
     if found.request_hash != item.request.request_hash:
         return ReliabilityError("VALIDATION_IDEMPOTENCY_CONFLICT", details={"order_id": str(found.id)})
     return AcceptedOrder(

@@ -72,6 +72,7 @@ class BarListView(APIView):
     """Bars, by time or in the order of their release."""
 
     permission_classes = [Requires]
+    keeps_to_accounts = True  # bars are of nobody
     required_permissions = {"GET": "reconciliation.view_bar"}
 
     @extend_schema(

@@ -17,7 +17,6 @@ from reliability.admin import (
     sagas,
     service_levels,
     telling,
-    tokens,
 )
 
 __all__ = [
@@ -39,5 +38,4 @@ __all__ = [
     "sagas",
     "service_levels",
     "telling",
-    "tokens",
 ]

@@ -1,6 +1,7 @@
 """Who calls: a token, or a browser's session with CSRF protection."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from django.contrib.auth import get_user_model
 from django.utils import timezone
@@ -27,27 +28,38 @@ CASE WHEN person.is_superuser THEN NULL ELSE ARRAY(
 ) END
 """
 _FIND = f"""
-SELECT token.expiry, {_PERMISSIONS}, {", ".join(f"person.{name}" for name in _USER_FIELDS)}
+SELECT token.expiry, {{accounts}}, {_PERMISSIONS}, {", ".join(f"person.{name}" for name in _USER_FIELDS)}
 FROM knox_authtoken token JOIN auth_user person ON person.id = token.user_id
 WHERE token.digest = %s
 """  # noqa: S608  # names of our own code
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token that was shown: its hash, and the accounts it is limited to, by id; None where it is not."""
+
+    digest: str
+    accounts: frozenset[int] | None = None
 
 
 class TokenAuthentication(KnoxTokenAuthentication):
     """``Authorization: Bearer <token>``: found by its hash, expired and revoked ones refused.
 
     The user and what it may come in one query, plain SQL because every order makes it; the rest is read if asked for.
+    ``accounts_sql`` says which accounts a token is limited to, for an app that knows accounts.
     """
 
-    def authenticate_credentials(self, token: bytes) -> tuple[Any, str]:
+    accounts_sql: ClassVar[str] = "NULL::bigint[]"
+
+    def authenticate_credentials(self, token: bytes) -> tuple[Any, Token]:
         try:
             digest = hash_token(token.decode("ascii"))
         except UnicodeDecodeError:
             raise AuthenticationFailed("The token is not valid.") from None
-        found = fetch_prepared(_FIND, [digest])
+        found = fetch_prepared(_FIND.format(accounts=self.accounts_sql), [digest])
         if not found:
             raise AuthenticationFailed("The token is not valid.")
-        expiry, permissions, *values = found[0]
+        expiry, accounts, permissions, *values = found[0]
         if expiry is not None and expiry <= timezone.now():
             raise AuthenticationFailed("The token has expired.")
         user: Any = get_user_model().from_db("default", _USER_FIELDS, values)
@@ -55,7 +67,7 @@ class TokenAuthentication(KnoxTokenAuthentication):
             raise AuthenticationFailed("The user is not active.")
         if permissions is not None:
             user._perm_cache = set(permissions)  # where ``ModelBackend`` looks before it asks
-        return user, digest
+        return user, Token(digest, None if accounts is None else frozenset(accounts))
 
 
 class SessionAuthentication(RestSessionAuthentication):

@@ -40,6 +40,7 @@ ERROR_RESPONSES = dict.fromkeys((400, 401, 403, 404, 405, 406, 409, 413, 415, 42
 
 class TokenScheme(OpenApiAuthenticationExtension):
     target_class = "reliability.api.authentication.TokenAuthentication"
+    match_subclasses = True
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Accepting baskets, and what people decide about them."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,9 +10,10 @@ from django.utils import timezone
 from brokers.core.baskets import BasketRequest, BasketState, basket_state, parse_basket_request
 from brokers.core.identifiers import uuid7
 from brokers.core.order_reader import OrderInvalidError
-from brokers.core.order_requests import is_usable_idempotency_key
+from brokers.core.order_requests import OrderRequest, is_usable_idempotency_key
 from brokers.models import Basket, BasketLeg
-from brokers.services.accounts import check_symbol, choose_accounts
+from brokers.selectors.baskets import is_within
+from brokers.services.accounts import check_symbol, choose_accounts, require_within
 from brokers.services.baskets.legs import BASKET_KIND
 from reliability.core.correlation import correlation_or_new
 from reliability.core.errors import ReliabilityError
@@ -27,8 +29,17 @@ class AcceptedBasket:
     replayed: bool
 
 
-def accept_basket(*, owner_id: int, actor: str, idempotency_key: object, body: object) -> AcceptedBasket:
+def accept_basket(
+    *,
+    owner_id: int,
+    actor: str,
+    idempotency_key: object,
+    body: object,
+    within: Collection[int] | None = None,
+) -> AcceptedBasket:
     """Make a basket durable together with the saga that carries it out; each leg is checked before any is accepted.
+
+    ``within`` are the ids of the accounts the caller may reach, None for all: others do not exist for it.
 
     Raises:
         ReliabilityError: it cannot be accepted, or the key stands for another basket.
@@ -40,10 +51,11 @@ def accept_basket(*, owner_id: int, actor: str, idempotency_key: object, body: o
         request = parse_basket_request(body)
     except OrderInvalidError as error:
         raise ReliabilityError("VALIDATION_INVALID_ORDER", details=dict(error.problems)) from error
-    known = _find(owner_id, idempotency_key, request)
+    _each_leg(request, lambda leg: require_within(leg.route, within))
+    known = _find(owner_id, idempotency_key, request, within)
     if known is not None:
         return known
-    _check_legs(request)
+    _each_leg(request, _check_leg)
     assert isinstance(body, dict)
     with transaction.atomic():
         basket_id = uuid7()
@@ -62,7 +74,7 @@ def accept_basket(*, owner_id: int, actor: str, idempotency_key: object, body: o
         if Basket.objects.filter(pk=basket_id).exists():
             _start(basket_id, request, body, actor)
             return AcceptedBasket(basket_id, replayed=False)
-    known = _find(owner_id, idempotency_key, request)
+    known = _find(owner_id, idempotency_key, request, within)
     assert known is not None
     return known
 
@@ -91,20 +103,27 @@ def close_basket(basket_id: UUID, *, actor: str, reason: str) -> None:
     close_saga(_require(basket_id), actor=actor, reason=reason)
 
 
-def _find(owner_id: int, key: str, request: BasketRequest) -> AcceptedBasket | None:
+def _find(owner_id: int, key: str, request: BasketRequest, within: Collection[int] | None) -> AcceptedBasket | None:
     row = Basket.objects.filter(owner_id=owner_id, idempotency_key=key).first()
     if row is None:
         return None
+    if not is_within(row, within):
+        raise ReliabilityError("VALIDATION_IDEMPOTENCY_CONFLICT")
     if row.request_hash != request.request_hash:
         raise ReliabilityError("VALIDATION_IDEMPOTENCY_CONFLICT", details={"basket_id": str(row.pk)})
     return AcceptedBasket(row.pk, replayed=True)
 
 
-def _check_legs(request: BasketRequest) -> None:
+def _check_leg(leg: OrderRequest) -> None:
+    for profile in choose_accounts(leg.route):
+        check_symbol(profile, leg.terms.symbol)
+
+
+def _each_leg(request: BasketRequest, check: Callable[[OrderRequest], None]) -> None:
+    """Check each leg; what is wrong with one names it."""
     for number, leg in enumerate(request.legs):
         try:
-            for profile in choose_accounts(leg.route):
-                check_symbol(profile, leg.terms.symbol)
+            check(leg)
         except ReliabilityError as error:
             details = {f"legs[{number}].{name}": texts for name, texts in error.details.items()}
             raise ReliabilityError(error.code, error.message, details) from error
