@@ -160,7 +160,7 @@ VARIABLES = (
         "STANCHION_BROKER_URL",
         _message_broker,
         "",
-        "Celery's broker of messages, redis:// or amqp://; default REDIS_URL",
+        "Celery's broker of messages, redis://, sentinel:// or amqp://; default REDIS_URL",
     ),
     Variable("STANCHION_SECRET_KEY", _secret, None, "signs sessions; at least 32 random characters"),
     Variable(

@@ -9,7 +9,7 @@ import sys
 
 from config.roles import SETUP, get_role
 from config.stack import detours
-from config.stack.instance import FLOWER_LOGIN, Instance, process_environment
+from config.stack.instance import FLOWER_LOGIN, Instance, process_environment, reading_environment
 from config.stack.launch import Account
 from config.stack.postgres import clean_environment
 from config.stack.readiness import http_answers, postgres_answers, valkey_answers
@@ -108,6 +108,7 @@ def _application(instance: Instance) -> tuple[ProcessSpec, ...]:
     own = process_environment(instance)
     env = detours.detoured(instance, own)
     environments = {detours.APART: detours.detoured(instance, own, "-2")}
+    reading = detours.detoured(instance, reading_environment(instance, own))
     web = {**env, FLOWER_LOGIN: instance.values[FLOWER_LOGIN]}
     ports = instance.ports
     calling = (*_SCHEMA, "simbroker-a", "simbroker-b")  # started after the brokers they call, stopped before them
@@ -137,7 +138,7 @@ def _application(instance: Instance) -> tuple[ProcessSpec, ...]:
         ProcessSpec(
             name="flower",
             argv=(*_run("flower"), "--address=127.0.0.1", f"--port={ports['flower']}"),
-            env={**env, "FLOWER_BASIC_AUTH": instance.values[FLOWER_LOGIN]},
+            env={**reading, "FLOWER_BASIC_AUTH": instance.values[FLOWER_LOGIN]},
             after=_SCHEMA,
             ready=http_answers(ports["flower"], "/flower/healthcheck"),
             stop_seconds=2.0,

@@ -7,7 +7,7 @@ With ``STANCHION_CHAOS_PROXY=1`` the application's processes reach PostgreSQL, V
 import os
 from urllib.parse import urlsplit, urlunsplit
 
-from config.stack.instance import Instance
+from config.stack.instance import BROKER_URL, Instance
 
 VARIABLE = "STANCHION_CHAOS_PROXY"
 CONTROL = "chaos-control"
@@ -39,6 +39,8 @@ def detoured(instance: Instance, environment: dict[str, str], suffix: str = "") 
         "DATABASE_URL": _with_port(environment["DATABASE_URL"], instance.ports[f"via-postgres{suffix}"]),
         "REDIS_URL": _with_port(environment["REDIS_URL"], instance.ports[f"via-valkey{suffix}"]),
     }
+    if instance.valkey and environment[BROKER_URL].startswith("redis:"):
+        changed[BROKER_URL] = _with_port(environment[BROKER_URL], instance.ports[f"via-valkey{suffix}"])
     for variable, name in zip(("A_URL", "B_URL", "A_BACKUP_URL", "B_BACKUP_URL"), _BROKERS, strict=True):
         changed[f"STANCHION_SIM_{variable}"] = f"http://127.0.0.1:{instance.ports[f'via-{name}']}"
     return {**environment, **changed}

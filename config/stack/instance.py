@@ -14,7 +14,7 @@ from config.stack import templates
 from config.stack.launch import Account, unprivileged_account
 from config.stack.ports import PortBlock, take_block
 from config.stack.postgres import Postgres, home_for
-from config.stack.valkey import Valkey
+from config.stack.valkey import USERS, Valkey
 
 ENV_FILE = "instance.env"
 PORT_NAMES = (
@@ -27,7 +27,8 @@ LOGIN_NAMES = ("STANCHION_ADMIN_USER", "STANCHION_ADMIN_PASSWORD", "STANCHION_AP
 FLOWER_LOGIN = "STANCHION_FLOWER_LOGIN"  # for the web process, which shows Flower's pages, and Flower itself
 _PORT_BASE = "STANCHION_PORT_BASE"
 _DATABASE_PASSWORD, _REDIS_PASSWORD = "STANCHION_DATABASE_PASSWORD", "STANCHION_REDIS_PASSWORD"
-_REDIS_APP_PASSWORD = "STANCHION_REDIS_APP_PASSWORD"  # noqa: S105  a name
+_REDIS_USERS = {user: f"{user.upper().replace('STANCHION', 'STANCHION_REDIS')}_PASSWORD" for user in USERS}
+BROKER_URL = "STANCHION_BROKER_URL"
 _GENERATED: dict[str, Callable[[], str]] = {
     "STANCHION_SECRET_KEY": lambda: secrets.token_urlsafe(48),
     "STANCHION_ENCRYPTION_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
@@ -39,7 +40,7 @@ _GENERATED: dict[str, Callable[[], str]] = {
     FLOWER_LOGIN: lambda: f"stanchion:{secrets.token_urlsafe(24)}",
     _DATABASE_PASSWORD: lambda: secrets.token_urlsafe(24),
     _REDIS_PASSWORD: lambda: secrets.token_urlsafe(24),
-    _REDIS_APP_PASSWORD: lambda: secrets.token_urlsafe(24),
+    **{name: lambda: secrets.token_urlsafe(24) for name in _REDIS_USERS.values()},
 }
 
 
@@ -75,8 +76,9 @@ class Instance:
         """The embedded server, unless REDIS_URL names another one."""
         if os.environ.get("REDIS_URL"):
             return None
-        passwords = (self.values[_REDIS_PASSWORD], self.values[_REDIS_APP_PASSWORD])
-        return Valkey(self.directory / "valkey", self.ports["valkey"], *passwords)
+        passwords = {user: self.values[name] for user, name in _REDIS_USERS.items()}
+        directory, owner = self.directory / "valkey", self.values[_REDIS_PASSWORD]
+        return Valkey(directory, self.ports["valkey"], owner, passwords=passwords)
 
     @property
     def urls(self) -> dict[str, str]:
@@ -91,7 +93,7 @@ class Instance:
     def environment(self) -> dict[str, str]:
         """What every Python process of the instance gets, besides the environment we were started with."""
         urls = self.urls
-        login = (*LOGIN_NAMES, FLOWER_LOGIN, _DATABASE_PASSWORD, _REDIS_PASSWORD, _REDIS_APP_PASSWORD)
+        login = (*LOGIN_NAMES, FLOWER_LOGIN, _DATABASE_PASSWORD, _REDIS_PASSWORD, *_REDIS_USERS.values())
         return {
             **{name: value for name, value in self.values.items() if name not in login},
             "DATABASE_URL": self.postgres.url if self.postgres else os.environ["DATABASE_URL"],
@@ -155,7 +157,7 @@ def open_instance(directory: Path) -> Instance:
         raise InstanceInUseError(f"{directory} is in use by a running instance") from None
     kept = read_environment_file(directory / ENV_FILE)
     values = {name: os.environ.get(name) or kept.get(name) or make() for name, make in _GENERATED.items()}
-    for name in (_DATABASE_PASSWORD, _REDIS_PASSWORD, _REDIS_APP_PASSWORD):
+    for name in (_DATABASE_PASSWORD, _REDIS_PASSWORD, *_REDIS_USERS.values()):
         values[name] = kept.get(name) or values[name]
     block = take_block(int(kept[_PORT_BASE]) if _PORT_BASE in kept else None)
     ports = {name: block.base + offset for offset, name in enumerate(PORT_NAMES)}
@@ -199,9 +201,20 @@ def process_environment(instance: Instance, extra: Mapping[str, str] | None = No
         "OMP_NUM_THREADS": "1",
     }
     inherited.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    # What reads the instance's own file runs the servers; our processes get a user that may only do their work.
-    redis = {"REDIS_URL": instance.valkey.app_url} if instance.valkey else {}
-    return {**inherited, **fixed, **instance.environment, **redis, **(extra or {})}
+    environment = {**inherited, **fixed, **instance.environment}
+    if instance.valkey:
+        # What reads the instance's own file runs the servers; our processes get users that may only do their work.
+        environment["REDIS_URL"] = instance.valkey.url_of("stanchion_state")
+        environment[BROKER_URL] = environment.get(BROKER_URL) or instance.valkey.url_of("stanchion_queue")
+    return {**environment, **(extra or {})}
+
+
+def reading_environment(instance: Instance, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process that only looks at queues, as Flower does."""
+    if not instance.valkey or environment[BROKER_URL] != instance.valkey.url_of("stanchion_queue"):
+        return {**environment}
+    reader = instance.valkey.url_of("stanchion_reader")
+    return {**environment, "REDIS_URL": reader, BROKER_URL: reader}
 
 
 def remove(directory: Path) -> None:

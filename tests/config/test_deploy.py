@@ -37,7 +37,10 @@ _NOT_IN_COMPOSE = {
     "STANCHION_FLOWER_LOGIN": "a password that only the web process needs, which has it",
 }
 _SET_BY_COMPOSE = {"STANCHION_FLOWER_URL", "STANCHION_EXPORT_DIR"}  # a service and a volume of its own
-_OTHER_DEFAULTS = {"STANCHION_ALLOWED_HOSTS": "127.0.0.1,localhost,web"}  # Prometheus asks for web
+_OTHER_DEFAULTS = {
+    "STANCHION_ALLOWED_HOSTS": "127.0.0.1,localhost,web",  # Prometheus asks for web
+    "STANCHION_BROKER_URL": "redis://stanchion_queue:${REDIS_QUEUE_PASSWORD:-${REDIS_APP_PASSWORD}}@redis:6379/0",
+}
 
 
 def test_compose_runs_the_processes_that_make_up_runs():

@@ -20,7 +20,7 @@ from packaging.version import Version
 
 from config.celery import settings_for
 from config.json_cache import JsonSerializer
-from config.stack.valkey import APP_RIGHTS, APP_USER
+from config.stack.valkey import APP_RIGHTS, APP_USER, USERS
 from tests.factories import make_user
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,8 +171,13 @@ def test_compose_gives_our_processes_the_same_rights_at_redis() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     command = compose["services"]["redis"]["command"]
 
-    user = command[command.index("--user") + 1 :]
-    assert user[: 3 + len(APP_RIGHTS)] == [APP_USER, "on", ">${REDIS_APP_PASSWORD:?set it in .env}", *APP_RIGHTS]
-    assert compose["services"]["web"]["environment"]["REDIS_URL"].startswith(
-        f"redis://{APP_USER}:${{REDIS_APP_PASSWORD"
-    )
+    lines = " ".join(command).split(" --user ")[1:]
+    passwords = {name: name.upper().replace("STANCHION", "REDIS") + "_PASSWORD" for name in USERS}
+    own = [[name, "on", f">${{{passwords[name]}:-${{REDIS_APP_PASSWORD}}}}", *USERS[name]] for name in USERS]
+    one = " ".join([APP_USER, "on", ">${REDIS_APP_PASSWORD:?set it in .env}", *APP_RIGHTS])
+    assert lines == [one, *map(" ".join, own)]
+    services = compose["services"]
+    assert services["web"]["environment"]["REDIS_URL"].startswith("redis://stanchion_state:${REDIS_STATE_PASSWORD")
+    for name, user in (("worker-orders", "queue"), ("flower", "reader")):
+        assert f":-redis://stanchion_{user}:${{REDIS_" in services[name]["environment"]["STANCHION_BROKER_URL"], name
+    assert services["flower"]["environment"]["REDIS_URL"].startswith("redis://stanchion_reader:")
