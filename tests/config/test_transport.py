@@ -146,6 +146,14 @@ def test_a_good_message_leaves_no_letter(connection: Connection) -> None:
     assert not Job.objects.exists()
 
 
+def test_what_waits_in_a_queue_is_counted(connection: Connection) -> None:
+    with connection.channel() as channel, open_client(get_conf().redis_url) as client:
+        with pytest.raises(connection.channel_errors):  # Redis knows no empty list
+            channel.queue_declare(queue=NAME, passive=True)
+        client.lpush(KEY, WHOLE, WHOLE)
+        assert channel.queue_declare(queue=NAME, passive=True).message_count == 2
+
+
 def test_behind_sentinel_it_is_the_same_before_and_after_a_failover(tmp_path: Path) -> None:
     with running_sentinels(tmp_path) as servers:
         for failed_over in (False, True):
