@@ -10,6 +10,9 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from reliability.conf import get_conf
+from reliability.services.tracing.provider import start_tracing, stop_tracing
+
 
 @dataclass(frozen=True)
 class Span:
@@ -30,6 +33,7 @@ class Span:
 class Receiver:
     address: str
     spans: list[Span] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
     def named(self, name: str) -> list[Span]:
         return [span for span in self.spans if span.name == name]
@@ -43,6 +47,20 @@ class Receiver:
 
 
 @contextmanager
+def traced_to_receiver(settings: Any) -> Iterator[Receiver]:
+    """Traces are on in this process, and go to the receiver with ``stop_tracing``; ``settings`` is the fixture."""
+    with otlp_receiver() as receiver:
+        settings.RELIABILITY = {**settings.RELIABILITY, "traces_url": receiver.address}
+        get_conf.cache_clear()
+        start_tracing("test")
+        try:
+            yield receiver
+        finally:
+            stop_tracing()
+            get_conf.cache_clear()
+
+
+@contextmanager
 def otlp_receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -50,6 +68,7 @@ def otlp_receiver() -> Iterator[Receiver]:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             assert (self.path, self.headers["Content-Type"]) == ("/v1/traces", "application/x-protobuf")
+            kept.bodies.append(body)
             kept.spans += _decode(ExportTraceServiceRequest.FromString(body))
             self.send_response(200)
             self.send_header("Content-Length", "0")

@@ -1,15 +1,18 @@
 """Canaries: secrets that are pushed through every way into the system, and come out of none.
 
 Everything that can be read is searched: all tables of the database, everything in Redis, logs, metrics, what channels
-were sent, exports, every page and every answer of the API.
+were sent, exports, traces, every page and every answer of the API.
 """
 
 import base64
+import gzip
 import io
 import json
 import logging
 import logging.config
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import apprise
@@ -19,6 +22,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from knox.models import AuthToken
 
 from brokers.core.streams import StreamState
@@ -35,6 +39,7 @@ from reliability.core.fingerprint import ErrorFacts
 from reliability.core.known_secrets import forget_secrets
 from reliability.core.taxonomy import ErrorCategory, ErrorSeverity, FailureKind
 from reliability.models import Alert, Incident, Recipient
+from reliability.services import tracing
 from reliability.services.alert_keeper import keep_alerts
 from reliability.services.alerting import raise_alert
 from reliability.services.audit import record_audit
@@ -43,11 +48,16 @@ from reliability.services.delivery import Message, tell
 from reliability.services.error_recorder import record_errors
 from reliability.services.jobs.deadletters import record_dead_message
 from reliability.services.recipients import save_recipient
+from reliability.services.retention.exports import export_piece
+from reliability.services.retention.keepers import list_keepers
 from reliability.services.secrets import unseal
+from reliability.services.tracing.provider import stop_tracing
 from tests.factories import TEST_PASSWORD, make_user
 from tests.fakes import FakeBroker, call_error, make_due, run_due
 from tests.receivers import Webhook, webhook
+from tests.reliability.services.test_tracing import submit, work
 from tests.security.test_access import address
+from tests.traces import Receiver, traced_to_receiver
 
 pytestmark = pytest.mark.django_db
 
@@ -204,6 +214,45 @@ def test_redis_holds_none(spilled: dict[str, Any]) -> None:
         text = " ".join(repr(client.dump(key)) + repr(key) for key in client.scan_iter(count=500))
 
     assert found_in(text, spilled["tokens"]) == set()
+
+
+@pytest.fixture
+def traces(settings: Any) -> Iterator[Receiver]:
+    with traced_to_receiver(settings) as receiver:
+        yield receiver
+
+
+def test_no_trace_carries_one(traces: Receiver, spilled: dict[str, Any], broker: FakeBroker) -> None:
+    api = Client(headers={"Authorization": f"Bearer {spilled['token']}"})
+    for number, error in enumerate([RuntimeError(leak()), ConnectionError(leak())]):
+        broker.fail("submit", error)
+        submit(api, f"traced-{number}")
+        work()
+    api.get("/api/v1/orders", {"symbol": SECRET, "account": KEY})
+    with pytest.raises(RuntimeError), tracing.span("spilled", {"password": SECRET, "error": leak()}):
+        raise RuntimeError(f"{leak()} Bearer {spilled['token']}")
+    stop_tracing()
+
+    sent = b" ".join(traces.bodies).decode("latin-1")
+    assert {"job orders.submit", "spilled", "POST /api/v1/orders"} <= {span.name for span in traces.spans}
+    assert "exception.stacktrace" in sent
+    assert "is not known" in sent, "of the exceptions everything but the secrets is there"
+    assert found_in(sent, spilled["tokens"]) == set()
+
+
+def test_no_export_holds_one(spilled: dict[str, Any], tmp_path: Path) -> None:
+    later = timezone.now() + timedelta(days=400)
+    rows = {
+        keeper.kind: sum(export_piece(keeper, piece, tmp_path).rows for piece in keeper.list_pieces(later))
+        for keeper in list_keepers()
+    }
+    files = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    texts = {name: gzip.decompress(held) if name.endswith(".gz") else held for name, held in files.items()}
+
+    assert rows["errors"] > 0
+    assert len(files) >= 2
+    found = {name: found_in(text.decode(), spilled["tokens"]) for name, text in texts.items()}
+    assert {name: leaks for name, leaks in found.items() if leaks} == {}
 
 
 def test_no_page_and_no_answer_shows_one(spilled: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ def start_tracing(process: str) -> None:
     from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
     from reliability.services.tracing.clients import follow_clients
+    from reliability.services.tracing.scrubbing import ScrubbingExporter
 
     exporter: SpanExporter
     if conf.traces_url == "console":
@@ -42,7 +43,7 @@ def start_tracing(process: str) -> None:
     )
     sampler = ParentBased(TraceIdRatioBased(conf.traces_ratio))
     provider = TracerProvider(resource=resource, sampler=sampler, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
+    provider.add_span_processor(BatchSpanProcessor(ScrubbingExporter(exporter), schedule_delay_millis=1000))
     tracing.set_tracer(provider.get_tracer("stanchion"))
     _PROVIDERS.append(provider)
     follow_clients()

@@ -17,18 +17,17 @@ from django.test import Client
 
 from brokers.models import Account
 from config.logging import add_context
-from reliability.conf import get_conf
 from reliability.core.taxonomy import FailureKind
 from reliability.models import Job
 from reliability.services import tracing
 from reliability.services.jobs.event_loop import CallLoop
 from reliability.services.jobs.execution import claim_and_prepare
 from reliability.services.jobs.traced import apply_traced, note_origins
-from reliability.services.tracing.provider import start_tracing, stop_tracing
+from reliability.services.tracing.provider import stop_tracing
 from tests.factories import make_user
 from tests.fakes import FakeBroker, call_error, make_due
 from tests.reliability.api.test_errors import client_of
-from tests.traces import Receiver, otlp_receiver
+from tests.traces import Receiver, otlp_receiver, traced_to_receiver
 
 pytestmark = pytest.mark.django_db
 
@@ -40,16 +39,8 @@ BODY = {"symbol": "AAPL", "side": "buy", "quantity": "10"}
 
 @pytest.fixture
 def traces(settings: Any) -> Iterator[Receiver]:
-    """Traces are on in this process, and go to the receiver with ``stop_tracing``."""
-    with otlp_receiver() as receiver:
-        settings.RELIABILITY = {**settings.RELIABILITY, "traces_url": receiver.address}
-        get_conf.cache_clear()
-        start_tracing("test")
-        try:
-            yield receiver
-        finally:
-            stop_tracing()
-            get_conf.cache_clear()
+    with traced_to_receiver(settings) as receiver:
+        yield receiver
 
 
 def submit(client: Client, key: str) -> None:
