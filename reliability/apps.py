@@ -22,6 +22,7 @@ class ReliabilityConfig(AppConfig):
         from reliability.services.retention.upkeep_job import UpkeepJob
         from reliability.services.runbook_actions import register_own_actions
         from reliability.services.service_level_jobs import SampleServicesJob, ThinSamplesJob
+        from reliability.services.session_check import register_session_check
 
         register(CeleryMessageJob())
         register(UpkeepJob())
@@ -35,6 +36,7 @@ class ReliabilityConfig(AppConfig):
         register(SampleServicesJob())
         register(ThinSamplesJob())
         if connection.vendor == "postgresql":  # a project that only guards its own calls may have no such database
+            register_session_check()
             connect_records()
             connect_measures()
             register_checks()

@@ -19,6 +19,7 @@ import psycopg
 from django.db import connection
 
 from reliability.conf import get_conf
+from reliability.services.own_sessions import REFUSAL, are_shared
 
 PULSE_CLASS = 0x5354  # the first key of every pulse lock; the second is the pulse number
 SLOT_CLASS = 0x534C  # the first key of locks that make one of several processes act
@@ -69,8 +70,15 @@ def is_gone(host: str, pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] == "Z"  # killed, and its parent has not noticed yet
 
 
+class SharedSessionError(Exception):
+    """The lock of a pulse would not be its own."""
+
+
 class Pulse:
-    """Holds the pulse of this process until ``stop``; reconnects with the same number after an outage."""
+    """Holds the pulse of this process until ``stop``; reconnects with the same number after an outage.
+
+    Ends the process with one line where the database gives it no session of its own.
+    """
 
     def __init__(self, kind: str, name: str) -> None:
         self.kind = kind
@@ -79,10 +87,13 @@ class Pulse:
         self.number = 0
         self._stop = threading.Event()
         self._connection: psycopg.Connection[Any] | None = None
+        self._is_refused = False
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
         self._thread.start()
         self._ready.wait()
+        if self._is_refused:
+            raise SystemExit(REFUSAL)
 
     def stop(self) -> None:
         self._stop.set()
@@ -98,6 +109,10 @@ class Pulse:
                 logger.warning("pulse interrupted", extra={"process_name": self.name, "error": str(error).strip()})
                 self._close()
                 stopped = self._stop.wait(_RETRY_SECONDS)
+            except SharedSessionError:
+                self._is_refused = True
+                self._ready.set()
+                return
             if stopped:
                 break
         with suppress(psycopg.Error):
@@ -114,6 +129,7 @@ class Pulse:
     def _open(self) -> None:
         fresh = open_connection(f"pulse {self.name}")
         if not self.number:
+            _require_own_session(fresh)
             row = fresh.execute("SELECT nextval('reliability_pulse')::int").fetchone()
             assert row is not None
             self.number = row[0]
@@ -130,6 +146,13 @@ class Pulse:
             with suppress(psycopg.Error):
                 self._connection.close()
             self._connection = None
+
+
+def _require_own_session(fresh: "psycopg.Connection[Any]") -> None:
+    with open_connection("session check") as other:
+        if are_shared(fresh, other):
+            fresh.close()
+            raise SharedSessionError(REFUSAL)
 
 
 _process_pulse: Pulse | None = None

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,15 +29,15 @@ _SESSION_SETTINGS = {"statement_timeout": "15s", "idle_in_transaction_session_ti
 
 
 @contextmanager
-def pgbouncer(database_url: str, directory: Path) -> Iterator[str]:
-    """Run PgBouncer in front of a server and yield the address through it."""
+def pgbouncer(database_url: str, directory: Path, mode: str = "session") -> Iterator[str]:
+    """Run PgBouncer in front of a server, in a mode of its own, and yield the address through it."""
     server, block = urlsplit(database_url), take_block(None)
     user, password = unquote(server.username or ""), unquote(server.password or "")
     (directory / "users").write_text(f'"{user}" "{password}"\n')
     (directory / "pgbouncer.ini").write_text(
         f"[databases]\n* = host=127.0.0.1 port={server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
         f"listen_port = {block.base}\nunix_socket_dir =\nauth_type = plain\nauth_file = {directory / 'users'}\n"
-        "pool_mode = session\ndefault_pool_size = 90\nmax_client_conn = 300\n"
+        f"pool_mode = {mode}\ndefault_pool_size = 90\nmax_client_conn = 300\n"
         "ignore_startup_parameters = extra_float_digits,options\n"
     )
     shutil.chown(directory, "nobody") if os.geteuid() == 0 else None
@@ -93,3 +94,24 @@ def test_workers_die_behind_pgbouncer(pooled_url: str) -> None:
         ]
         strikes.append(Strike(chance.random(), "kill -9 the order worker", kill(stack, "worker-orders")))
         run_trial(stack, name, strikes).require_clean()
+
+
+def test_transaction_mode_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
+    directory = Path("/tmp") / f"stanchion-pgbouncer-{secrets.token_hex(4)}"
+    directory.mkdir(mode=0o755)
+    try:
+        with running_instance(scope=Scope.SERVICES, environment={"DATABASE_URL": "", "REDIS_URL": ""}) as servers:
+            direct = servers.env["DATABASE_URL"]
+            with pgbouncer(direct, directory, "transaction") as pooled:
+                told = {url: _check(servers.environment | {"DATABASE_URL": url}) for url in (direct, pooled)}
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+    assert "stanchion.E001" not in told[direct]
+    assert "stanchion.E001" in told[pooled]
+
+
+def _check(environment: dict[str, str]) -> str:
+    argv = [sys.executable, "manage.py", "check", "--database", "default"]
+    env = {"DJANGO_SETTINGS_MODULE": "config.settings", **environment}
+    return subprocess.run(argv, env=env, capture_output=True, text=True, check=False).stderr

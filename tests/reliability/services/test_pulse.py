@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.checks.registry import registry
 from django.db import connection
 from django.utils import timezone
 
@@ -19,7 +20,8 @@ from reliability.services.jobs.enqueue import NewJob, enqueue_jobs
 from reliability.services.jobs.rescue import end_dead_processes, look_for_lost, rescue_lost_jobs
 from reliability.services.jobs.runner import JobRunner
 from reliability.services.jobs.table import claim_jobs
-from reliability.services.pulse import PULSE_CLASS, Pulse, Slot
+from reliability.services.pulse import PULSE_CLASS, Pulse, Slot, open_connection
+from reliability.services.session_check import check_sessions
 from tests.factories import make_process
 from tests.fakes import Deed
 
@@ -290,3 +292,45 @@ def test_a_runner_that_stops_waits_for_what_has_begun(deed: Deed, pulse: Pulse) 
     runner.stop(10)
 
     assert all_succeeded()
+
+
+class OfOneSession:
+    """What a pooler in transaction mode gives: connections by the look of it, one session behind them all."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def execute(self, *statement: Any) -> Any:
+        return self._session.execute(*statement)
+
+    def __enter__(self) -> "OfOneSession":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The session goes on for the others."""
+
+
+@pytest.fixture
+def pooled() -> Iterator[Any]:
+    with open_connection("a pooler") as session:
+        yield lambda purpose: OfOneSession(session)
+
+
+def test_a_process_without_a_session_of_its_own_ends_with_a_line(pooled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reliability.services.pulse.open_connection", pooled)
+    before = Heartbeat.objects.count()
+
+    with pytest.raises(SystemExit, match="pooler in transaction mode"):
+        Pulse("worker", "of a pooler")
+
+    assert Heartbeat.objects.count() == before
+
+
+def test_the_check_of_the_database_tells_of_shared_sessions_and_of_nothing_else(pooled: Any) -> None:
+    assert [one.id for one in check_sessions(None, ["default"], connect=pooled)] == ["stanchion.E001"]
+    assert check_sessions(None, ["default"]) == []
+    assert check_sessions(None, None, connect=pooled) == []
+    assert check_sessions in registry.get_checks(include_deployment_checks=False)
