@@ -1,6 +1,5 @@
 """API tokens: made, shown once, listed with the accounts they reach, and withdrawn."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -72,7 +71,7 @@ class TokenAdmin(ServiceAddedAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return [*self.add_fields] if obj is None else [*self.shown_fields]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return [] if obj is None else [*self.shown_fields]
 
     def has_delete_permission(self, request: HttpRequest, obj: AuthToken | None = None) -> bool:
