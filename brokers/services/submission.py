@@ -278,7 +278,11 @@ def _text(amount: Decimal | None) -> str | None:
 
 
 def _read_existing(owner_id: int, keys: Sequence[str], within: Collection[int] | None) -> dict[str, _Known]:
-    parameters: dict[str, Any] = {"owner": owner_id, "keys": list(keys), "within": None if within is None else list(within)}
+    parameters: dict[str, Any] = {
+        "owner": owner_id,
+        "keys": list(keys),
+        "within": None if within is None else list(within),
+    }
     with connection.cursor() as cursor:
         cursor.execute(_EXISTING, parameters)
         rows = cursor.fetchall()
