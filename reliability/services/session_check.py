@@ -19,8 +19,11 @@ def check_sessions(
     """The system check: with ``check --database default``, and before every ``migrate``."""
     if "default" not in (databases or ()):
         return []
-    with connect("session check") as one, connect("session check") as other:
-        shared = are_shared(one, other)
+    try:
+        with connect("session check") as one, connect("session check") as other:
+            shared = are_shared(one, other)
+    except psycopg.OperationalError as error:
+        return [Error(f"The database cannot be asked: {str(error).strip()}", id="stanchion.E002")]
     return [Error(REFUSAL, id="stanchion.E001")] if shared else []
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.checks.registry import registry
 from django.db import connection
@@ -313,6 +314,10 @@ class OfOneSession:
         """The session goes on for the others."""
 
 
+def away(purpose: str) -> Any:
+    raise psycopg.OperationalError("connection refused")
+
+
 @pytest.fixture
 def pooled() -> Iterator[Any]:
     with open_connection("a pooler") as session:
@@ -333,4 +338,5 @@ def test_the_check_of_the_database_tells_of_shared_sessions_and_of_nothing_else(
     assert [one.id for one in check_sessions(None, ["default"], connect=pooled)] == ["stanchion.E001"]
     assert check_sessions(None, ["default"]) == []
     assert check_sessions(None, None, connect=pooled) == []
+    assert [one.id for one in check_sessions(None, ["default"], connect=away)] == ["stanchion.E002"]
     assert check_sessions in registry.get_checks(include_deployment_checks=False)
