@@ -18,6 +18,7 @@ class ReliabilityConf:
     that begin here are kept.
     ``requests_per_second`` of one user are answered by all web processes together; 0: as many as come.
     ``release`` is what these processes are: errors name it, and its first start is marked.
+    A job whose process died ``max_crashes`` times is a dead letter; from the third start on it runs alone.
     ``calling_processes`` is among how many processes a rate limit is divided while Redis is away.
     """
 
@@ -29,7 +30,7 @@ class ReliabilityConf:
     poll_interval: timedelta = timedelta(milliseconds=250)
     heartbeat_interval: timedelta = timedelta(milliseconds=250)
     silence_limit: timedelta = timedelta(seconds=1)
-    max_crashes: int = 3
+    max_crashes: int = 5
     export_directory: str = ""
     traces_url: str = ""
     traces_ratio: float = 1.0

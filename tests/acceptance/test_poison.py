@@ -4,7 +4,7 @@ from config.chaos.sabotage import POISON_KIND
 from config.chaos.stack import Stack, wait_until
 from config.chaos.trial import Strike, run_trial
 
-_STARTS = 3
+_STARTS = 5
 _INSERT = """
 INSERT INTO reliability_job (kind, lane, state, priority, payload, attempt, max_attempts, snoozes, crashes, fence,
                              correlation_id, error_code, error_message)
