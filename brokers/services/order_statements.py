@@ -132,7 +132,7 @@ def sending_order(row: tuple[Any, ...]) -> SendingOrder:
 def is_plain_acknowledgement(report: OrderReport) -> bool:
     """Return whether a reply says no more than that the order works, with nothing filled and no exits."""
     is_working = report.status is ReportedStatus.WORKING and not report.filled_quantity
-    return is_working and report.legs is None and bool(report.broker_order_id)
+    return is_working and not report.legs and bool(report.broker_order_id)
 
 
 def record_acknowledged(replies: Sequence[tuple[UUID, OrderReport]]) -> set[UUID]:

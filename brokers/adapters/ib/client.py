@@ -81,7 +81,7 @@ class IBSession:
                 order.account = self._connections.account
             placed = await attempt.connection.place(contract, orders, self._patience, attempt.mark_sent)
             report, *exits = map(parsing.open_order_report, placed)
-            return parsing.with_legs(report, exits) if exits else report
+            return parsing.with_legs(report, exits)
 
         return await self._call(Operation.SUBMIT, step)
 
