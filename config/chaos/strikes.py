@@ -30,7 +30,10 @@ def kill(stack: Stack, name: str) -> Act:
 
 
 def kill_child(stack: Stack, name: str, chance: random.Random) -> Act:
-    """Kill one process that another one forked, such as a pool process of a worker."""
+    """Kill one process that another one forked, such as a pool process of a worker.
+
+    A pool process is killed once it has a pulse: of one that dies before that nobody can know, and it holds no job.
+    """
 
     def act() -> Recovered:
         children: list[int] = []
@@ -38,6 +41,8 @@ def kill_child(stack: Stack, name: str, chance: random.Random) -> Act:
 
         def look() -> list[int]:
             children[:] = stack.children(name)
+            if name.startswith("worker"):
+                children[:] = [row[0] for row in stack.query(_WITH_PULSE, [children])]
             return children
 
         while not victim:  # a child may end by itself between the look and the strike
@@ -51,6 +56,7 @@ def kill_child(stack: Stack, name: str, chance: random.Random) -> Act:
     return act
 
 
+_WITH_PULSE = "SELECT pid FROM reliability_heartbeat WHERE pid = ANY(%s) AND ended_at IS NULL"
 _HOLDERS = """
 SELECT h.pid FROM reliability_job job JOIN reliability_heartbeat h ON h.pulse = job.worker
 WHERE job.state = 'running' AND job.kind = %s AND h.ended_at IS NULL
