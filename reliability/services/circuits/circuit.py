@@ -251,7 +251,10 @@ class Circuit:
             return None
         waiter, link = Waiter(), self._runtime.link
         link.submit(step, waiter)
-        return waiter.wait(link.patience_seconds)
+        answer = waiter.wait(link.patience_seconds)
+        if answer is None and step.operation == "admit":
+            waiter.when_late(lambda late: self._give_back(step, late))
+        return answer
 
     async def _exchange_async(self, step: Step) -> Answer | None:
         if not self._is_linked():

@@ -28,20 +28,32 @@ Done = Callable[[Answer | None], None]
 class Waiter:
     """Lets a thread wait for the answer of its step."""
 
-    __slots__ = ("_answer", "_lock")
+    __slots__ = ("_answer", "_lock", "_take_late")
 
     def __init__(self) -> None:
         self._answer: Answer | None = None
+        self._take_late: Callable[[Answer], None] | None = None
         self._lock = threading.Lock()
         self._lock.acquire()
 
     def __call__(self, answer: Answer | None) -> None:
         self._answer = answer
         self._lock.release()
+        self._hand_late()
 
     def wait(self, patience_seconds: float) -> Answer | None:
         """Return the answer; None if the store was not reached in time."""
         return self._answer if self._lock.acquire(timeout=patience_seconds) else None
+
+    def when_late(self, take: Callable[[Answer], None]) -> None:
+        """Call ``take`` with an answer for which nobody waits any more, should it come."""
+        self._take_late = take
+        self._hand_late()
+
+    def _hand_late(self) -> None:
+        """Hand the answer on if there is one and nobody took it: the lock lets one of both threads do it."""
+        if self._take_late is not None and self._lock.acquire(blocking=False) and self._answer is not None:
+            self._take_late(self._answer)
 
 
 class AsyncWaiter:

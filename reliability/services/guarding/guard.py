@@ -14,18 +14,19 @@ from reliability.core.correlation import current_correlation_id
 from reliability.core.fallback import Answer, Fallback
 from reliability.core.retry import RETRY_AFTER_LIMIT, Pacer
 from reliability.services.guarding.admission import FULL_WAIT_SECONDS, Admission
-from reliability.services.guarding.attempt import Attempt, Judgement
+from reliability.services.guarding.attempt import Attempt, Ending, Judgement
 from reliability.services.guarding.deadlines import current_deadline
 from reliability.services.guarding.errors import CallTimeoutError
 from reliability.services.guarding.fallbacks import fall_back
 from reliability.services.guarding.held import HeldAttempt
-from reliability.services.guarding.judging import judge
+from reliability.services.guarding.judging import REFUSALS, judge
 from reliability.services.guarding.outcomes import CallOutcome, CallResult, record, wants_successes
 from reliability.services.guarding.parts import Parts, connect_parts
 from reliability.services.guarding.policy import CircuitEffect, GuardPolicy
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_Unknown = tuple[BaseException, Ending]
 
 
 class Guard:
@@ -64,8 +65,8 @@ class Guard:
         """Return ``function(*args, **kwargs)``, called under this guard and retried as its policy says.
 
         Raises:
-            CallRefusedError, CircuitOpenError: it was not begun.
-            Exception: what the last attempt raised.
+            CallRefusedError, CircuitOpenError: it was not begun, or no attempt before had any effect.
+            Exception: what the last attempt raised; where a further one was refused, the last that may have had effect.
         """
         attempt = Attempt(self.clock)
         try:
@@ -156,8 +157,13 @@ class Guard:
     def run(self, attempt: Attempt, function: Callable[..., R], args: Any, kwargs: Any) -> R:
         """Make the attempts of one call; the caller records ``attempt``."""
         admission = self._admission or self._connect()
+        unknown: _Unknown | None = None
         while True:
-            admission.enter(attempt)
+            try:
+                admission.enter(attempt)
+            except REFUSALS as refusal:
+                _stay_unknown(attempt, unknown, refusal)
+                raise
             token = self.set_deadline(attempt)
             try:
                 value = function(*args, **kwargs)
@@ -165,6 +171,7 @@ class Guard:
                 delay = self._retry_seconds(attempt, self.fail(attempt, error))
                 if delay is None:
                     raise
+                unknown = _unknown_since(attempt, error) or unknown
             else:
                 self.succeed(attempt)
                 return value
@@ -191,8 +198,13 @@ class Guard:
     async def run_async(self, attempt: Attempt, function: Callable[..., Awaitable[R]], args: Any, kwargs: Any) -> R:
         """Like ``run`` for a coroutine function."""
         admission = self._admission or self._connect()
+        unknown: _Unknown | None = None
         while True:
-            await admission.enter_async(attempt)
+            try:
+                await admission.enter_async(attempt)
+            except REFUSALS as refusal:
+                _stay_unknown(attempt, unknown, refusal)
+                raise
             token = self.set_deadline(attempt)
             try:
                 if token is None:
@@ -203,10 +215,9 @@ class Guard:
                 delay = await self._retry_seconds_async(attempt, await self.fail_async(attempt, error))
                 if delay is None:
                     raise
+                unknown = _unknown_since(attempt, error) or unknown
             else:
-                if attempt.place is not None:
-                    await admission.leave_async(attempt)
-                self.succeed(attempt)
+                await self.succeed_async(attempt)
                 return value
             finally:
                 if token is not None:
@@ -243,6 +254,13 @@ class Guard:
         attempt.permit = attempt.ending = None
         if attempt.has_room or attempt.place is not None:
             self.admission.leave(attempt)
+
+    async def succeed_async(self, attempt: Attempt) -> None:
+        """Like ``succeed``, without holding up the event loop: a caller cancelled meanwhile has reported already."""
+        attempt.permit.succeed(self.clock() - attempt.entered_at)
+        attempt.permit = attempt.ending = None
+        if attempt.has_room or attempt.place is not None:
+            await self.admission.leave_async(attempt)
 
     def fail(self, attempt: Attempt, error: BaseException) -> Judgement:
         """Report an attempt that raised, and return what it means."""
@@ -347,6 +365,21 @@ class Guard:
         if self.fallback is not None:
             self.fallback.remember(args, kwargs, value, self.clock())
         return Answer(value)
+
+
+def _unknown_since(attempt: Attempt, error: BaseException) -> _Unknown | None:
+    """Return what a failed attempt leaves open if it may have been carried out, None otherwise."""
+    ending = attempt.ending
+    return (error, ending) if ending is not None and ending.error is not None and ending.error.ambiguous else None
+
+
+def _stay_unknown(attempt: Attempt, unknown: _Unknown | None, refusal: Exception) -> None:
+    """Raise what an earlier attempt left open: a further one that is refused does not say that nothing was sent."""
+    if unknown is None:
+        return
+    error, attempt.ending = unknown
+    attempt.ending.stopped_by = str(getattr(refusal, "code", ""))
+    raise error from refusal
 
 
 def _note_spent_budget(attempt: Attempt) -> None:

@@ -78,8 +78,7 @@ class HeldAttempt:
             if timed_out is not None:
                 await self._guard.fail_async(self._attempt, timed_out)
             elif error is None:
-                await self._guard.admission.leave_async(self._attempt)
-                self._guard.succeed(self._attempt)
+                await self._guard.succeed_async(self._attempt)
             else:
                 await self._guard.fail_async(self._attempt, error)
         finally:

@@ -274,6 +274,28 @@ def test_a_circuit_that_opens_between_attempts_ends_them(way: str) -> None:
     assert script.calls == 1
 
 
+def test_a_refused_repeat_never_hides_that_an_attempt_before_may_have_had_effect(
+    way: str, outcomes: list[CallOutcome]
+) -> None:
+    """A refusal says that nothing was sent, and whoever believes it sends the order once more."""
+    workshop = make_guard(GuardPolicy("broker", retry=RETRIES, idempotent=True))
+    unknown = RaisedError("TIMEOUT_READ", ambiguous=True)
+
+    class Opening(Script):
+        def __call__(self, *args: Any, **kwargs: Any) -> int:
+            workshop.circuit.remaining_seconds = 30.0 if len(self.errors) == 1 else 0.0
+            return super().__call__()
+
+    with pytest.raises(RaisedError) as raised:
+        run(workshop, Opening(unknown, RaisedError(UNSENT)), way)
+
+    assert raised.value is unknown
+    assert (outcomes[0].result, outcomes[0].code) == (CallResult.FAILED, "TIMEOUT_READ")
+    assert (outcomes[0].attempts, outcomes[0].stopped_by) == (2, "SYSTEM_CIRCUIT_OPEN")
+    assert outcomes[0].error is not None
+    assert outcomes[0].error.ambiguous
+
+
 # -- time ---------------------------------------------------------------------------------
 
 
@@ -305,12 +327,12 @@ def test_no_retry_waits_beyond_the_deadline(outcomes: list[CallOutcome]) -> None
 def test_what_is_called_sees_the_time_it_has() -> None:
     import time
 
-    workshop = make_guard(GuardPolicy("broker", timeout=timedelta(seconds=2)))
+    workshop = make_guard(GuardPolicy("broker", timeout=timedelta(seconds=200)))
     workshop.clock.now = time.monotonic()
 
-    assert 0 < workshop.guard.call(remaining_seconds) <= 2
-    with deadline_in(1.0):
-        assert 0 < workshop.guard.call(remaining_seconds) <= 1
+    assert 100 < workshop.guard.call(remaining_seconds) <= 200
+    with deadline_in(100.0):
+        assert 0 < workshop.guard.call(remaining_seconds) <= 100
     assert remaining_seconds() == float("inf")
 
 
@@ -465,6 +487,29 @@ def test_places_over_all_processes_are_taken_and_given_back(way: str) -> None:
     with pytest.raises(RaisedError):
         run(workshop, Script(RaisedError(UNSENT)), way)
     assert run(workshop, Script(), way) == 1
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_caller_that_is_cancelled_while_it_gives_its_place_back_has_told_the_circuit(held: bool) -> None:
+    policy = GuardPolicy("broker", shared_bulkhead=BulkheadLimit(1), timeout=timedelta(seconds=60))
+    workshop = make_guard(policy)
+    places = workshop.guard.parts.places
+    assert places is not None
+
+    async def leave(place: str) -> None:
+        places.leave(place)
+        raise asyncio.CancelledError
+
+    places.leave_async = leave  # type: ignore[method-assign]
+
+    async def hold() -> None:
+        async with workshop.guard.attempt():
+            pass
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(hold() if held else workshop.guard.call_async(Script().asynchronous))
+
+    assert workshop.circuit.reports == ["succeed"]
 
 
 # -- an attempt of the caller's own -------------------------------------------------------

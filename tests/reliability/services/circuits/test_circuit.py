@@ -5,6 +5,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 import redis
@@ -12,6 +13,7 @@ import redis
 from reliability.core.breaker import BreakerSettings, BreakerState, PinnedState
 from reliability.services.circuits import CircuitOpenError
 from reliability.services.circuits.circuit import Circuit
+from reliability.services.circuits.link import Link
 from reliability.services.circuits.runtime import Runtime
 from reliability.services.circuits.store import Answer, Step, encode_settings, escape, keys, run_steps
 from tests.reliability.services.circuits.conftest import eventually, fail, is_refused
@@ -146,6 +148,25 @@ def test_a_probe_that_is_given_back_decides_nothing(name: str, process: Start, s
 
     assert eventually(lambda: not is_refused(circuit))
     assert circuit.state is BreakerState.HALF_OPEN
+
+
+def test_a_permit_that_is_granted_when_nobody_waits_any_more_is_given_back(
+    name: str, process: Start, store: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a slow store would lend all permits to nobody, and no probe could decide until their leases end."""
+    first, second = process().get(name), process().get(name)
+    configure(store, first, BreakerSettings(cooldown_seconds=0.05, success_threshold=1, probe_lease_seconds=600))
+    second.admit()
+    fail(first, 5)
+    assert eventually(lambda: second.state is BreakerState.OPEN)
+    assert eventually(lambda: first.wait_seconds() == 0 == second.wait_seconds())
+
+    with monkeypatch.context() as hasty:
+        hasty.setattr(Link, "patience_seconds", 0.0)
+        with suppress(CircuitOpenError):  # it goes on alone before the answer comes
+            first.admit().release()
+
+    assert eventually(lambda: not is_refused(second))
 
 
 def test_the_permit_of_a_prober_that_vanished_comes_back(name: str, process: Start, store: "redis.Redis") -> None:
