@@ -9,6 +9,7 @@ from brokers.adapters.alpaca.client import ALPACA
 from brokers.adapters.errors import StreamLostError
 from tests.brokers.adapters.alpaca_contract import order_examples
 from tests.brokers.adapters.scripted_server import confirm, settings_for, stream_server
+from tests.patience import PATIENCE_SECONDS
 
 EXAMPLES = order_examples()
 ORDER = EXAMPLES["/components/examples/EquityOrderResponse/value"]
@@ -28,7 +29,7 @@ def _listen(speech, count):
             stream = session.stream_orders()
             seen = []
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     while len(seen) < count:
                         seen.append(await anext(stream))
             except StreamLostError as error:

@@ -9,6 +9,7 @@ from brokers.adapters.errors import BrokerCallError
 from brokers.core.reports import ReportedStatus
 from reliability.core.taxonomy import FailureKind
 from tests.brokers.conformance.counterpart import filled_after_each
+from tests.patience import PATIENCE_SECONDS
 
 
 def test_a_submitted_order_is_reported_with_its_terms(with_session, counterpart, client_order_id):
@@ -187,7 +188,7 @@ def test_two_hundred_submissions_at_once_stay_apart(with_session, counterpart, c
 
 
 async def _until(session, order, status):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             report = await session.find_order(order.client_order_id, order.symbol)
             if report.status is status:

@@ -15,6 +15,7 @@ from reliability.services.circuits import get_circuit
 from reliability.services.circuits.runtime import Runtime
 from tests.brokers.services.test_guards import fail, opens
 from tests.fakes import FakeBroker, call_error
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +60,7 @@ def test_circuits_that_other_processes_opened_are_followed(broker: FakeBroker, p
             other.get(f"{profile.broker}:orders").admit().fail(0.01)
     finally:
         other.stop()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (asked := look_once(profile)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert asked == ["account"]

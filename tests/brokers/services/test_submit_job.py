@@ -28,6 +28,7 @@ from reliability.services.jobs.execution import apply_outcomes, claim_and_prepar
 from reliability.services.jobs.rescue import rescue_lost_jobs
 from tests.brokers.services.orders import BODY, state
 from tests.fakes import FakeBroker, call_error, make_due, perform_calls, run_due
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db
 
@@ -503,7 +504,7 @@ def test_calls_of_a_batch_are_under_way_at_the_same_time(broker: FakeBroker, acc
         waiting += 1
         if waiting == 20:
             everybody.set()
-        await asyncio.wait_for(everybody.wait(), 5)
+        await asyncio.wait_for(everybody.wait(), PATIENCE_SECONDS)
         return await place(*args)
 
     broker.submit_order = submit_together  # type: ignore[method-assign]

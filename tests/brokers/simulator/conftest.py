@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.simulator.process import Simulator
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +40,12 @@ def start_simulator(tmp_path: Path) -> Iterator[Callable[..., Simulator]]:
 
 @pytest.fixture
 def eventually() -> Callable[..., object]:
-    """Ask until the answer is truthy, for at most five seconds, and return it."""
+    """Ask until the answer is truthy, and return it."""
 
     def ask(question: Callable[[], object]) -> object:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not (answer := question()):
-            assert time.monotonic() < deadline, "it did not happen within 5 seconds"
+            assert time.monotonic() < deadline, "it did not happen in time"
             time.sleep(0.01)
         return answer
 

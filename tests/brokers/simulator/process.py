@@ -11,10 +11,10 @@ from typing import Any
 import requests
 
 from brokers.simulator.ledger import LedgerSummary, read_ledger
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYS = {"APCA-API-KEY-ID": "test-key", "APCA-API-SECRET-KEY": "test-secret"}
-READY_SECONDS = 20
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Simulator:
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-        timer = threading.Timer(READY_SECONDS, self.process.kill)
+        timer = threading.Timer(PATIENCE_SECONDS, self.process.kill)
         timer.start()
         line = self.process.stdout.readline()
         timer.cancel()
@@ -50,10 +50,12 @@ class Simulator:
         return self._wait()
 
     def _wait(self) -> int:
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=PATIENCE_SECONDS)
         return self.process.returncode
 
-    def call(self, method: str, path: str, timeout: float = 5, **options: Any) -> requests.Response:
+    def call(
+        self, method: str, path: str, timeout: float | None = PATIENCE_SECONDS, **options: Any
+    ) -> requests.Response:
         return self.session.request(method, self.url + path, headers=KEYS, timeout=timeout, **options)
 
     def submit(self, **fields: Any) -> requests.Response:

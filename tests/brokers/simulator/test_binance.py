@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from tests.brokers.simulator.process import KEYS
+from tests.patience import PATIENCE_SECONDS
 
 KEY, SECRET = KEYS["APCA-API-KEY-ID"], KEYS["APCA-API-SECRET-KEY"]
 
@@ -26,7 +27,9 @@ def call(simulator):
         text += f"&signature={hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()}"
         place = {"data": text} if method == "POST" else {"params": text}
         headers = {"X-MBX-APIKEY": key, "Content-Type": "application/x-www-form-urlencoded"}
-        reply = requests.request(method, f"{simulator.url}/api/v3/{path}", headers=headers, timeout=5, **place)
+        reply = requests.request(
+            method, f"{simulator.url}/api/v3/{path}", headers=headers, timeout=PATIENCE_SECONDS, **place
+        )
         return reply.status_code, reply.json()
 
     return run
@@ -43,7 +46,7 @@ def place(call):
 
 def test_what_is_public_needs_no_key(simulator):
     for path in ("ping", "time", "exchangeInfo"):
-        assert requests.get(f"{simulator.url}/api/v3/{path}", timeout=5).status_code == 200
+        assert requests.get(f"{simulator.url}/api/v3/{path}", timeout=PATIENCE_SECONDS).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -132,7 +135,7 @@ def test_the_stream_tells_orders_trades_and_cancels(place, call, simulator):
             order = simulator.ledger.orders_by_client_order_id[name][0]
             await asyncio.to_thread(simulator.force_fill, order.order_id, "0.25")
             await asyncio.to_thread(call, "DELETE", "order", symbol="BTCUSD", origClientOrderId=name)
-            events = [(await socket.receive_json(timeout=5))["event"] for _ in range(3)]
+            events = [(await socket.receive_json(timeout=PATIENCE_SECONDS))["event"] for _ in range(3)]
             return refused, confirmed, placed, events
 
     refused, confirmed, placed, events = asyncio.run(listen())
@@ -154,4 +157,4 @@ async def _ask(socket, secret):
     text = "&".join(f"{name}={params[name]}" for name in sorted(params))
     params["signature"] = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
     await socket.send_str(json.dumps({"id": 1, "method": "userDataStream.subscribe.signature", "params": params}))
-    return await socket.receive_json(timeout=5)
+    return await socket.receive_json(timeout=PATIENCE_SECONDS)

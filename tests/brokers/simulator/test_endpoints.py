@@ -9,6 +9,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.brokers.simulator.process import KEYS, Simulator
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +33,14 @@ def listen(simulator):
     with connect(simulator.url.replace("http", "ws") + "/stream", ping_interval=None) as socket:
         data = {"key_id": KEYS["APCA-API-KEY-ID"], "secret_key": KEYS["APCA-API-SECRET-KEY"]}
         socket.send(json.dumps({"action": "authenticate", "data": data}))
-        socket.recv(timeout=5)
+        socket.recv(timeout=PATIENCE_SECONDS)
         socket.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}}))
-        socket.recv(timeout=5)
+        socket.recv(timeout=PATIENCE_SECONDS)
         yield socket
 
 
 def hear(socket):
-    return json.loads(socket.recv(timeout=5))["data"]["order"]["client_order_id"]
+    return json.loads(socket.recv(timeout=PATIENCE_SECONDS))["data"]["order"]["client_order_id"]
 
 
 def test_an_order_placed_at_one_endpoint_is_known_and_told_at_both(simulator, backup):
@@ -65,26 +66,26 @@ def test_a_stalled_endpoint_answers_no_ping_until_it_goes_on(simulator, backup):
     with listen(simulator) as first, listen(backup) as second:
         simulator.fault("stall_streams", endpoint="primary")
         unanswered, answered = first.ping(), second.ping()
-        assert answered.wait(5)
+        assert answered.wait(PATIENCE_SECONDS)
         assert not unanswered.wait(0.2)
         simulator.clear()
-        assert unanswered.wait(5)
+        assert unanswered.wait(PATIENCE_SECONDS)
 
 
 def test_an_endpoint_that_is_down_refuses_connections_until_it_is_up(simulator, backup, eventually):
     with listen(simulator) as first:
         backup.fault("endpoint_down", endpoint="primary")
         with pytest.raises(ConnectionClosed):
-            first.recv(timeout=5)
+            first.recv(timeout=PATIENCE_SECONDS)
     with pytest.raises(requests.ConnectionError):
-        requests.get(simulator.url + "/sim/state", timeout=2)
+        requests.get(simulator.url + "/sim/state", timeout=PATIENCE_SECONDS)
     assert backup.rest_order("meanwhile")["client_order_id"] == "meanwhile"
 
     backup.clear()
 
     def is_up():
         try:
-            return requests.get(simulator.url + "/sim/state", timeout=2).ok
+            return requests.get(simulator.url + "/sim/state", timeout=PATIENCE_SECONDS).ok
         except requests.ConnectionError:
             return False
 

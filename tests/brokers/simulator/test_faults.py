@@ -9,6 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.brokers.simulator.process import KEYS
+from tests.patience import PATIENCE_SECONDS
 
 QUIET_SECONDS = 0.25
 
@@ -87,14 +88,19 @@ def test_latency_delays_the_answer(simulator):
     begun = time.monotonic()
 
     assert simulator.call("GET", "/v2/orders").status_code == 200
-    assert 0.2 <= time.monotonic() - begun < 1
-    begun = time.monotonic()
-    assert simulator.call("GET", "/v2/account").status_code == 200
-    assert time.monotonic() - begun < 0.15
+    assert time.monotonic() - begun >= 0.2
+
+
+def test_latency_of_one_operation_leaves_the_others_alone(simulator):
+    simulator.fault("latency", operation="query", ms=60_000)
+
+    with pytest.raises(requests.ReadTimeout):
+        simulator.call("GET", "/v2/orders", timeout=0.1)
+    assert simulator.call("GET", "/v2/account", timeout=30).status_code == 200
 
 
 def test_latency_can_let_an_order_arrive_after_its_sender_gave_up_and_asked(simulator, eventually):
-    simulator.fault("latency", operation="submit", ms=300, count=1)
+    simulator.fault("latency", operation="submit", ms=1500, count=1)
 
     with pytest.raises(requests.ReadTimeout):
         simulator.call("POST", "/v2/orders", timeout=0.1, data=json.dumps(resting("straggler")))
@@ -191,12 +197,11 @@ def test_a_fault_hits_only_its_operation_and_only_so_often(simulator):
     assert simulator.call("GET", "/sim/faults").json() == []
 
 
-def test_a_fault_ends_by_itself_after_its_seconds(simulator):
-    simulator.fault("error", seconds=0.2)
+def test_a_fault_ends_by_itself_after_its_seconds(simulator, eventually):
+    simulator.fault("error", seconds=2)
 
     assert simulator.call("GET", "/v2/account").status_code == 500
-    time.sleep(0.25)
-    assert simulator.call("GET", "/v2/account").status_code == 200
+    eventually(lambda: simulator.call("GET", "/v2/account").status_code == 200)
 
 
 def test_a_fault_can_be_likely_rather_than_certain(simulator):
@@ -303,7 +308,7 @@ def test_disconnect_streams_cuts_every_connection(simulator, listener):
     simulator.fault("disconnect_streams")
 
     with pytest.raises(ConnectionClosed):
-        listener.recv(timeout=2)
+        listener.recv(timeout=PATIENCE_SECONDS)
 
 
 def test_refuse_streams_turns_new_connections_away(simulator):

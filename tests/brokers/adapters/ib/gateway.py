@@ -15,6 +15,7 @@ from brokers.core.reports import OrderReport, ReportedStatus
 from brokers.simulator.ledger import LedgerSummary, read_ledger
 from tests.brokers.conformance.ib_gateway import ACCOUNT, GatewayCounterpart, launch_gateway
 from tests.brokers.conformance.simulated import API_KEY, API_SECRET
+from tests.patience import PATIENCE_SECONDS
 
 
 class LedgeredGateway:
@@ -63,7 +64,7 @@ def running_gateway(directory: Path) -> Iterator[LedgeredGateway]:
 
 async def until(session: BrokerSession, client_order_id: str, status: ReportedStatus) -> OrderReport:
     """Ask until the order is reported in this status."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             report = await session.find_order(client_order_id)
             if report is not None and report.status is status:

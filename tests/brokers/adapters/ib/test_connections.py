@@ -17,6 +17,7 @@ from reliability.core.taxonomy import FailureKind
 from tests.brokers.adapters.ib.gateway import settings_for, until
 from tests.brokers.conformance.ib_gateway import ACCOUNT, OPTIONS
 from tests.brokers.conformance.simulated import REPOSITORY, read_address
+from tests.patience import PATIENCE_SECONDS
 
 NARROW = "client_ids=200-201&messages_per_second=5000"
 
@@ -60,7 +61,7 @@ def test_an_order_of_a_busy_session_waits_for_its_cancel_and_gets_it(gateway, te
                 await first.cancel_order(placed.broker_order_id)
             monkeypatch.setattr(sessions, "IDLE_SECONDS", 0.1)
             await second.get_account()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while True:
                     try:
                         await first.cancel_order(placed.broker_order_id)
@@ -195,7 +196,7 @@ def test_fills_that_come_repeated_or_late_keep_their_identity(gateway, terms, ki
             placed = await session.submit_order(f"st-{kind}", terms)
             gateway.counterpart.fill(placed.broker_order_id, Decimal(4))
             heard = []
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while len(heard) < 1 + parameters.get("times", 0):
                     event = await anext(stream)
                     if event is not None and event.fill is not None:
@@ -216,7 +217,7 @@ def test_the_stream_hears_of_orders_of_every_client(gateway, terms):
             await anext(stream)
             await asyncio.gather(session.submit_order("st-mine", terms), other.submit_order("st-theirs", terms))
             heard = set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while heard < {"st-mine", "st-theirs"}:
                     event = await anext(stream)
                     heard |= {event.order.client_order_id} if event is not None else set()
@@ -260,6 +261,6 @@ def test_numbers_and_orders_survive_a_killed_gateway(tmp_path):
 
 
 async def _drain(stream):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async for _ in stream:
             continue

@@ -6,13 +6,14 @@ import pytest
 from ib_async import IB, LimitOrder, MarketOrder, Stock
 
 from tests.brokers.conformance.ib_gateway import ACCOUNT
+from tests.patience import PATIENCE_SECONDS
 
 
 def _run(gateway, body, client_id=7):
     async def connected():
         host, port = gateway.settings.base_url.split("?")[0].removeprefix("tcp://").split(":")
         client = IB()
-        await client.connectAsync(host, int(port), clientId=client_id, timeout=5, raiseSyncErrors=True)
+        await client.connectAsync(host, int(port), clientId=client_id, timeout=PATIENCE_SECONDS, raiseSyncErrors=True)
         try:
             return await body(client)
         finally:
@@ -22,7 +23,7 @@ def _run(gateway, body, client_id=7):
 
 
 async def _until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():  # noqa: ASYNC110  the library tells by changing what it returned
             await asyncio.sleep(0.02)
 
