@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.stack.ports import take_block
-from tests.reliability.services.guard_support import OwnValkey, own_valkey
+from tests.reliability.services.guarding.support import OwnValkey, own_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/howto/guard-your-own-task.md"

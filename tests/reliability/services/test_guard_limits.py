@@ -18,7 +18,7 @@ from reliability.services.limits.budget import SharedBudget
 from reliability.services.limits.bulkhead import Bulkhead, SharedPlaces
 from reliability.services.limits.rate import RateLimiter
 from reliability.services.limits.store import LimitStore
-from tests.reliability.services.guard_support import Clock, OwnValkey, await_true, own_valkey
+from tests.reliability.services.guarding.support import Clock, OwnValkey, await_true, own_valkey
 
 CRITICAL, NORMAL = Priority.CRITICAL, Priority.NORMAL
 SLOW = RateLimit(calls=30, per_seconds=600, burst=20, reserve=0.3)  # nothing comes back during a test

@@ -16,8 +16,7 @@ from reliability.services.circuits import CircuitOpenError
 from reliability.services.guarding.decorator import _wrap, guard
 from reliability.services.guarding.policy import GuardPolicy
 from reliability.tasks.guarded import guarded_task
-from tests.reliability.services.guard_support import Workshop, make_guard
-from tests.reliability.services.test_guard import UNSENT, RaisedError, Script
+from tests.reliability.services.guarding.support import UNSENT, RaisedError, Script, Workshop, make_guard
 
 RETRIES = RetryPolicy(max_attempts=4)
 

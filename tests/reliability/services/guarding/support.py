@@ -1,5 +1,6 @@
 """A Valkey that tests may stop, freeze and start, and stand-ins for what a guard is made of."""
 
+import asyncio
 import os
 import secrets
 import signal
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from config.stack.launch import Account, child_setup
 from config.stack.ports import take_block
 from config.stack.valkey import Valkey
 from reliability.core.budget import DEFAULT_BUDGET, BudgetPolicy
+from reliability.core.catalog import CATALOG
+from reliability.core.classification import ClassifiedError, Operation, RawFailure
+from reliability.core.retry import RetryPolicy
 from reliability.services.circuits import CircuitOpenError
 from reliability.services.guarding.guard import Guard
 from reliability.services.guarding.parts import Parts
@@ -178,3 +183,57 @@ def make_guard(
         draw=lambda: 0.5,
     )
     return Workshop(guard, circuit, clock, shared, limiter, bulkhead)
+
+
+RETRIES = RetryPolicy(max_attempts=4, time_limit=timedelta(seconds=60))
+PLENTY = BudgetPolicy(floor_per_second=100.0)
+
+
+class RaisedError(Exception):
+    """An adapter's error that knows what it is."""
+
+    def __init__(self, code: str, *, ambiguous: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(code, ambiguous, retry_after)
+        self.code = code
+        self.ambiguous = ambiguous
+        self.retry_after = retry_after
+
+    def classified(self, source: str, operation: Operation) -> ClassifiedError:
+        definition = CATALOG[self.code]
+        return ClassifiedError(
+            definition=definition,
+            severity=definition.severity,
+            strategy=definition.strategy,
+            retryable=definition.retryable,
+            ambiguous=self.ambiguous,
+            raw=RawFailure(source, operation),
+            rule="given",
+            retry_after_seconds=self.retry_after,
+        )
+
+
+class Script:
+    """A function that raises what it is told to, then returns how often it was called."""
+
+    def __init__(self, *errors: BaseException) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> int:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.calls
+
+    async def asynchronous(self, *args: Any, **kwargs: Any) -> int:
+        await asyncio.sleep(0)
+        return self(*args, **kwargs)
+
+
+UNSENT = "NETWORK_CONNECT_REFUSED"
+
+
+def run(workshop: Workshop, script: Script, way: str, *args: Any) -> Any:
+    if way == "sync":
+        return workshop.guard.call(script, *args)
+    return asyncio.run(workshop.guard.call_async(script.asynchronous, *args))

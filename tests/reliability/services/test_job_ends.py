@@ -1,0 +1,256 @@
+"""How jobs end: done, failed, dead, waiting; and what the fence and the rescue make of those left behind."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from reliability.core.jobs import (
+    Dead,
+    JobError,
+    JobTimeoutError,
+    NotStartedError,
+    Performed,
+    Retry,
+    Snooze,
+    Wait,
+)
+from reliability.models import Job, JobAttempt
+from reliability.services.jobs.enqueue import NewJob, enqueue_job
+from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare
+from reliability.services.jobs.rescue import rescue_lost_jobs
+from reliability.services.jobs.table import claim_jobs, has_suspects, renew_leases
+from reliability.services.pulse import Pulse
+from tests.fakes import Deed, perform_calls, run_due
+from tests.reliability.services.job_support import ERROR, KIND, enqueue, only_job, outcomes_of, run_until_settled
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("deed")]
+
+
+def test_a_job_that_is_done_leaves_no_attempt_row(deed: Deed) -> None:
+    enqueue(1)
+    run_due("default")
+
+    job = only_job()
+    assert (job.state, job.worker, job.lease_until) == ("succeeded", None, None)
+    assert job.finished_at is not None
+    assert (deed.applied, outcomes_of(job)) == ([1], [])
+
+
+def test_a_failed_job_waits_and_runs_again(deed: Deed) -> None:
+    deed.settle = {1: [Retry(ERROR)]}
+    enqueue(1)
+    before = timezone.now()
+    run_due("default")
+    job = only_job()
+    assert (job.state, job.attempt, job.error_code) == ("ready", 1, ERROR.code)
+    assert before <= job.run_at <= timezone.now() + Deed.retry.delay_max
+
+    run_until_settled()
+    assert (only_job().state, deed.performed, outcomes_of(job)) == ("succeeded", [1, 1], ["failed"])
+    assert only_job().error_code == ""
+
+
+def test_a_job_that_used_up_its_attempts_is_a_dead_letter(deed: Deed) -> None:
+    deed.settle = {1: [Retry(ERROR)] * 9}
+    enqueue(1)
+    run_until_settled()
+
+    job = only_job()
+    assert (job.state, job.attempt, deed.performed) == ("dead", 3, [1, 1, 1])
+    assert outcomes_of(job) == ["failed", "failed", "dead"]
+    assert job.finished_at is not None
+
+
+def test_a_job_no_attempt_can_help_dies_at_once(deed: Deed) -> None:
+    deed.settle = {1: [Dead(ERROR)]}
+    enqueue(1)
+    run_until_settled()
+
+    assert (only_job().state, only_job().attempt, only_job().error_message) == ("dead", 1, "as planned")
+
+
+def test_a_snooze_spends_no_attempt(deed: Deed) -> None:
+    deed.settle = {1: [Snooze(timedelta(0), ERROR)] * 12}
+    enqueue(1)
+    run_until_settled()
+
+    job = only_job()
+    assert (job.state, job.attempt, job.snoozes, job.fence) == ("succeeded", 1, 12, 13)
+
+
+def test_a_job_that_waits_was_not_begun_and_leaves_no_attempt(deed: Deed) -> None:
+    deed.settle = {1: [Wait(timedelta(0), ERROR)] * 12}
+    enqueue(1)
+    run_until_settled()
+
+    job = only_job()
+    assert (job.state, job.attempt, job.snoozes, job.fence) == ("succeeded", 1, 0, 13)
+    assert outcomes_of(job) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "code"),
+    [
+        (NotStartedError(), "ready", "SYSTEM_WORKER_STOPPING"),
+        (JobTimeoutError("slow"), "ready", "SYSTEM_JOB_TIMEOUT"),
+        (RuntimeError("boom"), "ready", "SYSTEM_UNEXPECTED"),
+    ],
+)
+def test_a_call_that_raised_is_tried_again(error: Exception, state: str, code: str) -> None:
+    enqueue(1)
+    calls, _ = claim_and_prepare("default", 1, 10)
+    apply_outcomes([Performed(call.job, call.request, error=error) for call in calls])
+
+    assert (only_job().state, only_job().error_code) == (state, code)
+    assert only_job().attempt == (0 if isinstance(error, NotStartedError) else 1)
+
+
+def test_a_job_whose_deadline_passed_is_not_run(deed: Deed) -> None:
+    enqueue_job(KIND, NewJob(payload={"n": 1}, deadline_at=timezone.now() - timedelta(seconds=1)))
+    enqueue_job(KIND, NewJob(payload={"n": 2}, deadline_at=timezone.now() + timedelta(hours=1)))
+    run_due("default")
+
+    assert deed.performed == [2]
+    assert Job.objects.get(state="dead").error_code == "SYSTEM_DEADLINE_PASSED"
+
+
+def test_one_job_that_cannot_be_prepared_hinders_no_other(deed: Deed) -> None:
+    deed.unpreparable = {2}
+    enqueue(1, 2, 3)
+    run_until_settled()
+
+    assert deed.performed == [1, 3]
+    dead = Job.objects.get(state="dead")
+    assert (dead.payload["n"], dead.attempt) == (2, 3)
+
+
+def test_one_outcome_that_cannot_be_applied_kills_only_its_own_job(deed: Deed) -> None:
+    deed.poisoned = {2}
+    enqueue(1, 2, 3)
+    run_due("default")
+
+    assert deed.applied == [1, 3]
+    dead = Job.objects.get(state="dead")
+    assert (dead.payload["n"], dead.error_code) == (2, "SYSTEM_UNEXPECTED")
+    assert JobAttempt.objects.get(job=dead).detail["result"] == "2", "what came back is kept"
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "lone \ud800 surrogate", "x" * 5000])
+def test_whatever_an_error_says_it_is_recorded(deed: Deed, text: str) -> None:
+    deed.settle = {1: [Dead(JobError("SYSTEM_UNEXPECTED", text, {"said": text}))]}
+    enqueue(1)
+    run_due("default")
+
+    job = only_job()
+    assert (job.state, job.error_code, outcomes_of(job)) == ("dead", "SYSTEM_UNEXPECTED", ["dead"])
+    assert job.error_message != "", "the reason itself is kept"
+    assert "could not be applied" not in job.error_message
+
+
+def test_an_outcome_whose_fence_moved_is_kept_as_late_evidence(deed: Deed) -> None:
+    enqueue(1)
+    calls, _ = claim_and_prepare("default", 1, 10)
+    rescue_lost_jobs()
+    apply_outcomes(perform_calls(calls))
+
+    job = only_job()
+    assert (job.state, deed.applied, deed.late) == ("ready", [], [1])
+    assert outcomes_of(job) == ["lost", "late"]
+
+
+def test_a_job_claimed_again_while_its_first_call_is_under_way_is_settled_by_the_second(deed: Deed) -> None:
+    """One process can hold both claims: it was frozen, its job was handed on, and it took it up again."""
+    enqueue(1)
+    first, _ = claim_and_prepare("default", 1, 10)
+    rescue_lost_jobs()
+    second, _ = claim_and_prepare("default", 1, 10)
+    deed.settle = {1: [Retry(ERROR)]}
+    apply_outcomes([*perform_calls(second), *perform_calls(first)])
+
+    assert (deed.late, deed.applied) == ([1], [1])
+    assert (only_job().state, only_job().attempt) == ("ready", 2)
+    assert outcomes_of(only_job()) == ["lost", "late", "failed"]
+
+
+def rescued_within(seconds: float) -> list[int]:
+    """Rescue until something was rescued: the server frees the lock of a closed connection a moment later."""
+    deadline = time.monotonic() + seconds
+    while not (rescued := rescue_lost_jobs()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return [one.jobs for one in rescued]
+
+
+def test_a_job_of_a_living_process_is_left_alone(committed: None) -> None:
+    pulse = Pulse("worker", "a test")
+    try:
+        enqueue(1)
+        claim_jobs("default", pulse.number, 10)
+        assert rescue_lost_jobs() == []
+        assert only_job().state == "running"
+    finally:
+        pulse.stop()
+    assert rescued_within(seconds=60) == [1]
+    assert (only_job().state, only_job().error_code) == ("ready", "SYSTEM_WORKER_LOST")
+
+
+def test_a_lease_that_ended_hands_the_job_on_even_if_its_process_lives(committed: None) -> None:
+    pulse = Pulse("worker", "a frozen test")
+    try:
+        enqueue(1)
+        (claimed,) = claim_jobs("default", pulse.number, 10)
+        Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+        assert [one.jobs for one in rescue_lost_jobs(by_pulse=False)] == [1]
+        assert only_job().error_code == "SYSTEM_LEASE_EXPIRED"
+        renew_leases([claimed], timedelta(hours=1))
+        assert only_job().lease_until is None, "a job that was handed on cannot be taken back"
+    finally:
+        pulse.stop()
+
+
+def test_freezes_of_a_living_process_bury_no_job_until_its_attempts_are_used_up(committed: None) -> None:
+    pulse = Pulse("worker", "a machine that stops now and then")
+    try:
+        enqueue(1)
+        crashes, attempts = [], only_job().max_attempts
+        for _ in range(attempts + 2):
+            assert claim_jobs("default", pulse.number, 1, suspects=bool(has_suspects(["default"])))
+            Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+            rescue_lost_jobs()
+            crashes.append(only_job().crashes)
+        assert crashes == [0] * (attempts - 1) + [1, 2, 3]
+        assert only_job().state == "dead"
+    finally:
+        pulse.stop()
+
+
+def test_right_after_an_outage_only_leases_count() -> None:
+    enqueue(1)
+    claim_jobs("default", 1, 10)
+    assert rescue_lost_jobs(by_pulse=False) == []
+
+
+def test_renewing_extends_the_lease_of_what_is_under_way() -> None:
+    enqueue(1)
+    jobs = claim_jobs("default", 1, 10)
+    renew_leases(jobs, timedelta(hours=1))
+
+    lease_until = only_job().lease_until
+    assert lease_until is not None
+    assert lease_until > timezone.now() + timedelta(minutes=59)
+
+
+def test_a_job_that_kills_its_process_is_buried_after_three_starts() -> None:
+    enqueue(1)
+    for _ in range(2):
+        assert claim_jobs("default", 1, 10, suspects=bool(has_suspects(["default"])))
+        assert [one.state for one in rescue_lost_jobs()] == ["ready"]
+    assert has_suspects(["default"]) == {"default"}
+    assert claim_jobs("default", 1, 10) == [], "a suspect runs alone"
+    assert len(claim_jobs("default", 1, 1, suspects=True)) == 1
+    assert [one.state for one in rescue_lost_jobs()] == ["dead"]
+
+    job = only_job()
+    assert (job.state, job.crashes, job.error_code) == ("dead", 3, "SYSTEM_CRASH_LOOP")
+    assert outcomes_of(job) == ["lost", "lost", "lost"]
