@@ -81,7 +81,7 @@ also_copy = ["brokers", "reconciliation", "config", "docs"]
 pytest_add_cli_args_test_selection = {tests}
 do_not_mutate_patterns = ["raise ValueError", "logger[.]"]
 timeout_constant = 2.0
-timeout_multiplier = 8.0
+timeout_multiplier = 30.0
 """
 # The same examples in every run, found without shrinking: a survivor is a survivor twice.
 _CONFTEST = """\

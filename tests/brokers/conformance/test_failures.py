@@ -2,6 +2,7 @@
 
 import asyncio
 import traceback
+from contextlib import suppress
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_a_cancel_is_unknown_under_the_same_troubles(with_session, target, count
         pytest.skip("a cancel is confirmed without content")
 
     async def body(session):
-        placed = await session.submit_order(client_order_id, counterpart.resting_terms())
+        placed = await _place(session, counterpart, client_order_id)
         counterpart.make_trouble(trouble)
         with pytest.raises(BrokerCallError) as caught:
             await session.cancel_order(placed.broker_order_id)
@@ -110,7 +111,7 @@ def test_a_failed_query_is_no_information(with_session, target, counterpart, cli
         pytest.skip("instruments have none of the missing fields")
 
     async def body(session):
-        placed = await session.submit_order(client_order_id, counterpart.resting_terms())
+        placed = await _place(session, counterpart, client_order_id)
         counterpart.fill(placed.broker_order_id, placed.quantity / 4)
         counterpart.make_trouble(trouble)
         with pytest.raises(BrokerCallError) as caught:
@@ -137,8 +138,7 @@ def test_a_call_that_is_never_answered_ends_by_itself(with_session, counterpart,
 
 def test_every_call_to_a_frozen_broker_ends_by_itself(with_session, counterpart, client_order_id):
     async def body(session):
-        await session.submit_order(f"{client_order_id[:30]}-ahead", counterpart.resting_terms())
-        await session.get_account()
+        await _place(session, counterpart, f"{client_order_id[:24]}-ahead")
         counterpart.freeze()
         calls = [session.submit_order(client_order_id, counterpart.resting_terms()), session.get_account()]
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -217,6 +217,19 @@ def _fails(with_session, call, **settings):
     with pytest.raises(BrokerCallError) as caught:
         with_session(call, **settings)
     return caught.value
+
+
+async def _place(session, counterpart, client_order_id):
+    """Place a resting order; where the session's patience is short for a busy machine, its answer is asked for."""
+    terms = counterpart.resting_terms()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with suppress(BrokerCallError):
+            return await session.submit_order(client_order_id, terms)
+        while True:
+            with suppress(BrokerCallError):
+                found = await session.find_order(client_order_id, terms.symbol)
+                if found is not None:
+                    return found
 
 
 def _chain(error):

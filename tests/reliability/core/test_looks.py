@@ -1,4 +1,4 @@
-"""What must be known soon is looked at often, and everything that is looked at is in the one table."""
+"""What must be known soon is looked at often."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,13 +7,10 @@ from reliability.core.looks import (
     HASTENED,
     INTERVALS,
     TICK_SECONDS,
-    UNHURRIED,
     WITHIN_A_SECOND,
     WITHIN_FIVE_SECONDS,
     Rounds,
 )
-from reliability.services import alert_keeper, watches
-from reliability.services.alert_conditions import CHECKS
 
 
 def test_what_must_be_known_within_a_second_is_looked_at_twice_in_it() -> None:
@@ -24,14 +21,6 @@ def test_what_must_be_known_within_a_second_is_looked_at_twice_in_it() -> None:
 def test_what_must_be_known_within_five_seconds_leaves_time_to_tell_of_it() -> None:
     telling = max(WITHIN_FIVE_SECONDS["run_due_escalations"], TICK_SECONDS)
     assert all(every + telling + 2 * TICK_SECONDS <= 5 for every in WITHIN_FIVE_SECONDS.values())
-
-
-def test_the_table_has_everything_that_is_looked_at_and_nothing_else() -> None:
-    looks = [*CHECKS, *watches._WATCHES, *alert_keeper._FOLLOWING]
-    names = {look.__name__ for look in looks} | {"add_up_repeats", "roll_up_errors"}
-    assert names == set(INTERVALS)
-    assert set(HASTENED) <= names
-    assert len(INTERVALS) == len(WITHIN_A_SECOND) + len(WITHIN_FIVE_SECONDS) + len(UNHURRIED)
 
 
 @given(st.sampled_from(sorted(INTERVALS)), st.lists(st.floats(0, 0.2), min_size=20, max_size=80))

@@ -1,28 +1,67 @@
-"""Jobs on their way in: enqueued within a transaction, claimed once, and what stays recorded."""
+"""The life of a job in the table: claimed once, fenced, retried, handed on, buried, and never lost."""
 
 import threading
+import time
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from reliability.models import AuditEntry, Job, Lane
+from reliability.core.jobs import (
+    ClaimedJob,
+    Dead,
+    JobError,
+    JobTimeoutError,
+    NotStartedError,
+    Performed,
+    Retry,
+    Snooze,
+    Wait,
+)
+from reliability.models import AuditEntry, Job, JobAttempt, Lane
 from reliability.services.jobs.enqueue import NewJob, enqueue_job, enqueue_jobs
 from reliability.services.jobs.execution import apply_outcomes, claim_and_prepare
 from reliability.services.jobs.kinds import UnknownKindError
 from reliability.services.jobs.rescue import find_due_lanes, rescue_lost_jobs
-from reliability.services.jobs.table import claim_jobs
+from reliability.services.jobs.table import claim_jobs, has_suspects, renew_leases
 from reliability.services.lanes import pause_lane, resume_lane
+from reliability.services.pulse import Pulse
 from tests.fakes import Deed, make_due, perform_calls, run_due
-from tests.reliability.services.job_support import (
-    KIND,
-    enqueue,
-    numbers,
-    only_job,
-)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("deed")]
+
+KIND = "tests.deed"
+ERROR = JobError("NETWORK_CONNECT_REFUSED", "as planned")
+
+
+def enqueue(*numbers: int, **values: Any) -> None:
+    enqueue_jobs(KIND, [NewJob(payload={"n": number}) for number in numbers], **values)
+
+
+def numbers(jobs: Sequence[ClaimedJob]) -> list[int]:
+    return [job.payload["n"] for job in jobs]
+
+
+def only_job() -> Job:
+    return Job.objects.get()
+
+
+def outcomes_of(job: Job) -> list[str]:
+    return list(JobAttempt.objects.filter(job=job).order_by("id").values_list("outcome", flat=True))
+
+
+def run_until_settled() -> None:
+    for _ in range(20):
+        make_due()
+        if not run_due("default"):
+            return
+    raise AssertionError("the lane never came to rest")
+
+
+# -- enqueueing -----------------------------------------------------------------------------
 
 
 def test_a_job_belongs_to_the_callers_transaction() -> None:
@@ -71,6 +110,9 @@ def test_a_delayed_job_waits_for_its_time() -> None:
     assert claim_jobs("default", 1, 10) == []
     make_due()
     assert numbers(claim_jobs("default", 1, 10)) == [1]
+
+
+# -- claiming -------------------------------------------------------------------------------
 
 
 def test_a_claim_counts_the_attempt_and_moves_the_fence_before_anything_runs() -> None:
@@ -160,7 +202,6 @@ def test_concurrent_claims_never_share_a_job(committed: None) -> None:
     assert set(Job.objects.values_list("attempt", "fence")) == {(1, 1)}
 
 
-<<<<<<< HEAD
 # -- ends -----------------------------------------------------------------------------------
 
 
@@ -399,8 +440,6 @@ def test_a_job_that_kills_its_process_is_buried_after_five_starts() -> None:
 # -- records --------------------------------------------------------------------------------
 
 
-=======
->>>>>>> 1f4ef3d (Split the tests of guard, limits, jobs and API errors by subject)
 @pytest.mark.parametrize("table", ["reliability_jobattempt", "reliability_auditentry"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET id = id", "DELETE FROM {}"])
 def test_what_was_recorded_cannot_be_changed(table: str, change: str) -> None:

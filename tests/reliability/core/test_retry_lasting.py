@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +59,29 @@ def test_past_its_deadline_nothing_waits(code: str, operation: Operation, failur
 def test_a_cancel_never_waits_long_by_itself(code: str, failures: int, draw: float) -> None:
     if not code.startswith("RATE_LIMIT"):
         assert lasting_delay(code, Operation.CANCEL, failures, draw) <= timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("code", "operation", "longest"),
+    [
+        ("RATE_LIMIT_EXCEEDED", Operation.SUBMIT, 32),
+        ("RATE_LIMIT_EXCEEDED", Operation.CANCEL, 32),
+        ("BROKER_UNAVAILABLE", Operation.SUBMIT, 16),
+        ("BROKER_UNAVAILABLE", Operation.CANCEL, 5),
+        ("BROKER_SERVER_ERROR", Operation.SUBMIT, 8),
+        ("BROKER_SERVER_ERROR", Operation.CANCEL, 5),
+        ("NETWORK_DNS_FAILED", Operation.SUBMIT, 32),
+        ("NETWORK_DNS_FAILED", Operation.CANCEL, 5),
+        ("NETWORK_DNS_FAILED", Operation.QUERY, 8),
+        ("NETWORK_CONNECT_REFUSED", Operation.SUBMIT, 3.2),
+        ("NETWORK_CONNECT_REFUSED", Operation.CANCEL, 3.2),
+    ],
+)
+def test_a_code_that_asks_for_longer_waits_gets_them_except_from_a_cancel(
+    code: str, operation: Operation, longest: float
+) -> None:
+    """Only a rate limit makes a cancel wait: it takes risk away."""
+    assert lasting_delay(code, operation, 1000, 0.5) == timedelta(seconds=longest / 2)
 
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.booleans()), max_size=200))
