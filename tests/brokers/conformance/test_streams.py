@@ -84,7 +84,7 @@ def test_silence_is_noticed(with_session, counterpart):
             await _drain(stream)
         return caught.value
 
-    error = with_session(body)
+    error = with_session(body, silence_timeout_seconds=0.75)
 
     assert error.code == "NETWORK_STREAM_SILENT"
 

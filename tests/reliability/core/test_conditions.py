@@ -3,7 +3,7 @@
 import pytest
 
 from reliability.core.alerts import subject_of
-from reliability.core.conditions import CONDITIONS
+from reliability.core.conditions import CONDITIONS, UnknownConditionError, get_condition
 from reliability.core.taxonomy import ErrorSeverity
 
 
@@ -33,3 +33,9 @@ def test_severities_have_a_place_and_come_back_from_it():
 )
 def test_a_scope_is_about_one_thing(scope: str, subject: str):
     assert subject_of(scope) == subject
+
+
+def test_a_condition_is_found_by_its_name_alone():
+    assert all(get_condition(name).name == name for name in CONDITIONS)
+    with pytest.raises(UnknownConditionError, match="nothing"):
+        get_condition("nothing")

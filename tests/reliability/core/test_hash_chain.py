@@ -15,6 +15,7 @@ from reliability.core.hash_chain import (
     is_marked,
     leaf_marks,
     make_anchor,
+    marks_of,
     missing_ranges,
     root_of,
     seal_hash,
@@ -90,3 +91,13 @@ def test_ranges_hold_what_is_there_and_what_is_missing_once_each(after: int, fou
     assert spread(id_ranges(found)) == found
     every = spread(missing_ranges(after, found)) + found
     assert sorted(every) == (list(range(after + 1, found[-1] + 1)) if found else [])
+
+
+@given(leaves, st.lists(st.tuples(st.integers(1, 6), st.integers(0, 202)), max_size=20))
+def test_marks_read_by_name_are_those_read_together(found: list[Leaf], others: list[tuple[int, int]]) -> None:
+    anchor = make_anchor(7, AT, GENESIS, found)
+    together = leaf_marks(anchor)
+
+    assert marks_of(anchor, together) == together
+    assert marks_of(anchor, others) == {name: together[name] for name in others if name in together}
+    assert marks_of(anchor, []) == {}

@@ -56,3 +56,11 @@ def test_a_sample_with_labels_its_metric_lacks_is_refused():
     metric = Metric("stanchion_orders", MetricKind.GAUGE, "what", ("broker",))
     with pytest.raises(ValueError, match="broker"):
         with_all_labels(metric, {("a", "b"): 1.0})
+
+
+def test_what_is_added_is_summed_up():
+    tally = Tally(1.0)
+    tally.add(2.5)
+    tally.add(-0.5)
+
+    assert (tally.value, tally.counts) == (3.0, [])
