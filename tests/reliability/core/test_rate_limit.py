@@ -349,3 +349,15 @@ def test_whoever_was_told_to_slow_down_forgets_what_it_leased() -> None:
     assert not any(tokens.use(0.0, priority) for priority in Priority)
     tokens.add(0.0, 1, Priority.NORMAL)
     assert [tokens.use(0.0, Priority.NORMAL) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("burst", "reserve", "kept"),
+    [(60, 0.6, (0, 12, 36)), (60, 0.3, (0, 6, 18)), (10, 0.3, (0, 1, 3)), (1, 0.9, (0, 0, 0)), (20, 0.0, (0, 0, 0))],
+)
+def test_orders_leave_a_third_of_the_reserve_alone_and_the_rest_all_of_it(
+    burst: int, reserve: float, kept: tuple[int, int, int]
+) -> None:
+    limit = RateLimit(calls=200, per_seconds=60, burst=burst, reserve=reserve)
+
+    assert tuple(round(limit.kept_seconds(one) / limit.interval_seconds) for one in Priority) == kept
