@@ -232,4 +232,4 @@ def test_a_limit_the_broker_names_pauses_the_account(broker: FakeBroker, account
     fail(profile, times=1)
     held = waiting(profile, CallClass.ORDERS)
     assert held is not None
-    assert timedelta(0) < held.delay <= timedelta(seconds=30)
+    assert timedelta(seconds=10) < held.delay
