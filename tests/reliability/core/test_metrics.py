@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reliability.core.metrics import LATENCIES, Metric, MetricKind, Tally, with_all_labels
+from reliability.core.metrics import LATENCIES, Metric, MetricKind, Sample, Tally, with_all_labels
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,13 @@ def test_what_is_added_is_summed_up():
     tally.add(-0.5)
 
     assert (tally.value, tally.counts) == (3.0, [])
+
+
+def test_samples_come_with_their_labels_in_a_fixed_order():
+    metric = Metric("stanchion_orders", MetricKind.GAUGE, "what", ("broker", "lane"))
+
+    assert with_all_labels(metric, {("b", "x"): 2.0, ("a", "y"): 1.0, ("a", "x"): 3.0}) == [
+        Sample(("a", "x"), 3.0),
+        Sample(("a", "y"), 1.0),
+        Sample(("b", "x"), 2.0),
+    ]

@@ -74,7 +74,7 @@ def test_what_is_done_by_hand_is_one_step_for_each_sentence() -> None:
     definition = replace(
         CATALOG["BROKER_INSUFFICIENT_FUNDS"],
         suggestion="Fund it.",
-        manual_steps="look at the account; ask the desk. write to them. ; ",
+        manual_steps="look at the account; ask the desk about FIX. write to them. ; ",
         escalation="The desk, at once.",
     )
     book = error_runbook(definition)
@@ -82,7 +82,7 @@ def test_what_is_done_by_hand_is_one_step_for_each_sentence() -> None:
     assert [step.text for step in book.steps] == [
         "Fund it.",
         "Look at the account.",
-        "Ask the desk.",
+        "Ask the desk about FIX.",
         "Write to them.",
         "Write down how it ended. To be told: The desk, at once..",
     ]
