@@ -18,7 +18,7 @@ class ReliabilityConf:
     that begin here are kept.
     ``requests_per_second`` of one user are answered by all web processes together; 0: as many as come.
     ``release`` is what these processes are: errors name it, and its first start is marked.
-    A job whose process died ``max_crashes`` times is a dead letter; from the third start on it runs alone.
+    A job whose process died ``max_crashes`` times is a dead letter.
     ``calling_processes`` is among how many processes a rate limit is divided while Redis is away.
     """
 

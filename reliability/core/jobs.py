@@ -20,6 +20,27 @@ class JobState(StrEnum):
     DISCARDED = "discarded"
 
 
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """Under what suspicion a job is whose process died ``least`` to ``most`` times while it was in hand.
+
+    All that such a process had in hand is suspected, mostly wrongly: so suspects run apart from others, ``together`` at
+    once, fewer with each death, and the one that kills ends alone.
+    """
+
+    least: int
+    most: int
+    together: int
+
+
+SUSPICIONS = (Suspicion(2, 2, together=16), Suspicion(3, 3, together=4), Suspicion(4, 1_000, together=1))
+
+
+def suspicion_of(crashes: int) -> Suspicion | None:
+    """Return under what suspicion a job is after so many deaths; None below two: anybody may be unlucky."""
+    return next((one for one in SUSPICIONS if one.least <= crashes <= one.most), None)
+
+
 class AttemptOutcome(StrEnum):
     """Why an attempt has a row: a success needs none."""
 

@@ -22,6 +22,7 @@ from reliability.core.jobs import (
     Performed,
     Retry,
     Snooze,
+    Suspicion,
     Wait,
 )
 from reliability.core.retry import backoff_delay
@@ -52,18 +53,18 @@ def is_outage(error: Exception) -> bool:
 _Prepare = Callable[[JobKind, Sequence[ClaimedJob]], Mapping[int, Prepared]]
 
 
-def claim_and_prepare(lane: str, worker: int, limit: int, *, suspects: bool = False) -> tuple[list[Call], int]:
+def claim_and_prepare(lane: str, worker: int, limit: int, suspicion: Suspicion | None = None) -> tuple[list[Call], int]:
     """Claim due jobs and prepare their requests in one transaction, committed before any call.
 
     Returns the calls to make, and how many jobs were claimed in all: some need no call and
     are finished in the same transaction. If a batch cannot be prepared, its jobs are
     prepared one at a time, and only the broken ones fail.
     """
-    begun, others_are_due = ([], True) if suspects else _claim_express(lane, worker, limit)
+    begun, others_are_due = ([], True) if suspicion else _claim_express(lane, worker, limit)
     if not others_are_due:
         return begun, len(begun)
     try:
-        calls, claimed = _claim_generally(lane, worker, limit - len(begun), suspects)
+        calls, claimed = _claim_generally(lane, worker, limit - len(begun), suspicion)
     except Exception as error:
         if not begun or not is_outage(error):
             raise
@@ -86,19 +87,21 @@ def _claim_express(lane: str, worker: int, limit: int) -> tuple[list[Call], bool
     return [], True
 
 
-def _claim_generally(lane: str, worker: int, limit: int, suspects: bool) -> tuple[list[Call], int]:
+def _claim_generally(lane: str, worker: int, limit: int, suspicion: Suspicion | None) -> tuple[list[Call], int]:
     try:
-        return _claim_and_prepare(lane, worker, limit, suspects, _prepare_together)
+        return _claim_and_prepare(lane, worker, limit, suspicion, _prepare_together)
     except Exception as error:
         if is_outage(error):
             raise
         logger.warning("a batch cannot be prepared", extra={"lane": lane, "error": repr(error)})
-    return _claim_and_prepare(lane, worker, limit, suspects, _prepare_each)
+    return _claim_and_prepare(lane, worker, limit, suspicion, _prepare_each)
 
 
-def _claim_and_prepare(lane: str, worker: int, limit: int, suspects: bool, prepare: _Prepare) -> tuple[list[Call], int]:
+def _claim_and_prepare(
+    lane: str, worker: int, limit: int, suspicion: Suspicion | None, prepare: _Prepare
+) -> tuple[list[Call], int]:
     with transaction.atomic():
-        jobs = claim_jobs(lane, worker, limit, suspects=suspects)
+        jobs = claim_jobs(lane, worker, limit, suspicion)
         calls: list[Call] = []
         settled: dict[int, Disposition] = {}
         for kind_name, group in _by_kind(jobs).items():

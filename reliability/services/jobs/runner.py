@@ -8,13 +8,14 @@ looks at its lanes by itself a few times a second, so a dead message broker cost
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from queue import Empty
 
 from django.db import close_old_connections, connection
 
 from reliability.conf import get_conf
-from reliability.core.jobs import Performed
+from reliability.core.jobs import SUSPICIONS, Performed, Suspicion
 from reliability.models import Lane
 from reliability.services import tracing
 from reliability.services.jobs.bell import Bell
@@ -76,6 +77,8 @@ class JobRunner:
         self._claimed = 0
         self._plans_fit_for = 0
         self._suspected: list[str] = []
+        self._is_apart = False
+        self._levels = deque(SUSPICIONS)
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._thread.start()
 
@@ -136,8 +139,11 @@ class JobRunner:
             self._look(now)
         if now < self._next_claim:
             return
+        if self._is_apart and self._count_calls():
+            return
+        self._is_apart = False
         if self._suspected:
-            self._claim_suspect()
+            self._claim_suspects()
             return
         for lane in self._lanes.values():
             room = lane.room() if lane.wanted else 0
@@ -152,17 +158,24 @@ class JobRunner:
         for name in find_due(list(self._lanes)):
             self._lanes[name].wanted = True
 
-    def _claim_suspect(self) -> None:
-        """Run one job whose process died twice, with nothing beside it in this process."""
+    def _claim_suspects(self) -> None:
+        """Run a few jobs whose process died twice, with no others beside them in this process.
+
+        One group of a lane each time lanes are looked at for suspects; what is under no suspicion goes on in between,
+        for after a crash of a full process there may be hundreds.
+        """
         if self._count_calls():
             return
-        lane = self._lanes[self._suspected[0]]
-        if not self._claim_lane(lane, 1, suspects=True):
-            self._suspected.pop(0)
+        lane = self._lanes[self._suspected.pop(0)]
+        self._levels.rotate(1)
+        for suspicion in self._levels:
+            if self._claim_lane(lane, suspicion.together, suspicion):
+                self._is_apart = True
+                return
 
-    def _claim_lane(self, lane: LaneState, room: int, *, suspects: bool = False) -> int:
+    def _claim_lane(self, lane: LaneState, room: int, suspicion: Suspicion | None = None) -> int:
         self._keep_plans_fit()
-        calls, claimed = claim_and_prepare(lane.name, self._pulse.number, room, suspects=suspects)
+        calls, claimed = claim_and_prepare(lane.name, self._pulse.number, room, suspicion)
         self._claimed += claimed
         now = time.monotonic()
         self._next_claim = now + (0.0 if claimed == room else CLAIM_PACE_SECONDS)
@@ -213,7 +226,7 @@ class JobRunner:
         if self._stop.is_set():
             return _STOPPING_LOOK_SECONDS
         wanted = any(lane.wanted and lane.room() > 0 for lane in self._lanes.values())
-        may_claim = not self._count_calls() if self._suspected else wanted
+        may_claim = not self._count_calls() if self._suspected or self._is_apart else wanted
         until = min(self._next_look, self._next_claim) if may_claim else self._next_look
         return max(0.0, until - time.monotonic())
 

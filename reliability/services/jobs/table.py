@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 from reliability.conf import get_conf
-from reliability.core.jobs import ClaimedJob, JobState
+from reliability.core.jobs import ClaimedJob, JobState, Suspicion
 from reliability.services.jobs.kinds import list_kinds
 from reliability.services.prepared import fetch_prepared
 
@@ -29,7 +29,7 @@ _DUE = """
     FOR UPDATE OF job SKIP LOCKED
 """
 DUE = _DUE.format(suspicion="job.crashes < 2")
-_DUE_SUSPECTS = _DUE.format(suspicion="job.crashes >= 2")
+_DUE_SUSPECTS = _DUE.format(suspicion="job.crashes >= 2 AND job.crashes BETWEEN %(least)s AND %(most)s")
 CLAIM_OF = """
     UPDATE reliability_job job
     SET state = 'running', attempt = job.attempt + 1, fence = job.fence + 1, worker = %(worker)s,
@@ -117,14 +117,18 @@ class Finish:
         return self.state is JobState.DEAD
 
 
-def claim_jobs(lane: str, worker: int, limit: int, *, suspects: bool = False) -> list[ClaimedJob]:
+def claim_jobs(lane: str, worker: int, limit: int, suspicion: Suspicion | None = None) -> list[ClaimedJob]:
     """Claim up to ``limit`` due jobs of ``lane`` for ``worker`` and count their attempt.
 
-    With ``suspects`` only jobs whose process already died twice are taken; they are to run
-    alone. Jobs of a kind this process does not know stay where they are.
+    With a ``suspicion`` only jobs under it are taken, and no more than may run together then; without one only jobs
+    under none. Jobs of a kind this process does not know stay where they are.
     """
     before = time.monotonic()
-    rows = fetch_prepared(_CLAIM_SUSPECTS if suspects else _CLAIM_USUAL, claim_parameters(lane, worker, limit))
+    if suspicion is None:
+        rows = fetch_prepared(_CLAIM_USUAL, claim_parameters(lane, worker, limit))
+    else:
+        bounds = {"least": suspicion.least, "most": suspicion.most}
+        rows = fetch_prepared(_CLAIM_SUSPECTS, claim_parameters(lane, worker, min(limit, suspicion.together)) | bounds)
     jobs = [claimed_job(row, before) for row in rows]
     return sorted(jobs, key=lambda job: job.id)
 

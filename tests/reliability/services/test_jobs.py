@@ -20,6 +20,7 @@ from reliability.core.jobs import (
     Retry,
     Snooze,
     Wait,
+    suspicion_of,
 )
 from reliability.models import AuditEntry, Job, JobAttempt, Lane
 from reliability.services.jobs.enqueue import NewJob, enqueue_job, enqueue_jobs
@@ -395,7 +396,7 @@ def test_freezes_of_a_living_process_bury_no_job_until_its_attempts_are_used_up(
         enqueue(1)
         crashes, attempts = [], only_job().max_attempts
         for _ in range(attempts + 4):
-            assert claim_jobs("default", pulse.number, 1, suspects=bool(has_suspects(["default"])))
+            assert claim_jobs("default", pulse.number, 1, suspicion_of(only_job().crashes))
             Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
             rescue_lost_jobs()
             crashes.append(only_job().crashes)
@@ -424,12 +425,12 @@ def test_renewing_extends_the_lease_of_what_is_under_way() -> None:
 def test_a_job_that_kills_its_process_is_buried_after_five_starts() -> None:
     enqueue(1)
     for _ in range(2):
-        assert claim_jobs("default", 1, 10, suspects=bool(has_suspects(["default"])))
+        assert claim_jobs("default", 1, 10, suspicion_of(only_job().crashes))
         assert [one.state for one in rescue_lost_jobs()] == ["ready"]
     assert has_suspects(["default"]) == {"default"}
     assert claim_jobs("default", 1, 10) == [], "a suspect runs alone"
     for state in ("ready", "ready", "dead"):
-        assert len(claim_jobs("default", 1, 1, suspects=True)) == 1
+        assert len(claim_jobs("default", 1, 1, suspicion_of(only_job().crashes))) == 1
         assert [one.state for one in rescue_lost_jobs()] == [state]
 
     job = only_job()
