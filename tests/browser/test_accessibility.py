@@ -32,6 +32,7 @@ def complaints(page: Any, where: str) -> list[Any]:
         page.evaluate(AXE)
     for scheme, what in (("light", TAGS), ("dark", COLOURS)):
         page.emulate_media(color_scheme=scheme)
+        page.evaluate("Promise.allSettled(document.getAnimations().map(one => one.finished))")  # colors take a moment
         result = page.evaluate(f"axe.run({{exclude: [['{_NOT_OURS}']]}}, {{runOnly: {what}}})")
         found += [
             (where, scheme, rule["id"], node["html"][:160], node["failureSummary"])

@@ -1,5 +1,6 @@
 """A token that is limited to accounts: everything of the others is absent for it, and what is of all is refused."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from brokers.models import Account, Balance, CashEntry, ExternalOrder, Order, Position, TokenLimit
+from brokers.services.accounts import forget_accounts
 from brokers.services.tokens import issue_token
 from config.access import Door, list_entrances
 from reliability.models import AuditEntry
@@ -45,8 +47,10 @@ def theirs() -> Account:
 
 
 @pytest.fixture
-def user(mine: Account, theirs: Account) -> Any:
-    return make_user(*ALL)
+def user(mine: Account, theirs: Account) -> Iterator[Any]:
+    forget_accounts()  # what is known of accounts is up to a second old
+    yield make_user(*ALL)
+    forget_accounts()
 
 
 def caller(user: Any, *accounts: str) -> Client:
