@@ -40,11 +40,11 @@ def test_an_order_is_followed_from_its_placing_to_its_fills(with_session, counte
 
     events = with_session(body)
 
-    fills = [event.fill for event in events if event.fill]
+    told = {event.fill.execution_id: event.fill for event in events if event.fill}  # again, once its fee is known
+    fills = list(told.values())
     assert [fill.quantity for fill in fills] == [Decimal("1.5"), Decimal("2.5")]
     assert [fill.cumulative_quantity for fill in fills] == [Decimal("1.5"), Decimal(4)]
-    assert len({fill.execution_id for fill in fills}) == 2
-    assert events[-1].order.status is ReportedStatus.FILLED
+    assert any(event.order and event.order.status is ReportedStatus.FILLED for event in events)
 
 
 def test_an_order_that_only_waits_is_told_by_a_name_that_its_reply_had(with_session, counterpart, client_order_id):

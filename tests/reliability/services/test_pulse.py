@@ -221,9 +221,9 @@ def test_a_runner_claims_no_more_than_can_begin(deed: Deed, pulse: Pulse, monkey
     claims: list[int] = []
     original = runner_module.claim_and_prepare
 
-    def claim(lane: str, worker: int, limit: int, **options: Any) -> Any:
+    def claim(lane: str, worker: int, limit: int, *options: Any) -> Any:
         claims.append(limit)
-        return original(lane, worker, limit, **options)
+        return original(lane, worker, limit, *options)
 
     monkeypatch.setattr(runner_module, "claim_and_prepare", claim)
     monkeypatch.setattr(deed, "room", lambda under_way: max(0, 7 - len(under_way)), raising=False)
