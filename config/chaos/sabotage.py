@@ -111,8 +111,8 @@ def _sabotage_orders() -> None:
         return original(kind, batch, row, job, gate)
 
     @instead(submission, "_check", Protection.KEY)
-    def take_each_request_as_new(original: Any, owner_id: int, wanted: Any) -> Any:
-        return original(owner_id, replace(wanted, idempotency_key=f"{wanted.idempotency_key}-{uuid4().hex}"))
+    def take_each_request_as_new(original: Any, owner_id: int, wanted: Any, *rest: Any) -> Any:
+        return original(owner_id, replace(wanted, idempotency_key=f"{wanted.idempotency_key}-{uuid4().hex}"), *rest)
 
     @instead(synchronization, "enqueue_jobs", Protection.POLL)
     def never_ask_the_broker(original: Any, kind: str, jobs: Sequence[Any], **options: Any) -> int:
