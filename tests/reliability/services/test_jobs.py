@@ -11,6 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from reliability.core.jobs import (
+    SUSPICIONS,
     ClaimedJob,
     Dead,
     JobError,
@@ -436,6 +437,17 @@ def test_a_job_that_kills_its_process_is_buried_after_five_starts() -> None:
     job = only_job()
     assert (job.state, job.crashes, job.error_code) == ("dead", 5, "SYSTEM_CRASH_LOOP")
     assert outcomes_of(job) == ["lost"] * 5
+
+
+@pytest.mark.parametrize(("crashes", "together"), [(2, 16), (3, 4), (4, 1)])
+def test_suspects_run_in_groups_that_grow_smaller_with_each_death(crashes: int, together: int) -> None:
+    enqueue(*range(20))
+    Job.objects.update(crashes=crashes)
+    others = {one for one in SUSPICIONS if one is not suspicion_of(crashes)}
+
+    assert claim_jobs("default", 1, 100) == []
+    assert all(claim_jobs("default", 1, 100, one) == [] for one in others)
+    assert len(claim_jobs("default", 1, 100, suspicion_of(crashes))) == together
 
 
 # -- records --------------------------------------------------------------------------------
