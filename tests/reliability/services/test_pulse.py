@@ -234,6 +234,17 @@ def test_a_runner_claims_no_more_than_can_begin(deed: Deed, pulse: Pulse, monkey
     assert max(claims) == 7
 
 
+def test_others_go_on_between_suspects(deed: Deed, pulse: Pulse) -> None:
+    enqueue(*range(4), *range(10, 15))
+    Job.objects.filter(payload__n__lt=4).update(crashes=4)
+    runner = JobRunner(["default"], pulse)
+    wait_for(all_succeeded)
+    runner.stop(5)
+
+    assert sorted(deed.applied) == [*range(4), *range(10, 15)]
+    assert deed.applied[-1] < 4, "a suspect was the last: it waited for the others, not they for it"
+
+
 def test_a_runner_retries(deed: Deed, runner: JobRunner) -> None:
     from reliability.core.jobs import JobError, Retry
 
