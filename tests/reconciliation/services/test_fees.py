@@ -12,9 +12,11 @@ from django.db import connection
 
 from brokers.core.corporate_actions import CashEntryKind
 from brokers.models import Account, Broker, CashEntry, Fill, FillFee, Order, Position, PositionEvent
+from brokers.selectors.holdings import list_position_events
 from brokers.services.credentials import set_credentials
 from reconciliation.core.runs import RunState
 from reconciliation.models import ReconciliationMark
+from tests.brokers.conformance.exchanges import CCXT_BINANCE, BinanceCounterpart
 from tests.brokers.conformance.ib_gateway import GatewayCounterpart
 from tests.brokers.conformance.simulated import SimulatedCounterpart, read_address, run_simulator
 from tests.brokers.services.orders import submit, sync
@@ -25,6 +27,14 @@ from tests.reconciliation.services.test_runs import found, reconcile
 pytestmark = pytest.mark.django_db
 LONG_AGO = datetime.now(UTC) - timedelta(hours=1)
 RATE = ("--fee-rate", "0.001")
+
+
+@contextmanager
+def binance(directory: Path) -> Iterator[BinanceCounterpart]:
+    with run_simulator(directory, *RATE, "--fees-from-received") as process:
+        counterpart = BinanceCounterpart(process, read_address(process))
+        counterpart.warm_up(CCXT_BINANCE)
+        yield counterpart
 
 
 @contextmanager
@@ -91,6 +101,31 @@ def fees() -> list[tuple[str, Decimal, str]]:
 
 def leave_one_fee_out(counterpart: SimulatedCounterpart) -> None:
     counterpart.control("POST", "/sim/faults", {"kind": "withhold_fees", "count": 1})
+
+
+def test_what_an_exchange_takes_out_of_what_is_bought_and_sold_is_booked_and_one_fee_left_out_is_found(
+    tmp_path: Path, fresh_accounts: None
+) -> None:
+    with binance(tmp_path) as counterpart:
+        account = connect(counterpart, "ccxt:binance")
+        execute(counterpart, account, "buy", "4", symbol="BTC/USD")
+        assert fees() == [("BTC", Decimal("0.004"), "BTC/USD")]
+        assert Position.objects.get().quantity == Decimal("3.996")
+        execute(counterpart, account, "sell", "1", symbol="BTC/USD", side="sell", limit_price="900000")
+        assert fees()[1] == ("USD", Decimal(900), "")
+
+        assert (reconcile(account).state, found()) == (RunState.CLEAN, [])
+        cash = ReconciliationMark.objects.get(account=account).cash
+        assert cash == Decimal(1_000_000) - 200 + 900_000 - 900
+        events = list_position_events("charged", "BTC/USD")
+        assert [event["kind"] for event in events] == ["fill", "fee", "fill"]
+        assert events[0]["execution_id"] != events[1]["execution_id"] == events[2]["execution_id"]
+
+        leave_one_fee_out(counterpart)
+        execute(counterpart, account, "more", "4", symbol="BTC/USD")
+        reconcile(account)
+        assert found() == [("position", "BTC/USD", "open", "freeze")]
+        assert Position.objects.get().quantity == Decimal("6.996"), "the broker holds 6.992"
 
 
 def test_commissions_of_a_gateway_are_booked_as_cash_and_one_left_out_is_found(

@@ -1,5 +1,6 @@
 """An order's whole way to a gateway that loses replies: from acceptance to what the ledger has."""
 
+import time
 from datetime import timedelta
 from uuid import uuid4
 
@@ -7,7 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from brokers.models import Account, Broker, Order
+from brokers.models import Account, Broker, ExternalOrder, Order
 from brokers.services.credentials import set_credentials
 from brokers.services.submission import OrderSubmission, accept_order
 from reliability.models import Job
@@ -29,6 +30,36 @@ BODY = {
 def order(gateway, fresh_accounts):
     """One accepted order for an account behind the gateway, whose client ids no other test uses."""
     return _accept(gateway, "300-399", BODY)
+
+
+@pytest.fixture
+def bracket(gateway, fresh_accounts):
+    """One accepted bracket for an account behind the gateway, whose client ids no other test uses."""
+    exits = {"take_profit": {"limit_price": "9000"}, "stop_loss": {"stop_price": "0.20"}}
+    return _accept(gateway, "400-499", BODY | exits)
+
+
+@pytest.mark.parametrize("trouble", ["drop_request", "drop_reply", "ib_error"])
+def test_an_entry_whose_exit_was_refused_is_canceled_although_its_first_cancels_come_to_nothing(
+    gateway, bracket, trouble
+):
+    gateway.fault("ib_exit_refused", count=1)
+    gateway.fault(trouble, operation="cancel", count=2, **({"code": 10148} if trouble == "ib_error" else {}))
+
+    deadline = time.monotonic() + 120
+    while Job.objects.filter(subject=bracket.id, state="ready").exists():
+        assert time.monotonic() < deadline, "the entry was never seen to end"
+        gateway.fault("disconnect_streams")  # each round has an event loop of its own: the last one's client is gone
+        make_due(lane="orders")
+        make_due(lane="recovery")
+        run_due("orders")
+        run_due("recovery")
+
+    jobs = dict(Job.objects.filter(subject=bracket.id).values_list("kind", "state"))
+    assert Order.objects.get(pk=bracket.id).state == "canceled"
+    assert jobs == {"orders.submit": "succeeded", "orders.take_back": "succeeded"}
+    assert gateway.ledger().live_orders(bracket.client_order_id) == []
+    assert not ExternalOrder.objects.filter(client_order_id__startswith=bracket.client_order_id).exists()
 
 
 def _accept(gateway, client_ids, body):
