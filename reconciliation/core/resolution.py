@@ -47,9 +47,9 @@ _RULES: dict[tuple[DiscrepancyKind, Standing], Rule] = {
 _BY_KIND: dict[DiscrepancyKind, Rule] = {
     DiscrepancyKind.MISSING_HERE: Rule(Resolution.FREEZE, "The broker works an order of ours that is not recorded."),
     DiscrepancyKind.MISSING_THERE: Rule(Resolution.FREEZE, "Nobody can say what became of the order."),
-    DiscrepancyKind.QUANTITY: Rule(Resolution.FREEZE, "More is recorded than the broker knows of."),
+    DiscrepancyKind.QUANTITY: Rule(Resolution.FREEZE, "The quantities differ, and no evidence explains why."),
     DiscrepancyKind.PRICE: Rule(Resolution.PERSON, "The quantity is right, so what may be traded is known."),
-    DiscrepancyKind.STATE: Rule(Resolution.FREEZE, "The broker has the order open and it is recorded as over."),
+    DiscrepancyKind.STATE: Rule(Resolution.FREEZE, "The order is open on one side only, or ended in two ways."),
     DiscrepancyKind.UNKNOWN_FILL: Rule(Resolution.FREEZE, "An execution cannot be booked."),
     DiscrepancyKind.EXTERNAL: Rule(Resolution.FREEZE, "Somebody else trades this symbol on the account."),
     DiscrepancyKind.POSITION: Rule(Resolution.FREEZE, "What is held is not known."),

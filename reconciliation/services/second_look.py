@@ -108,8 +108,8 @@ async def ask_again(session: GuardedSession, questions: Questions) -> SecondLook
 def judge(run: ReconciliationRun, look: SecondLook) -> Questions:
     """Come to a verdict on each row that was asked for, and return what is to be looked at next.
 
-    There is none on a holding that keeps moving, nor on an order that may be an exit which its broker has not
-    named yet.
+    There is none on a holding or an order of ours that keeps moving, for one side is always older than the other;
+    nor on an order that may be an exit which its broker has not named yet.
     """
     rows = Discrepancy.objects.select_for_update().filter(
         pk__in=look.questions.subjects, state=DiscrepancyState.SUSPECTED
@@ -124,9 +124,9 @@ def judge(run: ReconciliationRun, look: SecondLook) -> Questions:
             continue
         _keep(row, difference)
         may_be_ours = difference.kind is DiscrepancyKind.EXTERNAL and waits_for_legs(run.account_id)
-        must_rest = row.subject_type == SubjectType.POSITION or may_be_ours
-        is_last_look = run.looks >= MOST_LOOKS and not must_rest
-        if is_last_look or not (difference.is_in_flight or may_be_ours):
+        is_moving = difference.is_in_flight and (row.subject_type == SubjectType.POSITION or row.order_id is not None)
+        is_last_look = run.looks >= MOST_LOOKS and not is_moving
+        if not may_be_ours and (is_last_look or not difference.is_in_flight):
             decide(run, row, difference, evidence, partial(_difference, run, row, evidence, look))
     run.token = str(max(look.questions.subjects, default=0))
     questions = next_questions(run)

@@ -313,6 +313,22 @@ def test_what_happened_this_instant_is_looked_at_again_before_it_is_judged(
     assert (run.state, run.found, found()) == (RunState.CLEAN, 0, [])
 
 
+def test_an_order_that_keeps_filling_is_not_judged_until_it_rests(broker: FakeBroker, account: Account) -> None:
+    order = placed(broker)
+    fill(broker, account, order, 4)
+    before = broker.orders[order.client_order_id]
+    fill(broker, account, order, 1)
+    broker.orders[order.client_order_id] = before  # each answer is older than what was recorded meanwhile
+    damage("UPDATE brokers_orderevent SET recorded_at = clock_timestamp() + interval '1 hour'")
+    moving = reconcile(account)
+
+    assert (moving.state, moving.error_code, moving.looks) == (RunState.INCONCLUSIVE, "DATA_NOT_AVAILABLE", 4)
+    assert not found(subject_type="order")
+    at_rest()
+    assert reconcile(account).state == RunState.DIFFERENCES
+    assert found(subject_type="order") == [("quantity", before.broker_order_id, "open", "freeze")]
+
+
 def test_an_average_price_that_came_of_late_executions_is_reckoned_again_and_on_record(
     broker: FakeBroker, account: Account
 ) -> None:
