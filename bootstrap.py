@@ -43,6 +43,7 @@ REQUIREMENTS = ROOT / "requirements"
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 STACK_TESTS = ("tests/acceptance", "tests/chaos/test_scenarios.py")
 SECOND_LOOKS = 8  # more failures than that are no accident of a busy machine
+STACK_PROCESSES = 2
 TEST_PROCESSES = 3  # most tests wait for a server or a timer, so more than two cores are busy
 STACK_COMMANDS = ("demo", "up", "observe", "services", "status", "backup-drill", "upgrade-drill")
 LOCKS = {"tool.lock": ["requirements/tool.in"], "run.lock": ["pyproject.toml"]}
@@ -115,9 +116,13 @@ def test(rest: list[str]) -> int:
     if rest:
         replace_process([*pytest, *rest])
     beside = [f"--ignore={path}" for path in STACK_TESTS]
-    first = looked_at_twice(pytest, ["-n", str(TEST_PROCESSES), "--dist", "loadfile", *beside])
+    first = looked_at_twice(pytest, [*side_by_side(TEST_PROCESSES), *beside])
     stacks = [path for path in STACK_TESTS if (ROOT / path).exists()]
-    return max(first, looked_at_twice(pytest, stacks))
+    return max(first, looked_at_twice(pytest, [*side_by_side(STACK_PROCESSES), *stacks]))
+
+
+def side_by_side(processes: int) -> list[str]:
+    return ["-n", str(processes), "--dist", "loadfile"]
 
 
 def looked_at_twice(pytest: list[str], arguments: list[str]) -> int:

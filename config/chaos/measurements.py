@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,11 +42,11 @@ def record(measurement: Measurement) -> None:
     print(f"  {measurement}")
 
 
-def table() -> list[str]:
+def table(measured: Sequence[Measurement]) -> list[str]:
     """Return the lines of the summary."""
     titles = "scenario,orders,strikes,lost,doubled,unknown,differs,wait s,healthy s,detected s,handed on s,at rest MB"
     lines = [_COLUMNS.format(*titles.split(","))]
-    for row in MEASURED:
+    for row in measured:
         detected, handed_on = (
             f"{max(values):.2f}" if values else "" for values in (row.detection_seconds, row.handed_on_seconds)
         )
@@ -53,11 +54,11 @@ def table() -> list[str]:
         times = (f"{row.longest_wait_seconds:.2f}", f"{row.healthy_seconds:.2f}", detected, handed_on)
         memory = f"{row.memory_at_rest_mb:.0f}"
         lines.append(_COLUMNS.format(row.scenario, *counts, *times, memory))
-    total = sum(row.orders for row in MEASURED)
-    return [*lines, f"{total} orders, {sum(row.strikes for row in MEASURED)} strikes"]
+    total = sum(row.orders for row in measured)
+    return [*lines, f"{total} orders, {sum(row.strikes for row in measured)} strikes"]
 
 
-def write() -> None:
+def write(measured: Sequence[Measurement]) -> None:
     path = os.environ.get("STANCHION_ACCEPTANCE_JSON")
     if path:
-        Path(path).write_text(json.dumps([asdict(row) for row in MEASURED], indent=1))
+        Path(path).write_text(json.dumps([asdict(row) for row in measured], indent=1))

@@ -1,45 +1,20 @@
-"""Stacks for the scenarios, and the table of what was measured."""
+"""Stacks for the scenarios."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from config.chaos import measurements, sabotage
-from config.chaos.diagnosis import diagnose
+from config.chaos import sabotage
 from config.chaos.stack import Stack, running_stack
 
 _HERE = Path(__file__).parent
-_DIAGNOSES: dict[str, list[str]] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _HERE in item.path.parents:
             item.add_marker(pytest.mark.acceptance)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Say of a test that failed what its stack stood in at that moment."""
-    report: pytest.TestReport = yield
-    if report.when == "call" and report.failed:
-        for stack in getattr(item, "funcargs", {}).values():
-            if isinstance(stack, Stack):
-                _DIAGNOSES[report.nodeid] = diagnose(stack)
-    return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for name, lines in _DIAGNOSES.items():
-        terminalreporter.section(f"the stack when {name.rpartition('::')[2]} failed")
-        for line in lines:
-            terminalreporter.write_line(line)
-    if measurements.MEASURED:
-        terminalreporter.section("measured by the acceptance tests")
-        for line in measurements.table():
-            terminalreporter.write_line(line)
-        measurements.write()
 
 
 @pytest.fixture(scope="session")

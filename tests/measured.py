@@ -1,0 +1,49 @@
+"""A plugin of pytest: what tests on whole stacks measured, and what the stack of a failed one stood in.
+
+Both travel with the reports of the tests, so that processes side by side end in one table.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import pytest
+
+from config.chaos import measurements
+from config.chaos.diagnosis import diagnose
+from config.chaos.measurements import Measurement
+from config.chaos.stack import Stack
+
+_measured: list[Measurement] = []
+_diagnoses: dict[str, list[str]] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report: pytest.TestReport = yield
+    while measurements.MEASURED:
+        report.user_properties.append(("measured", asdict(measurements.MEASURED.pop(0))))
+    if report.when == "call" and report.failed:
+        for stack in getattr(item, "funcargs", {}).values():
+            if isinstance(stack, Stack):
+                report.user_properties.append(("diagnosis", diagnose(stack)))
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    for name, value in report.user_properties:
+        if name == "measured" and isinstance(value, dict):
+            _measured.append(Measurement(**value))
+        elif name == "diagnosis" and isinstance(value, list):
+            _diagnoses[report.nodeid] = value
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name, lines in _diagnoses.items():
+        terminalreporter.section(f"the stack when {name.rpartition('::')[2]} failed")
+        for line in lines:
+            terminalreporter.write_line(line)
+    if _measured:
+        terminalreporter.section("measured by the acceptance tests")
+        for line in measurements.table(_measured):
+            terminalreporter.write_line(line)
+        measurements.write(_measured)
