@@ -1,4 +1,4 @@
-"""The grid of brokers on the operator screen: each with its circuits, errors, queue, reconciliation and sessions."""
+"""The grid of brokers on the operator screen: circuits, errors, queue, reconciliation, sessions and market hours."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from brokers.selectors.accounts import AccountStatus
 from reconciliation.selectors.runs import Verdict
+from reconciliation.services.market_data.market_hours import Market
 from reliability.core.burn_rate import Counts
 from reliability.services.circuit_board import CircuitView
 from reliability.services.service_levels import CALLS, ServiceState
@@ -18,7 +19,8 @@ RATE_WINDOW, BURN_WINDOW = timedelta(minutes=5), timedelta(hours=1)
 class BrokerRow:
     """One broker. ``circuit`` is its worst, None before the first call; ``counts`` are the calls of five minutes.
 
-    ``burn`` is the fastest of its services in an hour, None without calls; ``verdicts`` has an entry for each account.
+    ``burn`` is the fastest of its services in an hour, None without calls; ``verdicts`` has an entry for each account,
+    ``markets`` one for each trading calendar of its feeds.
     """
 
     name: str
@@ -27,6 +29,7 @@ class BrokerRow:
     counts: Counts
     burn: float | None
     verdicts: list[tuple[str, Verdict | None]]
+    markets: list[Market]
 
     @property
     def queued(self) -> int:
@@ -49,6 +52,7 @@ def broker_rows(
     circuits: Sequence[CircuitView],
     states: Sequence[ServiceState],
     verdicts: Mapping[str, Verdict],
+    markets: Mapping[str, Sequence[Market]],
 ) -> list[BrokerRow]:
     """Return a row for each broker with an account, in trouble first; ``circuits`` come the worst first."""
     rows = []
@@ -58,5 +62,6 @@ def broker_rows(
         good, bad = (sum(getattr(one.counts[RATE_WINDOW], verdict) for one in calls) for verdict in ("good", "bad"))
         circuit = next((one for one in circuits if one.name.split(":")[0] == name), None)
         ended = [(one.name, verdicts.get(one.name)) for one in own]
-        rows.append(BrokerRow(name, own, circuit, Counts(good, bad), worst_burn(calls, BURN_WINDOW), ended))
+        hours = list({market.calendar: market for one in own for market in markets.get(one.name, ())}.values())
+        rows.append(BrokerRow(name, own, circuit, Counts(good, bad), worst_burn(calls, BURN_WINDOW), ended, hours))
     return sorted(rows, key=lambda row: (not row.is_bad, row.name))

@@ -19,6 +19,7 @@ from brokers.services.stop_interventions import STOP_KINDS
 from config.broker_grid import BURN_WINDOW, broker_rows
 from reconciliation.selectors.recovery import list_unrecovered, read_figures
 from reconciliation.selectors.runs import count_open, last_verdicts
+from reconciliation.services.market_data.market_hours import read_markets
 from reliability.core.errors import ReliabilityError
 from reliability.models import Intervention, ProposedChange
 from reliability.selectors.alerts import count_unresolved, list_unresolved
@@ -123,7 +124,11 @@ def _screen(request: HttpRequest) -> dict[str, Any]:
     if "accounts" in screen:
         circuits = screen["board"].circuits if "board" in screen else []
         screen["broker_rows"] = broker_rows(
-            screen["accounts"], circuits, screen.get("states", []), screen.get("verdicts", {})
+            screen["accounts"],
+            circuits,
+            screen.get("states", []),
+            screen.get("verdicts", {}),
+            read_markets(now) if may("reconciliation.view_barseries") else {},
         )
     trading = _trading(screen) if may("brokers.view_order") else {}
     return {**screen, **trading, "critical": _critical(screen)}

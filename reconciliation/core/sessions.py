@@ -1,5 +1,6 @@
 """Trading sessions as plain values, and the two calendars that need no library: the FX week and 24/7."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -49,6 +50,19 @@ def always_sessions(first: date, last: date) -> list[Session]:
         opens_at = datetime.combine(day, time(), UTC)
         sessions.append(Session(day, ((opens_at, opens_at + timedelta(days=1)),)))
     return sessions
+
+
+def trading_turn(sessions: Sequence[Session], now: datetime) -> tuple[bool, datetime | None]:
+    """Return whether trading is possible at ``now``, and when that turns; None where these sessions do not tell.
+
+    Sessions that follow one another without a pause count as one.
+    """
+    is_open, turn = False, None
+    for begins_at, ends_at in (stretch for session in sessions for stretch in session.trading if stretch[1] > now):
+        if begins_at > (turn or now):
+            return is_open, turn or begins_at
+        is_open, turn = True, ends_at
+    return is_open, None
 
 
 def _days(first: date, last: date) -> list[date]:

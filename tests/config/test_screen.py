@@ -1,7 +1,7 @@
 """The one screen: what stands on it, where its numbers lead, what each person sees of it, and what it costs."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 from uuid import uuid4
@@ -16,7 +16,13 @@ from django.utils import timezone
 from brokers.core.freezes import FreezeCause, FreezeMode, parse_freeze_scope
 from brokers.services.freezes import freeze_trading
 from brokers.services.kill_switch import engage
-from reconciliation.models import ReconciliationRun, RecoveryRun
+from config import screen
+from reconciliation.core.gaps import GapPolicy
+from reconciliation.core.slots import Stamping
+from reconciliation.core.timeframes import Timeframe
+from reconciliation.models import Feed, FeedSubscription, ReconciliationRun, RecoveryRun
+from reconciliation.services.market_data.market_hours import read_markets
+from reconciliation.services.market_data.series import open_series
 from reliability.core.correlation import correlated
 from reliability.core.interventions import Choice
 from reliability.models import (
@@ -222,6 +228,21 @@ def test_the_grid_has_of_each_broker_all_that_tells_whether_it_works() -> None:
     assert page.index('id="broker-desk-broker"') < page.index('id="broker-other-broker"'), "what is wrong comes first"
     bare = as_("brokers.view_order").get("/").content.decode()
     assert re.match(r"desk-broker 2 oldest [34] min \d+ s desk ■ closed", row_of(bare, "broker-desk-broker"))
+
+
+def test_the_grid_says_whether_the_markets_of_a_broker_trade(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = make_account()
+    for name, calendar in (("BTC/USD", "24/7"), ("AAPL", "XNAS"), ("MSFT", "XNAS")):
+        feed, _ = Feed.objects.get_or_create(name="desk-feed", account=account.name)
+        series = open_series(name, Timeframe.MINUTE, calendar, GapPolicy.EVERY_SLOT, Stamping())
+        FeedSubscription.objects.create(feed=feed, series=series)
+    saturday = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    monkeypatch.setattr(screen, "read_markets", lambda now: read_markets(saturday))
+
+    row = row_of(as_(everything=True).get("/").content.decode(), "broker-desk-broker")
+
+    assert re.search(r"desk ● open 24/7 trades XNAS is closed for \S", row), row
+    assert "XNAS" not in row_of(as_("brokers.view_order").get("/").content.decode(), "broker-desk-broker")
 
 
 def test_what_waits_for_a_person_is_sorted_by_when_it_is_due_and_handled_there() -> None:
