@@ -69,7 +69,10 @@ class ReconciliationRun(models.Model):
 
 
 class ReconciliationMark(models.Model):
-    """Up to where an account's records were last found to be the broker's: incremental runs go on from here."""
+    """Up to where an account's records were last found to be the broker's: incremental runs go on from here.
+
+    ``cash_confirmed``: a later look agreed with the cash that counting began with.
+    """
 
     account = models.OneToOneField("brokers.Account", on_delete=models.CASCADE, primary_key=True)
     fill_cursor = models.CharField(max_length=200, blank=True, default="")
@@ -79,6 +82,7 @@ class ReconciliationMark(models.Model):
     cash_fill_id = models.BigIntegerField(default=0)
     cash_entry_id = models.BigIntegerField(default=0)
     cash_fee_id = models.BigIntegerField(default=0, db_default=0)
+    cash_confirmed = models.BooleanField(default=False, db_default=False)
     clean_at = models.DateTimeField(null=True)
     full_at = models.DateTimeField(null=True)
     row_counts = models.JSONField(default=dict, db_default={})

@@ -160,7 +160,8 @@ def look_at_cash(mark: ReconciliationMark, currency: str, reported: Decimal, sin
     """Hold the cash that was reported against the mark, and the executions, fees and cash entries behind it.
 
     Nothing can be said while the account trades (an execution or a fee later than ``since``), or where executions
-    were paid for in another currency. Before the first mark whatever is reported agrees.
+    were paid for in another currency. Counting begins with whatever is reported, and begins again until a later look
+    agrees with it: what was executed a moment before the cash was reported may not have been booked yet.
     """
     flow = read_cash_flow(mark.account_id, currency, mark.cash_fill_id)
     fees = read_cash_fees(mark.account_id, currency, mark.cash_fee_id)
@@ -168,14 +169,16 @@ def look_at_cash(mark: ReconciliationMark, currency: str, reported: Decimal, sin
     if flow.has_other_currency or is_moving:
         return CashLook()
     entries, newest_entry = read_cash_entries(mark.account_id, currency, mark.cash_entry_id)
+    is_confirmed = False
     if mark.cash is not None:
         expected = mark.cash + flow.amount - fees.amount + entries
         found = compare_cash(expected, reported, currency, flow.executions)
-        if found:
+        if found and mark.cash_confirmed:
             return CashLook(found)
+        is_confirmed = not found
     newest = {
         "fill_id": max(flow.newest_id, mark.cash_fill_id),
         "entry_id": max(newest_entry, mark.cash_entry_id),
         "fee_id": max(fees.newest_id, mark.cash_fee_id),
     }
-    return CashLook((), {"cash": str(reported), **newest})
+    return CashLook((), {"cash": str(reported), "is_confirmed": is_confirmed, **newest})

@@ -138,7 +138,7 @@ def _move_mark(run: ReconciliationRun) -> None:
     cash = run.marks.get("agreed_cash")
     if cash is not None:
         mark.cash, mark.cash_fill_id, mark.cash_entry_id = cash["cash"], cash["fill_id"], cash["entry_id"]
-        mark.cash_fee_id = cash["fee_id"]
+        mark.cash_fee_id, mark.cash_confirmed = cash["fee_id"], cash.get("is_confirmed", False)
     if run.state == RunState.CLEAN:
         mark.clean_at = run.asked_at
         mark.full_at = run.asked_at if run.reads_all else mark.full_at

@@ -182,7 +182,7 @@ def test_balances_are_kept_and_a_wrong_one_fails_the_verdict(
     broker: FakeBroker, owner: AbstractBaseUser, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = submit(owner, "k1")
-    ReconciliationMark.objects.create(account=account, cash=Decimal(1000))
+    ReconciliationMark.objects.create(account=account, cash=Decimal(1000), cash_confirmed=True)
     broker.execute(order.client_order_id, 4)
     broker.positions["AAPL"] = PositionReport("AAPL", Decimal(4), Decimal(100))
     broker.cash = Decimal(600)

@@ -359,6 +359,7 @@ def test_cash_of_an_account_that_trades_is_not_judged_and_what_was_open_stays_op
     order = placed(broker)
     fill(broker, account, order, 4)
     reconcile(account)
+    reconcile(account)
     broker.cash += 7
     assert reconcile(account).state == RunState.DIFFERENCES
     executed = broker.execute(order.client_order_id, 1)
@@ -367,6 +368,20 @@ def test_cash_of_an_account_that_trades_is_not_judged_and_what_was_open_stays_op
     run = reconcile(account)
 
     assert (run.found, run.remaining, found()) == (0, 1, [("cash", "USD", "open", "person")])
+
+
+def test_counting_cash_begins_again_until_a_later_look_agrees(broker: FakeBroker, account: Account) -> None:
+    order = placed(broker)
+    broker.cash = Decimal(-400)  # it tells of an execution that nobody here has heard of yet
+    reconcile(account)
+    fill(broker, account, order, 4)
+
+    assert (reconcile(account).state, found(subject_type="cash")) == (RunState.CLEAN, [])
+    assert not ReconciliationMark.objects.get().cash_confirmed
+    reconcile(account)
+    assert ReconciliationMark.objects.get().cash_confirmed
+    broker.cash -= 9
+    assert (reconcile(account).state, len(found(subject_type="cash"))) == (RunState.DIFFERENCES, 1)
 
 
 def test_orders_in_pages_are_read_to_the_end_and_a_crash_costs_one_part(
