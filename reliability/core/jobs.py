@@ -118,12 +118,14 @@ class Retry:
 class Snooze:
     """Not now: run again after ``delay`` without spending an attempt.
 
-    ``priority`` is the job's from then on, lower ones are claimed first; None leaves it as it is.
+    ``priority`` is the job's from then on, lower ones are claimed first; None leaves it as it is. ``is_sound``: all
+    that the job does was done and killed nobody, so the deaths of its processes before were not its doing.
     """
 
     delay: timedelta
     error: JobError | None = None
     priority: int | None = None
+    is_sound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

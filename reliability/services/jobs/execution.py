@@ -234,8 +234,9 @@ def _finish(job: ClaimedJob, disposition: Disposition) -> tuple[Finish, AttemptO
     match disposition:
         case Done():
             return Finish(job.id, JobState.SUCCEEDED), None
-        case Snooze(delay, error, priority):
-            return _ready(job, delay, error, refund=1, snoozed=1, priority=priority), AttemptOutcome.SNOOZED
+        case Snooze(delay, error, priority, is_sound):
+            again = _ready(job, delay, error, refund=1, snoozed=1, priority=priority, is_sound=is_sound)
+            return again, AttemptOutcome.SNOOZED
         case Wait(delay, error, circuit):
             return _ready(job, delay, error, refund=1, waits_for=circuit), None
         case Retry(error) if job.attempt < job.max_attempts:
@@ -255,9 +256,10 @@ def _ready(
     snoozed: int = 0,
     waits_for: str = "",
     priority: int | None = None,
+    is_sound: bool = False,
 ) -> Finish:
     code, message = (error.code, error.message[:1000]) if error else ("", "")
-    return Finish(job.id, JobState.READY, delay, refund, snoozed, code, message, waits_for, priority)
+    return Finish(job.id, JobState.READY, delay, refund, snoozed, code, message, waits_for, priority, is_sound)
 
 
 def _record_late(outcomes: Sequence[Performed]) -> None:

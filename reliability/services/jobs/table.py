@@ -63,13 +63,14 @@ _FINISH = """
 UPDATE reliability_job job
 SET state = done.state, priority = coalesce(done.priority, job.priority), worker = NULL, lease_until = NULL,
     attempt = job.attempt - done.refund, snoozes = job.snoozes + done.snoozed,
+    crashes = CASE WHEN done.is_sound THEN 0 ELSE job.crashes END,
     run_at = CASE WHEN done.state = 'ready' THEN clock_timestamp() + make_interval(secs => done.delay_seconds)
                   ELSE job.run_at END,
     finished_at = CASE WHEN done.state = 'ready' THEN NULL ELSE clock_timestamp() END,
     error_code = done.error_code, error_message = done.error_message, waits_for = done.waits_for
 FROM json_to_recordset(%s::json)
      AS done (id bigint, state text, delay_seconds float, refund int, snoozed int, error_code text, error_message text,
-              waits_for text, priority smallint)
+              waits_for text, priority smallint, is_sound boolean)
 WHERE job.id = done.id
 """
 
@@ -99,7 +100,7 @@ WHERE job.id = held.id AND job.fence = held.fence AND job.state = 'running'
 class Finish:
     """How one job's row changes: ``refund`` 1 gives the attempt back, ``snoozed`` 1 counts a snooze.
 
-    ``priority`` is the job's from then on; None leaves it as it is.
+    ``priority`` is the job's from then on; None leaves it as it is. ``is_sound`` forgets the deaths of its processes.
     """
 
     id: int
@@ -111,6 +112,7 @@ class Finish:
     error_message: str = ""
     waits_for: str = ""
     priority: int | None = None
+    is_sound: bool = False
 
     @property
     def is_dead(self) -> bool:
@@ -186,6 +188,7 @@ def _finish_row(finish: Finish) -> dict[str, Any]:
         "error_message": finish.error_message,
         "waits_for": finish.waits_for,
         "priority": finish.priority,
+        "is_sound": finish.is_sound,
     }
 
 

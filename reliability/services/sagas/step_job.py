@@ -153,7 +153,7 @@ class SagaStepJob(JobKind):
         if ledger.is_overdue:
             ledger.move_step(number, StepState.FAILED, "step_failed", error=_OVERDUE)
             return Done()
-        return Snooze(verdict.delay) if isinstance(verdict, Waiting) else Retry(verdict.error)
+        return _again(verdict)
 
     def _leave(self, ledger: SagaLedger, number: int, *, turned: bool) -> Disposition:
         """End a step that is not wanted any more; what it did so far is for its compensation."""
@@ -183,7 +183,7 @@ class SagaStepJob(JobKind):
         if isinstance(verdict, Failed):
             ledger.move_compensation(number, CompensationState.FAILED, "undo_failed", error=verdict.error)
             return Dead(verdict.error)
-        return Snooze(verdict.delay) if isinstance(verdict, Waiting) else Retry(verdict.error)
+        return _again(verdict)
 
     def _resume(self, ledger: SagaLedger, number: int) -> None:
         ledger.move(SagaState.COMPENSATING, "resumed")
@@ -197,6 +197,11 @@ class SagaStepJob(JobKind):
         if request.phase is Phase.RUN:
             return request.action.apply(context, outcome.result)
         return request.action.apply_undo(context, outcome.result)
+
+
+def _again(verdict: Waiting | TryAgain) -> Disposition:
+    """A step that waits did all it does: it is alive for minutes, in which processes die by no fault of its own."""
+    return Snooze(verdict.delay, is_sound=True) if isinstance(verdict, Waiting) else Retry(verdict.error)
 
 
 def _limited(verdict: Verdict, job: ClaimedJob) -> Verdict:

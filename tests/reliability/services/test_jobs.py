@@ -439,6 +439,16 @@ def test_a_job_that_kills_its_process_is_buried_after_five_starts() -> None:
     assert outcomes_of(job) == ["lost"] * 5
 
 
+@pytest.mark.parametrize(("is_sound", "crashes"), [(True, 0), (False, 1)])
+def test_a_job_that_did_all_it_does_and_waits_is_no_suspect_any_more(deed: Deed, is_sound: bool, crashes: int) -> None:
+    enqueue(1)
+    deed.settle = {1: [Snooze(timedelta(hours=1), is_sound=is_sound)]}
+    Job.objects.update(crashes=1)
+    run_due("default")
+
+    assert (only_job().state, only_job().crashes) == ("ready", crashes)
+
+
 @pytest.mark.parametrize(("crashes", "together"), [(2, 16), (3, 4), (4, 1)])
 def test_suspects_run_in_groups_that_grow_smaller_with_each_death(crashes: int, together: int) -> None:
     enqueue(*range(20))

@@ -296,6 +296,23 @@ def test_a_basket_with_anything_wrong_leaves_nothing(owner: AbstractBaseUser, va
     assert not any(model.objects.exists() for model in (Basket, Saga, Job))
 
 
+def test_a_basket_that_waits_long_outlives_many_deaths_of_processes(
+    broker: FakeBroker, owner: AbstractBaseUser
+) -> None:
+    basket = accept(owner)
+    turn(2)
+    for _ in range(8):
+        make_due(lane="orders")
+        claim_and_prepare("orders", 4711, 100)
+        rescue_lost_jobs()
+        turn()
+    for number in (1, 2):
+        fill(broker, leg_order(basket, number))
+        turn(4)
+
+    assert (state(basket), Job.objects.filter(state="dead").count()) == ("succeeded", 0)
+
+
 @pytest.mark.parametrize("dies_at", range(1, 12))
 def test_a_process_that_dies_between_any_two_transactions_changes_nothing(
     broker: FakeBroker, owner: AbstractBaseUser, dies_at: int
