@@ -47,6 +47,7 @@ JOIN django_celery_beat_periodictask task ON job.unique_key = 'scheduled:' || ta
 JOIN django_celery_beat_intervalschedule every ON every.id = task.interval_id AND every.period = 'seconds'
 WHERE job.created_at > %s ORDER BY task.name, job.created_at
 """
+_ERRORS = "SELECT source, code, count(*) FROM reliability_errorevent WHERE recorded_at > %s GROUP BY source, code"
 _ALERTS = "SELECT condition, scope, raised_at FROM reliability_alert WHERE raised_at > %s ORDER BY raised_at"
 _FILLS = """
 SELECT a.name, f.execution_id, f.quantity, f.price FROM brokers_fill f JOIN brokers_account a ON a.id = f.account_id
@@ -101,6 +102,10 @@ def ticks(stack: Stack, since: datetime) -> list[tuple[str, float, datetime]]:
 
 def alerts(stack: Stack, since: datetime) -> list[tuple[str, str, datetime]]:
     return [(row[0], row[1], row[2]) for row in stack.query(_ALERTS, [since])]
+
+
+def errors(stack: Stack, since: datetime) -> dict[tuple[str, str], int]:
+    return {(source, code): count for source, code, count in stack.query(_ERRORS, [since])}
 
 
 Fills = dict[tuple[str, str], tuple[str, str]]

@@ -295,6 +295,7 @@ def _collect(
         ticks=collect.ticks(stack, since),
         not_healthy=settled.still,
         seen=see_all(stack, faults, calls, unready),
+        errors=collect.errors(stack, since),
         alerts=collect.alerts(stack, since),
         dirt=sweep.find_dirt(stack),
     )

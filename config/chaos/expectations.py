@@ -2,7 +2,8 @@
 
 ``circuit_opens sim-a``, ``no_circuit_opens``, ``no_alerts``, ``orders_at sim-b 5``, ``waits_kept sim-a 0.9``,
 ``same_process worker-general``, ``replies drop_reply 5``, ``spared sim-b 5``, ``one_call_each``,
-``at_most_in_second sim-a 400``, ``ticks_once 2``, ``bars_held 12``.
+``at_most_in_second sim-a 400``, ``ticks_once 2``, ``bars_held 12``, ``let_in sim-a good 5``, ``kept_out sim-a``,
+``errors_of sim-a NETWORK_TLS_FAILED 2``.
 """
 
 from collections import Counter
@@ -11,9 +12,11 @@ from datetime import datetime
 from itertools import pairwise
 
 from config.chaos.checker import Finding
-from config.chaos.records import Records
+from config.chaos.fault_log import FaultEntry
+from config.chaos.records import BrokerCall, Records
 from config.chaos.scenario import Scenario, ScenarioError
 
+_KNOWN_EVERYWHERE = 2.0  # seconds until every process has read an address that was changed
 Expectation = Callable[[Records, list[str]], Iterator[Finding]]
 
 
@@ -113,6 +116,47 @@ def _spared(records: Records, values: list[str]) -> Iterator[Finding]:
         )
 
 
+def _let_in(records: Records, values: list[str]) -> Iterator[Finding]:
+    """Orders must reach the broker under a certificate that is as it should be, or their staying away shows nothing."""
+    account, shows, least = values[0], values[1], int(values[2])
+    count = sum(
+        len(_submits(records, account, fault)) for fault in records.faults if fault.options.get("shows") == shows
+    )
+    if count < least:
+        yield Finding("I9", f"{count} submits came to {account} under a {shows} certificate, at least {least} were to")
+
+
+def _kept_out(records: Records, values: list[str]) -> Iterator[Finding]:
+    """Nothing may be sent where a broker cannot prove who it is, or cannot be found."""
+    account = values[0]
+    for fault in records.faults:
+        if fault.target == account and fault.kind in ("certificate", "name_not_found"):
+            count = 0 if fault.options.get("shows") == "good" else len(_submits(records, account, fault))
+            if count:
+                yield Finding("I6", f"{count} submits came to {account} in spite of {fault.options.get('shows')}")
+
+
+def _submits(records: Records, account: str, fault: FaultEntry) -> list[BrokerCall]:
+    """Return the orders that a broker was sent while a fault of its address was in force everywhere."""
+    over = fault.off if fault.off is not None else fault.on
+    return [
+        call
+        for call in records.calls
+        if call.account == account
+        and (call.kind, call.operation) == ("request", "submit")
+        and fault.on + _KNOWN_EVERYWHERE < call.monotonic < over
+    ]
+
+
+def _errors_of(records: Records, values: list[str]) -> Iterator[Finding]:
+    account, code, least = values[0], values[1], int(values[2])
+    count = records.errors.get((account, code), 0)
+    if count < least:
+        yield Finding(
+            "I9", f"{account} had {count} errors {code}, at least {least} were to be recorded", is_timing=True
+        )
+
+
 def _one_call_each(records: Records, values: list[str]) -> Iterator[Finding]:
     posts = Counter(
         call.client_order_id for call in records.calls if (call.kind, call.operation) == ("request", "submit")
@@ -160,6 +204,9 @@ EXPECTATIONS: dict[str, Expectation] = {
     "replies": _replies,
     "bars_held": _bars_held,
     "spared": _spared,
+    "let_in": _let_in,
+    "kept_out": _kept_out,
+    "errors_of": _errors_of,
     "one_call_each": _one_call_each,
     "at_most_in_second": _at_most_in_second,
     "ticks_once": _ticks_once,

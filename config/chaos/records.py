@@ -92,6 +92,8 @@ class Records:
     """Each job that the schedule made: the name of its schedule, seconds between two, when it was made; by name."""
     not_healthy: Sequence[str] = ()
     seen: Sequence[Sighting] = ()
+    errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """How many errors of each account or broker and code were recorded."""
     alerts: Sequence[tuple[str, str, datetime]] = ()
     pids_before: Mapping[str, int | None] = field(default_factory=dict)
     pids_after: Mapping[str, int | None] = field(default_factory=dict)

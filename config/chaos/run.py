@@ -12,6 +12,7 @@ from config.chaos import sabotage
 from config.chaos.checker import Finding
 from config.chaos.collect import settings_in_force
 from config.chaos.episode import Episode, Outcome, run_episode
+from config.chaos.faults.certificates import trusted_authority
 from config.chaos.faults.registry import why_not
 from config.chaos.noise import noise_probe
 from config.chaos.scenario import Scenario
@@ -26,16 +27,17 @@ PROXIED = {VARIABLE: "1", "STANCHION_LOG_LEVEL": "WARNING"}
 @contextmanager
 def chaos_stack() -> Iterator[Stack]:
     """A stack of its own whose ways to servers and brokers lead through the fault proxy."""
-    with running_stack(PROXIED) as stack:
+    with trusted_authority() as trust, running_stack({**PROXIED, **trust}) as stack:
         yield stack
 
 
 @contextmanager
 def breakable_stack() -> Iterator[Stack]:
     """The same, with protections that can be taken away, a short lease and a short settle time."""
-    with TemporaryDirectory(prefix="stanchion-sabotage-") as folder:
+    with TemporaryDirectory(prefix="stanchion-sabotage-") as folder, trusted_authority() as trust:
         environment = {
             **PROXIED,
+            **trust,
             "DJANGO_SETTINGS_MODULE": "config.chaos.sabotage_settings",
             sabotage.VARIABLE: folder,
             "STANCHION_JOB_LEASE_SECONDS": "3",

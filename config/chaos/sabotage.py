@@ -39,6 +39,7 @@ class Protection(StrEnum):
     SILENCE = "silence_timer"
     DEATHS = "notice_of_dead_processes"
     DEAD_MESSAGES = "dead_letters_of_messages"
+    CERTIFICATES = "certificate_checks"
     BAR_RULES = "rules_of_scale_for_bars"
     HOLD_CALLS = "hold_calls"
 
@@ -172,6 +173,9 @@ def _sabotage_fills() -> None:
 
 
 def _sabotage_brokers() -> None:
+    import aiohttp
+    from aiohttp import connector
+
     from brokers.adapters.alpaca import errors, stream
     from brokers.services import order_gate
     from reliability.services.guarding import judging
@@ -191,6 +195,10 @@ def _sabotage_brokers() -> None:
     @instead(order_gate, "choose_account", Protection.ROUTES)
     def take_the_first_or_none(original: Any, route: Sequence[int], *others: Any) -> Any:
         return original(route[:1], *others)
+
+    @instead(aiohttp.TCPConnector, "_get_ssl_context", Protection.CERTIFICATES)
+    def trust_anybody(original: Any, *arguments: Any) -> Any:
+        return connector._SSL_CONTEXT_UNVERIFIED
 
 
 def _sabotage_messages() -> None:

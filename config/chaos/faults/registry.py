@@ -2,14 +2,24 @@
 
 import random
 
-from config.chaos.faults import brokers, market_data, messages, network, processes, servers, surroundings, tracing
+from config.chaos.faults import (
+    addresses,
+    brokers,
+    market_data,
+    messages,
+    network,
+    processes,
+    servers,
+    surroundings,
+    tracing,
+)
 from config.chaos.faults.fault import Fault
 from config.chaos.scenario import FaultPlan, Scenario, ScenarioError
 from config.chaos.stack import Stack
 
 KINDS: dict[str, type[Fault]] = {
     kind.kind: kind
-    for module in (brokers, market_data, messages, network, processes, servers, surroundings, tracing)
+    for module in (addresses, brokers, market_data, messages, network, processes, servers, surroundings, tracing)
     for kind in module.FAULTS
 }
 
