@@ -84,3 +84,11 @@ def test_places_that_are_kept_are_nobody_elses(priority: Priority, group: str, p
 def test_more_kept_than_there_is_or_less_than_nothing_is_refused(kept: tuple[tuple[str, int], ...]) -> None:
     with pytest.raises(ValueError, match="kept"):
         BulkheadLimit(4, kept=kept)
+
+
+def test_a_zone_is_the_groups_own_or_everybodys() -> None:
+    limit = BulkheadLimit(10, 0.2, kept=(("orders", 3), ("nobody", 0)))
+    assert limit.zones(Priority.NORMAL, "orders") == (("orders", 3), ("", 7))
+    assert limit.zones(Priority.NORMAL, "nobody") == (("", 7),)
+    assert BulkheadLimit(10, 0.5, kept=(("orders", 1),)).zones(Priority.NORMAL, "") == (("", 5),)
+    assert BulkheadLimit(10, 0.5, kept=(("orders", 1),)).zones(Priority.CRITICAL, "") == (("", 9),)

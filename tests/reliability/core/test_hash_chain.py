@@ -1,5 +1,6 @@
 """Seals and anchors: whatever is changed in what they cover shows."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -101,3 +102,21 @@ def test_marks_read_by_name_are_those_read_together(found: list[Leaf], others: l
     assert marks_of(anchor, together) == together
     assert marks_of(anchor, others) == {name: together[name] for name in others if name in together}
     assert marks_of(anchor, []) == {}
+
+
+def test_ids_that_follow_one_another_are_one_range() -> None:
+    assert id_ranges([1, 2, 3, 7, 9, 10]) == [[1, 3], [7, 7], [9, 10]]
+    assert missing_ranges(3, [4, 6, 7, 10]) == [[5, 5], [8, 9]]
+
+
+def test_the_form_of_an_anchor_is_fixed_whatever_the_zone_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaves = [Leaf(1, number, bytes(32)) for number in (1, 2)]
+    before = make_anchor(1, AT, GENESIS, leaves)
+    assert before.contents == '{"1":[[1,2]]}'
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert make_anchor(1, AT, GENESIS, leaves) == before
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -74,3 +74,10 @@ def test_samples_come_with_their_labels_in_a_fixed_order():
         Sample(("a", "y"), 1.0),
         Sample(("b", "x"), 2.0),
     ]
+
+
+def test_the_first_difference_is_everything_and_there_is_one_bucket_more_than_bounds() -> None:
+    tally = Tally()
+    tally.see(0.5, (1.0, 2.0))
+    tally.see(5.0, (1.0, 2.0))
+    assert tally.minus(Tally()) == Tally(5.5, [1, 0, 1])

@@ -39,3 +39,22 @@ def test_nothing_held_or_young_is_ever_due(keep_days: int, first: int, length: i
         if one.fate is Fate.DUE:
             assert one.piece.ends_at <= at - timedelta(days=keep_days)
             assert one.piece.ends_at <= hold.starts_at or one.piece.starts_at >= START + timedelta(days=first + length)
+
+
+def test_a_hold_names_itself_and_ends_where_a_piece_begins():
+    touching = Hold(1, "", START - timedelta(days=1), START)
+    following = Hold(2, "", START + timedelta(days=1), None)
+    within = Hold(3, "", START, START + timedelta(hours=1))
+    first = Piece("first", START, START + timedelta(days=1))
+    later = START + timedelta(days=90)
+
+    judged = judge_pieces("orders", [first], 1, [touching, following, within], later)
+    assert [(one.fate, one.holds) for one in judged] == [(Fate.HELD, (3,))]
+
+
+def test_a_long_piece_that_stays_keeps_no_shorter_one():
+    long = Piece("long", START, START + timedelta(days=80))
+    short = Piece("short", START + timedelta(days=1), START + timedelta(days=2))
+
+    judged = judge_pieces("orders", [long, short], 30, [], START + timedelta(days=90))
+    assert [(one.piece.name, one.fate) for one in judged] == [("long", Fate.KEPT), ("short", Fate.DUE)]

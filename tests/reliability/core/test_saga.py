@@ -98,3 +98,8 @@ def test_sequential_steps_follow_one_another_and_parallel_ones_begin_together() 
 def test_a_compensation_that_failed_goes_to_a_person() -> None:
     steps = [StepFacts(1, StepState.DONE), StepFacts(2, StepState.FAILED, CompensationState.FAILED)]
     assert next_moves(SagaState.COMPENSATING, StepOrder.SEQUENTIAL, steps) == Moves(SagaState.NEEDS_PERSON)
+
+
+def test_no_sequential_step_begins_while_another_one_runs() -> None:
+    steps = [StepFacts(1, StepState.RUNNING), StepFacts(2)]
+    assert next_moves(SagaState.RUNNING, StepOrder.SEQUENTIAL, steps) == Moves(SagaState.RUNNING)
