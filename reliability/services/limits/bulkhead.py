@@ -218,7 +218,18 @@ class SharedPlaces:
         return f"{self._key}:{zone}" if zone else self._key
 
     async def try_enter_async(self, priority: Priority, group: str = "") -> str | None:
-        return await asyncio.to_thread(self.try_enter, priority, group)
+        """Take a place as ``try_enter`` does; a caller that is canceled meanwhile keeps none."""
+        entering = asyncio.ensure_future(asyncio.to_thread(self.try_enter, priority, group))
+        try:
+            return await asyncio.shield(entering)
+        except asyncio.CancelledError:
+            entering.add_done_callback(self._give_back)
+            raise
+
+    def _give_back(self, entering: "asyncio.Future[str | None]") -> None:
+        place = None if entering.cancelled() or entering.exception() else entering.result()
+        if place is not None:
+            asyncio.get_running_loop().run_in_executor(None, self.leave, place)
 
     async def leave_async(self, place_id: str) -> None:
         await asyncio.to_thread(self.leave, place_id)

@@ -142,6 +142,40 @@ def test_a_caller_that_is_cancelled_while_it_gives_its_place_back_has_told_the_c
     assert workshop.circuit.reports == ["succeed"]
 
 
+def test_a_caller_that_is_cancelled_while_it_asks_for_a_place_leaves_none_lent() -> None:
+    policy = GuardPolicy("broker", shared_bulkhead=BulkheadLimit(1), timeout=timedelta(seconds=60))
+    places = make_guard(policy).guard.parts.places
+    assert places is not None
+    take = places.try_enter
+    asked, answer, taken = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(priority: Priority, group: str = "") -> str | None:
+        asked.set()
+        answer.wait(10)
+        place = take(priority, group)
+        taken.set()
+        return place
+
+    async def give_up() -> None:
+        places.try_enter = slowly  # type: ignore[method-assign]
+        entering = asyncio.create_task(places.try_enter_async(Priority.NORMAL))
+        await asyncio.to_thread(asked.wait, 10)
+        entering.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+        assert entering.cancelled()
+        places.try_enter = take  # type: ignore[method-assign]
+        answer.set()
+        await asyncio.to_thread(taken.wait, 10)
+        for _ in range(250):
+            place = await places.try_enter_async(Priority.NORMAL)
+            if place is not None:
+                return await places.leave_async(place)
+            await asyncio.sleep(0.02)
+        raise AssertionError("the place stayed lent to nobody")
+
+    asyncio.run(give_up())
+
+
 def test_waiting_work_comes_back_one_after_the_other() -> None:
     workshop = make_guard(GuardPolicy("broker", recovery_per_second=10.0))
 
