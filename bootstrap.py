@@ -10,6 +10,7 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
   backup-drill  back up a temporary instance in the middle of work, wipe, restore, compare with the brokers' ledgers
   upgrade-drill  replace the release before by this one while orders flow, compare with the brokers' ledgers
   test         run the tests (arguments go to pytest); without arguments in several processes where they may
+  acceptance   the tests of whole stacks, also those that make test leaves out; --rabbitmq: RabbitMQ carries messages
   check        formatting, lint, types, imports, migrations, lock files
   fmt          format the code and apply safe fixes
   lock         resolve the lock files again from pyproject.toml
@@ -92,6 +93,9 @@ def run(command: str, rest: list[str]) -> int:
     if command in STACK_COMMANDS:
         ensure_environment("run.lock")
         replace_process([str(PYTHON), "-m", "config.stack", command, *rest])
+    if command == "acceptance":
+        ensure_environment("dev.lock")
+        replace_process([str(PYTHON), "-m", "pytest", "-s", "tests/acceptance", *rest])
     commands = {"test": test, "check": check, "fmt": fmt, "lock": lock, "setup": setup}
     if command not in commands:
         raise SetupError(f"unknown command {command!r}; python3 bootstrap.py shows the list")
@@ -118,7 +122,7 @@ def test(rest: list[str]) -> int:
     beside = [f"--ignore={path}" for path in STACK_TESTS]
     first = looked_at_twice(pytest, [*side_by_side(TEST_PROCESSES), *beside])
     stacks = [path for path in STACK_TESTS if (ROOT / path).exists()]
-    return max(first, looked_at_twice(pytest, [*side_by_side(STACK_PROCESSES), *stacks]))
+    return max(first, looked_at_twice(pytest, [*side_by_side(STACK_PROCESSES), "-m", "not long", *stacks]))
 
 
 def side_by_side(processes: int) -> list[str]:

@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",
     "django_celery_beat",
     "rest_framework",
     "knox",
@@ -38,6 +39,8 @@ INSTALLED_APPS = [
     "reconciliation.apps.ReconciliationConfig",
     "config.apps.StanchionConfig",
 ]
+
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # templates/admin/widgets comes before Django's own
 
 MIDDLEWARE = [
     "reliability.tracing_middleware.TracingMiddleware",

@@ -24,7 +24,7 @@ from reliability.services.transition_records import recorder
 from tests.factories import make_lanes
 from tests.fakes import Deed, FakeBroker, replaced_runtimes
 
-_TAKE_LONG = ("tests/security/test_any_request.py", "tests/browser/")
+_TAKE_LONG = ("tests/security/test_any_request.py", "tests/browser/", "tests/chaos/test_scenarios.py")
 
 # A busy machine makes any example slow; only what an example shows may fail a test.
 settings.register_profile("unhurried", deadline=None)

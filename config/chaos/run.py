@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,20 +32,25 @@ def chaos_stack() -> Iterator[Stack]:
 
 
 @contextmanager
-def breakable_stack() -> Iterator[Stack]:
-    """The same, with protections that can be taken away, a short lease and a short settle time."""
-    with TemporaryDirectory(prefix="stanchion-sabotage-") as folder, trusted_authority() as trust:
-        environment = {
-            **PROXIED,
-            **trust,
+def breakable_stack(environment: Mapping[str, str]) -> Iterator[Stack]:
+    """A stack with protections that can be taken away, a short lease and a short settle time."""
+    with TemporaryDirectory(prefix="stanchion-sabotage-") as folder:
+        own = {
             "DJANGO_SETTINGS_MODULE": "config.chaos.sabotage_settings",
             sabotage.VARIABLE: folder,
             "STANCHION_JOB_LEASE_SECONDS": "3",
             "STANCHION_SETTLE_SECONDS": "1",
         }
-        with running_stack(environment) as stack:
+        with running_stack({**environment, **own}) as stack:
             stack.sabotage = Path(folder)
             yield stack
+
+
+@contextmanager
+def breakable_chaos_stack() -> Iterator[Stack]:
+    """The same, behind the fault proxy."""
+    with trusted_authority() as trust, breakable_stack({**PROXIED, **trust}) as stack:
+        yield stack
 
 
 def run_all(
@@ -103,7 +108,7 @@ def run_sabotaged(scenarios: Sequence[Scenario], seed: int, say: Say) -> Iterato
         if scenario.sabotage is None or scenario.not_run:
             yield Episode(scenario, seed, Outcome.NOT_RUN, True, scenario.not_run or "has no sabotage switch")
             continue
-        with breakable_stack() as stack, noise_probe(stack.instance.directory / "noise") as noise:
+        with breakable_chaos_stack() as stack, noise_probe(stack.instance.directory / "noise") as noise:
             yield run_one(stack, scenario, seed, noise, say, sabotaged=True)
 
 

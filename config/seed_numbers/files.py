@@ -14,7 +14,7 @@ INDEX_BEGIN, INDEX_END = "<!-- files: written by manage.py write_reference -->",
 # Commands and what a file says, for files that do not say it themselves, by the kind of benchmark or the file's name.
 _KNOWN = {
     "acceptance": (
-        'STANCHION_ACCEPTANCE_JSON=FILE make test ARGS="tests/acceptance -s"',
+        "STANCHION_ACCEPTANCE_JSON=FILE make acceptance",
         "every scenario with orders, strikes, lost, doubled, unknown, longest wait of an order, seconds until healthy "
         "without a hand, memory of the whole stack at rest. Rows that begin with `teeth` had a protection taken away "
         "and had to fail",

@@ -32,7 +32,7 @@ def short_lease() -> Iterator[Stack]:
 
 
 @pytest.fixture
-def stack(short_lease: Stack) -> Iterator[Stack]:
+def hasty(short_lease: Stack) -> Iterator[Stack]:
     yield short_lease
     short_lease.clear_faults()
 
@@ -64,26 +64,26 @@ def outcomes_since(stack: Stack, since: datetime) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("who", ["whole worker", "pool process"])
-def test_a_frozen_worker_wakes_past_its_lease(stack: Stack, who: str) -> None:
+def test_a_frozen_worker_wakes_past_its_lease(hasty: Stack, who: str) -> None:
     for broker in BROKERS:
-        stack.fault(broker, "latency", operation="submit", ms=700, jitter_ms=600, applied=broker == "b")
+        hasty.fault(broker, "latency", operation="submit", ms=700, jitter_ms=600, applied=broker == "b")
 
     def victims() -> list[int]:
-        children = stack.children("worker-orders")
-        return children if who == "pool process" else [stack.pid("worker-orders"), *children]
+        children = hasty.children("worker-orders")
+        return children if who == "pool process" else [hasty.pid("worker-orders"), *children]
 
     began_at = datetime.now(UTC)
     handed_on: list[float] = []
 
     def jobs_are_with_others() -> bool:
-        if not outcomes_since(stack, began_at).get("lost"):
+        if not outcomes_since(hasty, began_at).get("lost"):
             return False
         handed_on.append(time.monotonic())
         return time.monotonic() - handed_on[0] > 1.0  # the others are at work on them
 
-    act = frozen_until(stack, victims, jobs_are_with_others)
-    trial = run_trial(stack, f"frozen: {who}", [Strike(0.4, f"SIGSTOP {who}", act)], draw=mixed_order)
+    act = frozen_until(hasty, victims, jobs_are_with_others)
+    trial = run_trial(hasty, f"frozen: {who}", [Strike(0.4, f"SIGSTOP {who}", act)], draw=mixed_order)
     trial.require_clean()
-    found = outcomes_since(stack, began_at)
+    found = outcomes_since(hasty, began_at)
     assert found.get("lost", 0) > 0
     assert found.get("late", 0) > 0, "what the frozen worker heard was not kept"

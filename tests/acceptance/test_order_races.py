@@ -1,8 +1,12 @@
 """Changes that race with fills, shuffled fills and lost replies: the small form of ``make order-races``."""
 
+import pytest
+
 from benchmarks.order_races import run_races
 from config.chaos.stack import Stack
 from config.chaos.trial import draws
+
+pytestmark = pytest.mark.long
 
 
 def test_races_end_as_the_brokers_have_them(stack: Stack) -> None:

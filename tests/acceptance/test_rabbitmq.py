@@ -10,7 +10,10 @@ from config.chaos.trial import Strike, draws, run_trial
 from tests.acceptance.rabbitmq import RabbitMq, find_program, running_rabbitmq
 
 PROGRAM = find_program()
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="rabbitmq-server (a Debian package) is not installed")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(PROGRAM is None, reason="rabbitmq-server (a Debian package) is not installed"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ from config.chaos.strikes import moments
 from config.chaos.trial import Strike, draws, run_trial
 from tests.redis_sentinel import running_sentinels
 
+pytestmark = pytest.mark.long
+
 
 def test_the_master_of_redis_is_killed_under_orders(tmp_path_factory: pytest.TempPathFactory) -> None:
     name = "Redis Sentinel: master killed"

@@ -20,6 +20,7 @@ ADMIN = (
     "admin/reliability/circuit/",
     "admin/reliability/errorguess/",
     "admin/reliability/errorrule/add/",
+    "admin/reliability/legalhold/add/",
     "admin/reliability/incident",
     "admin/reliability/alert/",
     "admin/reliability/intervention/",
