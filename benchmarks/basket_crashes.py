@@ -224,7 +224,8 @@ def main() -> int:
     if arguments.json:
         result = {"ends": dict(run.ends), "struck": dict(run.struck), "calls": dict(run.calls)}
         result |= {"problems": run.problems, "seconds": run.seconds}
-        write_evidence(Path(arguments.json), "basket_crashes", vars(arguments) | {"json": ""}, [result])
+        parameters = {name: value for name, value in vars(arguments).items() if name != "json"}
+        write_evidence(Path(arguments.json), "basket-crashes", parameters, [result])
     return 1 if run.problems else 0
 
 

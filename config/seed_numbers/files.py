@@ -92,7 +92,7 @@ _KNOWN = {
         "questions about 5,000,000 error events, the cost of one, and of dropping a day",
     ),
     "gaps": ('make bench-gaps ARGS="--save FILE"', "finding and filling gaps of bars"),
-    "basket_crashes": ('make basket-crashes ARGS="--json FILE"', "baskets whose workers are killed again and again"),
+    "basket-crashes": ('make basket-crashes ARGS="--json FILE"', "baskets whose workers are killed again and again"),
     "backup-drill": ('make backup-drill ARGS="--json FILE"', "a backup restored in the middle of work"),
     "upgrade-drill": (
         'make upgrade-drill ARGS="--json FILE"',
