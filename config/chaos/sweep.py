@@ -12,6 +12,10 @@ from config.chaos.faults.tracing import tracer_of
 from config.chaos.market import switch_feeds_off
 from config.chaos.stack import Stack, descendants
 
+_MOVED = (
+    "SELECT name, base_url FROM brokers_broker WHERE base_url LIKE 'https://localhost%' OR base_url LIKE '%.invalid'"
+)
+
 
 def find_dirt(stack: Stack) -> list[str]:
     """Return what a fault left behind: switches, frozen and traced processes, changed settings of the servers."""
@@ -25,6 +29,7 @@ def find_dirt(stack: Stack) -> list[str]:
             found += [f"process {one} of {name} is {state}" for state in _odd_state(one)]
     if stack.query("SHOW default_transaction_read_only") != [("off",)]:
         found.append("PostgreSQL is read-only")
+    found += [f"the address of {name} is {url}" for name, url in stack.query(_MOVED)]
     with redis.Redis.from_url(stack.instance.env["REDIS_URL"], socket_timeout=5) as client:
         for name, usual in (("maxmemory", "0"), ("min-replicas-to-write", "0")):
             if client.config_get(name)[name] != usual:

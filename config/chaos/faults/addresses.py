@@ -1,6 +1,7 @@
 """Faults of a broker's address: a name that cannot be resolved, a certificate that is not to be trusted."""
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from config.chaos.faults.certificates import KINDS, VARIABLE, Door
@@ -20,8 +21,10 @@ JOIN brokers_account account ON account.broker_id = broker.name WHERE account.na
 class Moved(Fault):
     """Calls to a broker go to another address while it lasts; its order stream stays where it is."""
 
+    _before: tuple[Any, ...] | None = None
+
     def begin(self) -> None:
-        self._before: tuple[str, str] | None = self.stack.query(_ADDRESSES, [self.target])[0]
+        self._before = self.stack.query(_ADDRESSES, [self.target])[0]
         url = self._address(self._before[0])
         self._move(url, "")
 
@@ -50,6 +53,7 @@ class Certificate(Moved):
     """A broker is reached over TLS, under a certificate that is ``shows``: good, expired, other_name or stranger."""
 
     kind = "certificate"
+    _door: Door | None = None
 
     def missing(self) -> str:
         if self.options["shows"] not in KINDS:
@@ -63,10 +67,10 @@ class Certificate(Moved):
         return self._door.url
 
     def heal(self) -> None:
-        was_open = self._before is not None
         super().heal()
-        if was_open:
-            self._door.close()
+        door, self._door = self._door, None
+        if door is not None:
+            door.close()
 
 
 FAULTS = (NameNotFound, Certificate)
