@@ -49,12 +49,13 @@ class RedisSentinel:
         return int(answer[1])
 
     def fail_over(self) -> None:
-        """Kill -9 the master and return once the sentinels have made the replica the master."""
+        """Kill -9 the master and return once every sentinel has seen that the replica is the master."""
         before = self.master_port()
         child = self._children.pop(before)
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         wait_until(lambda: self.master_port() != before and self._is_master(self.master_port()), "a failover", 60)
+        wait_until(lambda: all(self._is_sound(port, before) for port in self._sentinel_ports), "all know of it", 60)
 
     def stop(self) -> None:
         for child in self._children.values():
@@ -98,13 +99,22 @@ class RedisSentinel:
             )
 
     def _knows_all(self, port: int) -> bool:
+        known = self._master_as_seen(port)
+        return bool(known) and int(known["num-slaves"]) == 1 and int(known["num-other-sentinels"]) == _SENTINELS - 1
+
+    def _is_sound(self, port: int, before: int) -> bool:
+        """Tell whether a sentinel knows another master than ``before`` and doubts it in no way."""
+        known = self._master_as_seen(port)
+        return bool(known) and int(known["port"]) != before and known["flags"] == "master"
+
+    def _master_as_seen(self, port: int) -> dict[str, str]:
+        """Return what a sentinel says of the master, nothing while it does not answer."""
         try:
             with redis.Redis(port=port, socket_timeout=2, decode_responses=True) as sentinel:
                 flat = sentinel.execute_command("SENTINEL", "MASTER", MASTER)
         except redis.RedisError:
-            return False
-        known = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
-        return int(known["num-slaves"]) == 1 and int(known["num-other-sentinels"]) == _SENTINELS - 1
+            return {}
+        return flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
 
     def _is_master(self, port: int) -> bool:
         with redis.Redis(port=port, password=self.password, socket_timeout=2) as server:
