@@ -56,3 +56,14 @@ def test_the_application_knows_the_nudge() -> None:
 
     app.loader.import_default_modules()
     assert RUN_JOBS in app.tasks
+
+
+def test_celery_is_told_each_sentinel_and_the_master() -> None:
+    settings = settings_for("sentinel://app:p%40ss@one:26380,two,[::1]:1/2?master=main&sentinel_password=s")
+    login = "app:p%40ss"
+    assert settings["broker_url"] == (
+        f"sentinel://{login}@one:26380/2;sentinel://{login}@two:26379/2;sentinel://{login}@[::1]:1/2"
+    )
+    assert settings["broker_transport_options"]["master_name"] == "main"
+    assert settings["broker_transport_options"]["sentinel_kwargs"]["password"] == "s"
+    assert "master_name" not in settings_for("redis://one/0")["broker_transport_options"]

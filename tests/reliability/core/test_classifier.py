@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -284,3 +285,67 @@ def test_what_may_have_happened_is_never_passed_over_because_the_catalogue_says_
         error = ask(says(Verdict(code, Proof.UNPROVEN, retryable)))
         assert (error.ambiguous, error.strategy) == (True, RecoveryStrategy[strategy])
         assert ask(says(Verdict(code, Proof.REFUSED, retryable))).strategy is RecoveryStrategy[listed]
+
+
+# -- who is asked, and what it says of itself ------------------------------------------------
+
+
+def test_what_a_person_confirmed_can_be_asked_alone() -> None:
+    classifier = says(Verdict("BROKER_WASH_TRADE", Proof.REFUSED))
+    closed = Rule("desk", Verdict("BROKER_MARKET_CLOSED", Proof.REFUSED), raw_codes=("E1",), message=re.compile("shut"))
+    classifier.set_confirmed_rules([closed])
+    raw = RawFailure("desk", Operation.SUBMIT, "E1", "it is shut")
+
+    found = classifier.classify_confirmed(raw)
+    assert found is not None
+    assert (found, found.raw, found.rule) == (classifier.classify(raw), raw, f"confirmed {closed.name}")
+    assert classifier.classify_confirmed(RawFailure("desk", Operation.SUBMIT, "E2", "it is shut")) is None
+    assert classifier.classify_confirmed(RawFailure("desk", Operation.SUBMIT, "E1", "it is open")) is None
+
+
+def test_a_rule_of_a_table_looks_at_operation_and_words() -> None:
+    closed = Verdict("BROKER_MARKET_CLOSED", Proof.REFUSED)
+    classifier = says(Verdict("BROKER_WASH_TRADE", Proof.REFUSED))
+    classifier.register("desk", [Rule("desk", closed, message=re.compile("shut"), operations=(Operation.SUBMIT,))])
+
+    assert ask(classifier, message="SHUT").code == "BROKER_MARKET_CLOSED"
+    assert ask(classifier, message="open").code == "BROKER_WASH_TRADE"
+    assert ask(classifier, message="shut", operation=Operation.CANCEL).code == "BROKER_WASH_TRADE"
+
+
+@pytest.mark.parametrize(("source", "code"), [("elsewhere", "BROKER_WASH_TRADE"), ("desk", "BROKER_OF_NO_CATALOGUE")])
+def test_a_rule_for_another_source_and_one_of_an_unknown_code_are_each_refused(source: str, code: str) -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        Classifier().register("desk", [Rule(source, Verdict(code, Proof.REFUSED), raw_codes=("E1",))])
+
+
+def knows(**classes: Verdict) -> dict[str, Callable[[RawFailure], Verdict | None]]:
+    """Return the resolver of the language, which knows these classes."""
+    return {"python": lambda raw: classes.get(raw.raw_code)}
+
+
+def test_what_names_its_own_failures_is_believed_about_our_own_only() -> None:
+    unexpected, dns = Verdict("SYSTEM_UNEXPECTED", Proof.UNPROVEN), Verdict("NETWORK_DNS_FAILED", Proof.NOT_SENT)
+    classifier = Classifier(resolvers=knows(OddError=unexpected, NameError=dns))
+
+    own, other = (ask(classifier, name, source="kombu") for name in ("OddError", "NameError"))
+    assert (own.code, own.rule, own.guessed) == ("SYSTEM_UNEXPECTED", "class OddError", False)
+    assert (other.rule, other.guessed) == ("guess from its features", True)
+
+
+def test_the_first_clear_cause_is_believed_before_a_vague_one() -> None:
+    vague = Verdict("NETWORK_CONNECTION_LOST", Proof.UNPROVEN, vague=True)
+    clear = Verdict("NETWORK_CONNECT_REFUSED", Proof.NOT_SENT)
+    classifier = Classifier(resolvers=knows(OuterError=vague, InnerError=clear))
+
+    assert ask(classifier, causes=(("OuterError", ""), ("InnerError", ""))).code == "NETWORK_CONNECT_REFUSED"
+
+
+def test_a_cause_that_is_no_lost_attempt_takes_no_proof_back() -> None:
+    refused, odd = Verdict("BROKER_WASH_TRADE", Proof.REFUSED), Verdict("SYSTEM_UNEXPECTED", Proof.UNPROVEN)
+    classifier = Classifier(resolvers={"desk": lambda raw: refused, **knows(OddError=odd)})
+
+    error = ask(classifier, causes=(("OddError", ""),))
+    assert (error.code, error.ambiguous, error.rule) == ("BROKER_WASH_TRADE", False, "desk: E1")
+    told = ask(classifier, message="send status is unknown: insufficient funds")
+    assert (told.ambiguous, told.rule) == (True, "desk: E1, but it calls its outcome unknown")
