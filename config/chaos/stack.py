@@ -139,8 +139,9 @@ class Stack:
             return json.load(response)
 
     def fault(self, broker: Broker, kind: str, **parameters: Any) -> str:
-        """Switch a fault of a simulated broker on and return its id."""
-        return str(self._call(broker, "POST", "/sim/faults", {"kind": kind, **parameters})["id"])
+        """Switch a fault of a simulated broker on and return its id; the address it may shut is not the one asked."""
+        by = broker if parameters.get("endpoint") == "backup" else f"{broker}-backup"
+        return str(self._call(by, "POST", "/sim/faults", {"kind": kind, **parameters})["id"])
 
     def end_fault(self, broker: Broker, number: str) -> None:
         """Switch one fault off; raises ``HTTPError`` when it has ended already."""
