@@ -7,10 +7,13 @@ import time
 from typing import Any
 from urllib.request import Request, urlopen
 
+import pytest
+
 from config.chaos.stack import Stack, wait_until
 from config.stack.client import ApiClient
 from config.stack.judgement import judge
 
+pytestmark = pytest.mark.long
 ORDERS = 500
 HANGING = 60
 AFTER_TRIP = 60

@@ -21,7 +21,7 @@ def test_a_poison_job_dies_alone(breakable: Stack) -> None:
         ((job,),) = stack.query(_INSERT, [POISON_KIND])
         jobs.append(job)
         statement = "SELECT 1 FROM reliability_job WHERE id = %s AND state = 'dead'"
-        wait_until(lambda: stack.query(statement, [job]), "the poison job is a dead letter")
+        wait_until(lambda: stack.query(statement, [job]), "the poison job is a dead letter", 150)
 
     trial = run_trial(stack, "a poison job among others", [Strike(0.3, "a poison job", poison)])
     ((code, crashes),) = stack.query("SELECT error_code, crashes FROM reliability_job WHERE id = %s", [jobs[0]])
