@@ -21,6 +21,8 @@ _KEPT = ("username", "is_active", "is_staff", "is_superuser")
 class PersonAdmin(UserAdmin):
     """Roles are given; single permissions and superusers are for a superuser alone. Nobody is deleted."""
 
+    filter_horizontal = ()  # its fields to search in have no names that can be read out
+
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         if obj is not None and obj.is_superuser and not request.user.is_superuser:
             return False

@@ -1,7 +1,7 @@
 """Admin pages of records: read, searched and followed, never written."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache, cached_property
 from typing import Any
@@ -31,6 +31,19 @@ class BoundedPaginator(Paginator):
         return int(rows[:MOST_COUNTED].count())
 
 
+class ValuesFilter(admin.AllValuesFieldListFilter):
+    """Offers each value that there is, also the empty one, by a name that can be read out."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or "(none)"}
+
+
+admin.FieldListFilter.register(
+    lambda field: isinstance(field, models.CharField) and not field.choices, ValuesFilter, take_priority=True
+)
+
+
 def link_to(row: models.Model | None) -> SafeString | str:
     """Return a link to the admin page of a row."""
     if row is None:
@@ -52,7 +65,8 @@ def pretty(value: Any) -> SafeString | str:
     """Return JSON as a person reads it."""
     if value in ({}, [], None):
         return "—"
-    return format_html('<pre class="json">{}</pre>', json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    return format_html('<pre class="json" tabindex="0">{}</pre>', text)
 
 
 @cache

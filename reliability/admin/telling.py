@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
 
 from reliability.admin.deciding import ReasonForm, TellsErrors, decide
@@ -83,8 +84,19 @@ class RecipientAdmin(TellsErrors, PlainAdmin):
         self.message_user(request, f"{len(rows)} on their way: see Deliveries for what becomes of them.")
 
 
+class LabelledFormSet(BaseInlineFormSet):
+    """Rows whose fields say what they are: a column's title names none to whoever cannot see the column."""
+
+    def add_fields(self, form: Any, index: Any) -> None:
+        super().add_fields(form, index)
+        for field in form.visible_fields():
+            widget = field.field.widget
+            getattr(widget, "widget", widget).attrs.setdefault("aria-label", str(field.label))
+
+
 class RotaShiftInline(admin.TabularInline):
     model = RotaShift
+    formset = LabelledFormSet
     extra = 1
 
 

@@ -21,10 +21,13 @@ ADMIN = (
     "admin/reliability/errorguess/",
     "admin/reliability/errorrule/add/",
     "admin/reliability/legalhold/add/",
+    "admin/reliability/heartbeat/",
+    "admin/reliability/rota/add/",
     "admin/reliability/incident",
     "admin/reliability/alert/",
     "admin/reliability/intervention/",
     "admin/brokers/order",
+    "admin/auth/user",
     "admin/brokers/freeze/",
     "admin/brokers/killswitch/",
 )
@@ -63,6 +66,7 @@ def make_rows(desk: Any) -> dict[str, str]:
         "recoveries/<int:run_id>": f"/recoveries/{recovery}",
         "admin/reliability/incident": f"/admin/reliability/incident/{incident}/change/",
         "admin/brokers/order": f"/admin/brokers/order/{order.pk}/change/",
+        "admin/auth/user": f"/admin/auth/user/{desk['person'].pk}/change/",
     }
 
 
