@@ -4,7 +4,7 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
 
   demo         start everything in a temporary place, show orders going through failures, clean up
   up           start everything and stay; Ctrl-C ends it
-  observe      the same with Prometheus and Alertmanager beside it, which must be installed
+  observe      the same with Prometheus and Alertmanager beside it
   services     start PostgreSQL and Valkey only, for development
   status       show what runs in an instance
   backup-drill  back up a temporary instance in the middle of work, wipe, restore, compare with the brokers' ledgers
@@ -20,8 +20,10 @@ usage: python3 bootstrap.py COMMAND [ARGUMENT ...]
   basket-crashes  kill pool processes at 200 random system calls under baskets; fails when one is left half
   order-races   1,000 changes racing with fills, 10,000 fill events shuffled, 300 replies lost, judged by the ledgers
   chaos        break a stack of its own by the scenarios and judge it; ARGS="run worker-killed --seed 7", ARGS=list
-  pictures     run a stack, use it, and take the pictures of every page that the docs show (needs Chromium)
+  pictures     run a stack, use it, and take the pictures of every page that the docs show
   mutate       change the core in small places and show which changes its tests do not notice
+
+observe, pictures and acceptance --rabbitmq need programs of Debian's; as root they install what is missing.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -48,6 +52,12 @@ STACK_PROCESSES = 2
 TEST_PROCESSES = 3  # most tests wait for a server or a timer, so more than two cores are busy
 STACK_COMMANDS = ("demo", "up", "observe", "services", "status", "backup-drill", "upgrade-drill")
 LOCKS = {"tool.lock": ["requirements/tool.in"], "run.lock": ["pyproject.toml"]}
+DEBIAN_PACKAGES = {  # what a command needs beside Python: the package, and a file of it
+    "observe": {"prometheus": "/usr/bin/prometheus", "prometheus-alertmanager": "/usr/bin/prometheus-alertmanager"},
+    "pictures": {"chromium": "/usr/bin/chromium"},
+    "acceptance --rabbitmq": {"rabbitmq-server": "/usr/sbin/rabbitmq-server"},
+}
+SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
 DEVELOPMENT_GROUPS = ("dev", "bench", "mutation")
 LOCKS["dev.lock"] = ["pyproject.toml", *(word for name in DEVELOPMENT_GROUPS for word in ("--group", name))]
 LOCKS["dev.lock"] += ["--constraint", "requirements/run.lock"]
@@ -75,6 +85,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run(command: str, rest: list[str]) -> int:
+    bring_debian_packages(" ".join([command, *(word for word in rest if word == "--rabbitmq")]))
     if command.startswith(("bench-", "probe-")):
         module = "benchmarks." + command.replace("-", "_")
         if not (ROOT / (module.replace(".", "/") + ".py")).exists():
@@ -269,6 +280,43 @@ def fingerprint(lock_path: Path) -> str:
 def prepare_venv() -> None:
     if not PYTHON.exists():
         create_venv()
+
+
+def bring_debian_packages(command: str) -> None:
+    """Install the Debian packages that ``command`` needs and that are missing, without starting their services."""
+    needed = DEBIAN_PACKAGES.get(command, {})
+    missing = [name for name, file in needed.items() if not Path(file).exists() and not shutil.which(Path(file).name)]
+    if not missing:
+        return
+    by_hand = f"needs {' and '.join(missing)} (Debian: apt install {' '.join(missing)})"
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise SetupError(f"{command} {by_hand}")
+    print(f"installing {' '.join(missing)} from Debian", flush=True)
+    with services_kept_stopped():
+        install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        if (
+            subprocess.run(["apt-get", "update", "--quiet"], env=quiet).returncode
+            or subprocess.run(install, env=quiet).returncode
+        ):
+            raise SetupError(f"{command} {by_hand}; installing failed, the message is above")
+
+
+@contextmanager
+def services_kept_stopped() -> Iterator[None]:
+    """Let no package start a service: what is installed here runs only as a child of our commands.
+
+    Debian's maintainer scripts ask a program; one that is there already decides by itself.
+    """
+    if SERVICE_POLICY.exists():
+        yield
+        return
+    SERVICE_POLICY.write_text("#!/bin/sh\nexit 101\n")
+    SERVICE_POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        SERVICE_POLICY.unlink()
 
 
 def create_venv() -> None:

@@ -76,7 +76,7 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
 def _stack_on_rabbitmq() -> Iterator[Stack]:
     program = find_program()
     if program is None:
-        pytest.skip("rabbitmq-server (a Debian package) is not installed")
+        pytest.fail("rabbitmq-server (a Debian package) is not installed")
     with (
         TemporaryDirectory(prefix="stanchion-rabbitmq-") as folder,
         running_rabbitmq(program, Path(folder)) as server,
