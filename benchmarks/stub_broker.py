@@ -1,4 +1,4 @@
-"""A broker that answers as fast as it can: the part of Alpaca's wire that submitting an order needs.
+"""A broker that answers as fast as it can: the part of Alpaca's wire that submitting and comparing orders needs.
 
 ``python -m benchmarks.stub_broker PORT [LATENCY_MS]`` listens on 127.0.0.1. It takes every order it is
 sent, also a repeated one, and keeps count, so that it can serve as the ledger of a loss run.
@@ -14,10 +14,13 @@ import sys
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any, cast
 from urllib.parse import parse_qs
 
 import uvloop
+
+from benchmarks.stub_stream import OrderStream, accept
 
 MAX_BODY = 1 << 20
 _REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found", 422: b"Unprocessable Entity"}
@@ -48,6 +51,7 @@ class Venue:
         self.orders: dict[str, bytes] = {}
         self.by_id: dict[str, bytes] = {}
         self.ledger: dict[str, int] = {}
+        self.listeners: set[OrderStream] = set()
         self.posts = 0
         self.duplicates = 0
         self.last_post = self.longest_pause = 0.0
@@ -66,6 +70,8 @@ class Venue:
         broker_order_id = f"5eb0c9d4-0000-4000-8000-{self.posts:012x}"
         answer = order_answer(broker_order_id, asked)
         self.orders[client_order_id] = self.by_id[broker_order_id] = answer
+        for listener in self.listeners:
+            listener.tell_new(answer, _now())
         return 200, answer
 
     def _note_pause(self, now: float) -> None:
@@ -76,6 +82,13 @@ class Venue:
     def find(self, query: str) -> Answer:
         wanted = parse_qs(query).get("client_order_id", [""])[0]
         return _found(self.orders.get(wanted))
+
+    def page(self, query: str) -> Answer:
+        """Return a page of the open orders, which all are, oldest first; their ids rise with their age."""
+        asked = parse_qs(query)
+        after, limit = asked.get("after_order_id", [""])[0], int(asked.get("limit", ["50"])[0])
+        later = (order for broker_order_id, order in self.by_id.items() if broker_order_id > after)
+        return 200, b"[" + b",".join(islice(later, limit)) + b"]"
 
     def get(self, broker_order_id: str) -> Answer:
         return _found(self.by_id.get(broker_order_id))
@@ -188,6 +201,9 @@ class Connection(asyncio.Protocol):
         line, *headers = head.split(b"\r\n")
         method, target, *_ = [*line.decode("latin-1").split(" "), "", ""]
         path, _, query = target.partition("?")
+        if path == "/stream":
+            self._become_stream(headers)
+            return
         is_order = method == "POST" and path == "/v2/orders"
         status, answer = self.venue.take(body) if is_order else route(self.venue, method, path, query)
         wire = _HEAD % (status, _REASONS[status], len(answer)) + answer
@@ -199,6 +215,12 @@ class Connection(asyncio.Protocol):
         self.due = max(self.due, self.loop.time() + delay)  # never before the answer ahead of it
         self.waiting += 1
         self.loop.call_at(self.due, self._write_later, wire, last)
+
+    def _become_stream(self, headers: list[bytes]) -> None:
+        named = (header.partition(b":") for header in headers)
+        key = next((value.strip() for name, _, value in named if name.lower() == b"sec-websocket-key"), b"")
+        self.transport.write(accept(key))
+        self.transport.set_protocol(OrderStream(self.transport, self.venue.listeners))
 
     def _write_later(self, wire: bytes, last: bool) -> None:
         self.waiting -= 1
@@ -230,7 +252,9 @@ def route(venue: Venue, method: str, path: str, query: str) -> Answer:
         return 200, json.dumps(clock_json()).encode()
     if path.startswith("/v2/orders/"):
         return venue.get(path.removeprefix("/v2/orders/"))
-    if path in {"/v2/orders", "/v2/positions", "/v2/assets"} or path.startswith("/v2/account/activities"):
+    if path == "/v2/orders":
+        return venue.page(query)
+    if path in {"/v2/positions", "/v2/assets"} or path.startswith("/v2/account/activities"):
         return 200, b"[]"
     return 404, b'{"message":"endpoint not found"}'
 

@@ -14,7 +14,10 @@ from benchmarks.loss.scenarios import Kill, Scenario
 from benchmarks.loss.subject import LossSubject, Owed
 from benchmarks.peers.stanchion import environment
 from benchmarks.services import ServiceError, Services, tail, wait_for_port
+from config.roles import get_role
 
+# Trading stops after a restart of PostgreSQL until these have compared everything with the broker.
+_VERIFYING = ("worker-general", "streams")
 _START_SECONDS = 60.0
 _INSIST_SECONDS = 60.0
 _OWED = "SELECT quantity::int, broker_order_id <> '' FROM brokers_order"
@@ -44,6 +47,8 @@ class Stanchion:
         gunicorn = [sys.executable, "-m", "gunicorn", "config.wsgi:application", "-c", "config/gunicorn.py"]
         services.spawn(gunicorn, "web.log", self.environment)
         services.spawn([sys.executable, "manage.py", "run_sentinel"], "sentinel.log", self.environment)
+        for role in _VERIFYING:
+            services.spawn([sys.executable, *get_role(role).arguments], f"{role}.log", self.environment)
         for slot in (1, 2):
             self._start_worker(slot)
         wait_for_port(services.spare_ports[0])
