@@ -1,13 +1,19 @@
 """A plugin of pytest: what tests on whole stacks measured, and what the stack of a failed one stood in.
 
-Both travel with the reports of the tests, so that processes side by side end in one table.
+Both travel with the reports of the tests, so that processes side by side end in one table. The file that
+STANCHION_ACCEPTANCE_JSON names receives every measurement too; within one commit it grows, so that a second look,
+or the long trials run by themselves, add to the others.
 """
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
+from benchmarks.evidence import describe_machine, write_evidence
 from config.chaos import measurements
 from config.chaos.diagnosis import diagnose
 from config.chaos.measurements import Measurement
@@ -37,7 +43,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
             _diagnoses[report.nodeid] = value
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for name, lines in _diagnoses.items():
         terminalreporter.section(f"the stack when {name.rpartition('::')[2]} failed")
         for line in lines:
@@ -46,4 +52,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("measured by the acceptance tests")
         for line in measurements.table(_measured):
             terminalreporter.write_line(line)
-        measurements.write(_measured)
+        path = os.environ.get("STANCHION_ACCEPTANCE_JSON")
+        if path:
+            carrier = "RabbitMQ" if config.getoption("--rabbitmq", default=False) else "Redis"
+            add_to_evidence(Path(path), carrier, _measured)
+
+
+def add_to_evidence(path: Path, carrier: str, measured: Sequence[Measurement]) -> None:
+    """Write measurements, ``carrier`` having carried the messages; what the file has of the same commit stays in it."""
+    parameters = {"messages": carrier}
+    known = json.loads(path.read_text()) if path.exists() else {}
+    is_same = known.get("parameters") == parameters and known["machine"]["commit"] == describe_machine()["commit"]
+    rows = [*(known["results"] if is_same else ()), *(asdict(row) for row in measured)]
+    write_evidence(path, "acceptance", parameters, rows)

@@ -1,10 +1,7 @@
-"""What the trials of a run measured: printed, and written to the file that STANCHION_ACCEPTANCE_JSON names."""
+"""What the trials of a run measured, and the table of it."""
 
-import json
-import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 _COLUMNS = "{:<44} {:>6} {:>7} {:>5} {:>7} {:>7} {:>7} {:>7} {:>9} {:>10} {:>11} {:>10}"
 
@@ -56,9 +53,3 @@ def table(measured: Sequence[Measurement]) -> list[str]:
         lines.append(_COLUMNS.format(row.scenario, *counts, *times, memory))
     total = sum(row.orders for row in measured)
     return [*lines, f"{total} orders, {sum(row.strikes for row in measured)} strikes"]
-
-
-def write(measured: Sequence[Measurement]) -> None:
-    path = os.environ.get("STANCHION_ACCEPTANCE_JSON")
-    if path:
-        Path(path).write_text(json.dumps([asdict(row) for row in measured], indent=1))

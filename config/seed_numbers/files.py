@@ -15,9 +15,9 @@ INDEX_BEGIN, INDEX_END = "<!-- files: written by manage.py write_reference -->",
 _KNOWN = {
     "acceptance": (
         "STANCHION_ACCEPTANCE_JSON=FILE make acceptance",
-        "every scenario with orders, strikes, lost, doubled, unknown, longest wait of an order, seconds until healthy "
-        "without a hand, memory of the whole stack at rest. Rows that begin with `teeth` had a protection taken away "
-        "and had to fail",
+        "every scenario, messages in Redis or RabbitMQ: orders, strikes, lost, doubled, unknown, longest "
+        "wait of an order, seconds until healthy without a hand, memory of the whole stack at rest. Rows that begin "
+        "with `teeth` had a protection taken away and had to fail",
     ),
     "chaos-sabotage": (
         "",
@@ -114,10 +114,8 @@ def measurements(contents: Mapping[str, Any]) -> list[Measurement]:
 
 
 def source_of(name: str, content: Any) -> Source:
-    """Return what the file says of itself; a list of rows says nothing."""
+    """Return what the file says of itself."""
     command, _ = _about(name, content)
-    if not isinstance(content, dict):
-        return Source(name, command)
     machine = content.get("machine", {})
     commit = str(content.get("commit") or machine.get("commit") or "")
     changed = "+" if commit.endswith("+") else ""

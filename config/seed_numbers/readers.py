@@ -21,8 +21,8 @@ _ACCEPTANCE_SKIPPED = ("teeth", "healed: teeth")
 
 def read(content: Content, source: Source) -> list[Measurement]:
     """Return what a file says; nothing for a file of another kind."""
-    if isinstance(content, list):
-        return list(_acceptance(content, source))
+    if content.get("benchmark") == "acceptance":
+        return list(_acceptance(content["results"], content["parameters"]["messages"], source))
     if "benchmark" in content:
         reader = _BENCHMARKS.get(content["benchmark"])
         return list(reader(content["results"], source)) if reader else []
@@ -118,18 +118,18 @@ def _sabotage(content: Content, source: Source) -> Iterator[Measurement]:
         yield Measurement("sabotage", "chaos scenarios", len(run), len(green), source, figures)
 
 
-def _acceptance(rows: Sequence[Mapping[str, Any]], source: Source) -> Iterator[Measurement]:
-    """Trials of the acceptance tests; those that took a protection away are left out."""
+def _acceptance(rows: Sequence[Mapping[str, Any]], carrier: str, source: Source) -> Iterator[Measurement]:
+    """Trials of the acceptance tests, messages in ``carrier``; those that took a protection away are left out."""
     counted = [one for one in rows if not one["scenario"].startswith(_ACCEPTANCE_SKIPPED)]
-    orders, what = sum(one["orders"] for one in counted), f"{len(counted)} acceptance trials"
+    orders, what = sum(one["orders"] for one in counted), f"{len(counted)} acceptance trials on {carrier}"
     if orders:
         wrong = sum(one["lost"] + one["unknown"] + one["differing"] for one in counted)
         yield Measurement("lost", what, orders, wrong, source)
         yield Measurement("doubled", what, orders, sum(one["doubled"] for one in counted), source)
     dead = [seconds for one in counted for seconds in one["detection_seconds"]]
-    yield from times("detection", "a killed process, acceptance trials", dead, source)
+    yield from times("detection", f"a killed process, acceptance trials on {carrier}", dead, source)
     broken = [one["healthy_seconds"] for one in counted if one["strikes"]]
-    yield from times("recovery", "acceptance trials, from the last strike on", broken, source)
+    yield from times("recovery", f"acceptance trials on {carrier}, from the last strike on", broken, source)
 
 
 def _breaker_probes(results: Sequence[Mapping[str, Any]], source: Source) -> Iterator[Measurement]:

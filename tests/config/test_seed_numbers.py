@@ -118,3 +118,18 @@ def test_every_kept_file_is_in_the_index_with_its_command() -> None:
 
 def test_the_settings_asked_for_are_the_defaults() -> None:
     assert [what for what, asked, ours in SETTINGS if asked != ours] == []
+
+
+def trial(scenario: str, **changes: Any) -> dict[str, Any]:
+    counts = dict.fromkeys(("lost", "doubled", "unknown", "differing"), 0)
+    times = {"detection_seconds": [0.2], "healthy_seconds": 3.0, "strikes": 1}
+    return {"scenario": scenario, "orders": 150, **counts, **times, **changes}
+
+
+def test_acceptance_trials_are_told_apart_by_what_carried_their_messages() -> None:
+    rows = [trial("killed"), trial("stopped", lost=1), trial("teeth: killed", lost=90)]
+    content = {"benchmark": "acceptance", "parameters": {"messages": "RabbitMQ"}, "results": rows}
+    found = {one.key: one for one in read(content, HERE)}
+    assert (found["lost"].what, found["lost"].n, found["lost"].misses) == ("2 acceptance trials on RabbitMQ", 300, 1)
+    assert found["doubled"].misses == 0
+    assert found["detection"].n == found["recovery"].n == 2
