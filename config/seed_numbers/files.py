@@ -36,10 +36,6 @@ _KNOWN = {
         'make bench-orders ARGS="--json FILE"',
         "rates, latencies and CPU beside naive Celery and dramatiq in the same run",
     ),
-    "history-bench": (
-        'make bench-orders ARGS="--only stanchion --only stanchion-history --json FILE"',
-        "the rates of orders with 1,000,000 finished orders in the tables",
-    ),
     "seals": (
         "python -m benchmarks.bench_seals --json FILE",
         "what sealing the history costs, and how fast it is verified",

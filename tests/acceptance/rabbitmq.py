@@ -1,4 +1,4 @@
-"""A RabbitMQ server of the tests' own: loopback only, its own name, ports, directories and port mapper."""
+"""RabbitMQ servers of the tests' own, one or a cluster: loopback only, own names, ports, folders and port mapper."""
 
 import os
 import secrets
@@ -6,9 +6,9 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from config.chaos.stack import wait_until
@@ -31,55 +31,49 @@ class RabbitMq:
     program: Path
     directory: Path
     port: int
-    password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
-    _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    mapper_port: int
+    password: str
+    cookie: str
+    _child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"stanchion-{self.port}@localhost"
 
     @property
     def url(self) -> str:
         return f"amqp://stanchion:{self.password}@127.0.0.1:{self.port}//"
 
-    def configure(self) -> None:
-        (self.directory / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
-            "default_user = stanchion\n"
-            f"default_pass = {self.password}\n"
-            "default_user_tags.administrator = true\n"
+    def configure(self, names: Sequence[str]) -> None:
+        """Write the configuration; servers of these ``names``, this one's among them, find each other by it."""
+        self.directory.mkdir(exist_ok=True)
+        peers = [
+            f"cluster_formation.classic_config.nodes.{place} = {name}" for place, name in enumerate(names, start=1)
+        ]
+        lines = (
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}",
+            "default_user = stanchion",
+            f"default_pass = {self.password}",
+            "default_user_tags.administrator = true",
+            "cluster_formation.peer_discovery_backend = classic_config",
+            *peers,
         )
+        (self.directory / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         (self.directory / "plugins").write_text("[].\n")
+        cookie = self.directory / ".erlang.cookie"
+        cookie.write_text(self.cookie)
+        cookie.chmod(0o400)
 
     def start(self) -> None:
         """Start the server and wait until it takes connections."""
-        self._spawn([str(self.program)])
+        self._child = spawn([str(self.program)], self.directory, self._environment())
         wait_until(self._answers, "RabbitMQ takes connections", _START_SECONDS)
 
-    def start_port_mapper(self) -> None:
-        self._spawn(["epmd", "-port", str(self.port + 2), "-address", "127.0.0.1"])
-
     def kill(self) -> None:
-        """Kill -9 the server; its data stays."""
-        server = self._children.pop()
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-    def stop(self) -> None:
-        while self._children:
-            with suppress(ProcessLookupError):
-                self.kill()
-
-    def _spawn(self, argv: list[str]) -> None:
-        with (self.directory / "server.log").open("ab") as log:
-            self._children.append(
-                subprocess.Popen(
-                    argv,
-                    cwd=self.directory,
-                    env=self._environment(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    preexec_fn=child_setup(Account.SAME, signal.SIGKILL),
-                    start_new_session=True,
-                )
-            )
+        """Kill -9 the server, if it runs; its data stays."""
+        if self._child is not None:
+            kill_group(self._child)
+        self._child = None
 
     def _environment(self) -> dict[str, str]:
         place = str(self.directory)
@@ -87,11 +81,11 @@ class RabbitMq:
             "PATH": os.environ["PATH"],
             "HOME": place,
             "LANG": "C.UTF-8",
-            "RABBITMQ_NODENAME": f"stanchion-{self.port}@localhost",
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(self.port + 1),
-            "ERL_EPMD_PORT": str(self.port + 2),
+            "ERL_EPMD_PORT": str(self.mapper_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             "RABBITMQ_MNESIA_BASE": f"{place}/data",
@@ -113,16 +107,51 @@ class RabbitMq:
         return False
 
 
+def spawn(argv: Sequence[str], directory: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    with (directory / "server.log").open("ab") as log:
+        return subprocess.Popen(
+            argv,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=child_setup(Account.SAME, signal.SIGKILL),
+            start_new_session=True,
+        )
+
+
+def kill_group(child: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
 @contextmanager
 def running_rabbitmq(program: Path, directory: Path) -> Iterator[RabbitMq]:
     """Run a server and its port mapper; both have ended afterwards."""
-    ports = take_block()
-    server = RabbitMq(program, directory, ports.base)
-    server.configure()
-    try:
-        server.start_port_mapper()
-        server.start()
+    with running_cluster(program, directory, 1) as (server,):
         yield server
+
+
+@contextmanager
+def running_cluster(program: Path, directory: Path, nodes: int) -> Iterator[tuple[RabbitMq, ...]]:
+    """Run a cluster of so many servers and one port mapper; all have ended afterwards."""
+    ports = take_block()
+    password, cookie = secrets.token_urlsafe(18), secrets.token_hex(16).upper()
+    first = ports.base + 1
+    cluster = tuple(
+        RabbitMq(program, directory / str(port), port, ports.base, password, cookie)
+        for port in range(first, first + 2 * nodes, 2)
+    )
+    mapper = spawn(["epmd", "-port", str(ports.base), "-address", "127.0.0.1"], directory, {"PATH": os.environ["PATH"]})
+    try:
+        for server in cluster:
+            server.configure([one.name for one in cluster])
+            server.start()
+        yield cluster
     finally:
-        server.stop()
+        for server in cluster:
+            server.kill()
+        kill_group(mapper)
         ports.release()
