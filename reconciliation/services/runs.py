@@ -91,7 +91,9 @@ def begin(run: ReconciliationRun) -> None:
     changes = changed_by_hand(known, counts, APPEND_ONLY)
     if changes:
         run.marks["hand_changes"] = changes
-        logger.warning("old rows cannot be relied upon; everything is compared", extra={"run": run.pk, "tables": changes})
+        logger.warning(
+            "old rows cannot be relied upon; everything is compared", extra={"run": run.pk, "tables": changes}
+        )
     run.orders_reported = run.fills_reported = run.positions_reported = 0
     run.save()
 
