@@ -50,7 +50,11 @@ class DrillFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DrillResult:
-    """What the drill found; ``problems`` is empty when good. Seconds are from the end of the last process on."""
+    """What the drill found; ``problems`` is empty when good. Seconds are from the end of the last process on.
+
+    ``gone_unfilled`` orders came after the backup and were canceled before anything filled: nothing of them is open or
+    booked at a broker, and no comparison finds them.
+    """
 
     orders_in_backup: int
     orders_after_backup: int
@@ -61,6 +65,7 @@ class DrillResult:
     trading_seconds: float
     sent_while_held: int
     external_orders: int
+    gone_unfilled: int
     problems: tuple[str, ...]
 
 
@@ -119,7 +124,7 @@ async def _run(instance: RunningInstance, orders: int) -> DrillResult:
         held = await client.submit("held", {**_order(0), "symbol": _SPARE})
         await _until(lambda: _is_recovered(instance, started_at), "every account is recovered")
         await asyncio.to_thread(_manage, instance, "reconcile", "--full", "--quiet", may_differ=True)
-        problems, in_backup, external = await _compare(instance, client, held)
+        problems, in_backup, external, gone = await _compare(instance, client, held)
         reconciled = time.monotonic() - ended
         sent = _count_posts(read_ledgers(instance)) - _count_posts(before)
         if sent:
@@ -136,6 +141,7 @@ async def _run(instance: RunningInstance, orders: int) -> DrillResult:
         trading_seconds=round(time.monotonic() - ended, 2),
         sent_while_held=sent,
         external_orders=external,
+        gone_unfilled=gone,
         problems=tuple(problems),
     )
 
@@ -168,8 +174,11 @@ def _order(number: int) -> dict[str, Any]:
     return {**order, "type": "market", "time_in_force": "day"}
 
 
-async def _compare(instance: RunningInstance, client: ApiClient, held: str) -> tuple[list[str], int, int]:
-    """Hold orders, positions and strange orders against the ledgers; returns problems, orders of ours, strange ones."""
+async def _compare(instance: RunningInstance, client: ApiClient, held: str) -> tuple[list[str], int, int, int]:
+    """Hold orders, positions and strange orders against the ledgers.
+
+    Returns problems, orders of ours, strange ones on record, and those that ended with nothing filled.
+    """
     ledgers = read_ledgers(instance)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
@@ -177,16 +186,24 @@ async def _compare(instance: RunningInstance, client: ApiClient, held: str) -> t
         positions = (await client.get("/api/v1/positions"))["results"]
         judgement = judge([], orders, ledgers, positions)
         external = (await client.get("/api/v1/external-orders"))["results"]
+        gone = _gone_unfilled(ledgers)
         strange = set(judgement.strays) - {one["client_order_id"] for one in external}
         problems = [
             f"{one.verdict}: {one.client_order_id}: {one.reason}"
             for one in judgement.verdicts
             if one.verdict is not Verdict.AGREES
         ]
-        problems += [*judgement.positions, *(f"not on record: {stray}" for stray in sorted(strange))]
+        problems += [*judgement.positions, *(f"not on record: {stray}" for stray in sorted(strange - gone))]
         if not problems or time.monotonic() > deadline:
-            return problems, len(orders), len(external)
+            return problems, len(orders), len(external), len(strange & gone)
         await asyncio.sleep(0.5)
+
+
+def _gone_unfilled(ledgers: dict[str, LedgerSummary]) -> set[str]:
+    """Return the client ids whose every order ended at its broker with nothing filled."""
+    orders = [one for ledger in ledgers.values() for one in ledger.orders.values()]
+    lasting = {one.client_order_id for one in orders if one.is_live or one.filled_quantity}
+    return {one.client_order_id for one in orders} - lasting
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
