@@ -222,7 +222,7 @@ def main() -> int:
     for line in stood:
         console.print(f"the stack stood so: {line}", highlight=False, markup=False)
     if arguments.json:
-        result = {"ends": dict(run.ends), "struck": dict(run.struck), "calls": dict(run.calls)}
+        result: dict[str, Any] = {"ends": dict(run.ends), "struck": dict(run.struck), "calls": dict(run.calls)}
         result |= {"problems": run.problems, "seconds": run.seconds}
         parameters = {name: value for name, value in vars(arguments).items() if name != "json"}
         write_evidence(Path(arguments.json), "basket-crashes", parameters, [result])

@@ -90,7 +90,12 @@ class DyingAtCall:
 
 def _victims(stack: Stack, worker: str, *, whole: bool) -> list[int]:
     found: list[int] = []
-    wait_until(lambda: found.extend(_processes(stack, worker, whole=whole)) or found, "a victim is there")
+
+    def look() -> list[int]:
+        found.extend(_processes(stack, worker, whole=whole))
+        return found
+
+    wait_until(look, "a victim is there")
     return found
 
 

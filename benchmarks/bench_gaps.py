@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +188,7 @@ def follow(arguments: argparse.Namespace, stamps: list[int]) -> dict[str, Any]:
             with connection.cursor() as cursor:
                 cursor.execute(_MINUTE, [stamp, ids])
             moment = datetime.fromtimestamp(stamp, UTC) + timedelta(seconds=66)
-            seconds, changes = timed(lambda moment=moment: watch_gaps(ids, moment))
+            seconds, changes = timed(partial(watch_gaps, ids, moment))
             assert not changes.found, changes
             taken.append(seconds * 1000)
         results[f"{name}_ms"] = spread(taken, 1)

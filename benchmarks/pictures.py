@@ -174,7 +174,7 @@ def take(instance: RunningInstance, known: dict[str, str], folder: Path, only: s
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-sync"])
-        page = browser.new_page(viewport=DESK)
+        page = browser.new_page(viewport={"width": DESK["width"], "height": DESK["height"]})
         _log_in(page, instance)
         known = {**known, "execution": _follow_runbook(page, instance.urls["web"])}
         wanted = [one for one in pictures(known) if not only or one.name in only]

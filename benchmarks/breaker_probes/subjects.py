@@ -59,7 +59,11 @@ def _nopanic(url: str, key: str, limits: Limits) -> Call:
     import redis
     from nopanic_redis import redis_circuit_breaker
 
-    options = {"min_calls": FAILURES, "reset_timeout": limits.cooldown, "half_open_max_calls": limits.permits}
+    options: dict[str, Any] = {
+        "min_calls": FAILURES,
+        "reset_timeout": limits.cooldown,
+        "half_open_max_calls": limits.permits,
+    }
     wrap = redis_circuit_breaker(redis.Redis.from_url(url), name=key, **options)
     call: Call = wrap(lambda fn: fn())
     return call

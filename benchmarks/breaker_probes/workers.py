@@ -182,7 +182,8 @@ def _serve(subject: str, url: str, connection: Connection, tripped_at: Any) -> N
         while True:
             command, arguments = connection.recv()
             if command == "stay_for_ever":
-                duties.stay_for_ever(*arguments, connection.send)
+                (key,) = arguments
+                duties.stay_for_ever(key, connection.send)
             connection.send(getattr(duties, command)(*arguments))
     os._exit(0)  # threads of a library must not keep the process
 

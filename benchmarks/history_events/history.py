@@ -46,7 +46,7 @@ def fill(events: int, days: int) -> dict[str, Any]:
     for offset in range(0, days + 1, 8):
         ensure_partitions((start + timedelta(days=offset)).date())
     per_day = max(1, events // days)
-    facts = {"start": start, "day": per_day, "sources": SOURCES, "categories": list(CATEGORIES)}
+    facts: dict[str, Any] = {"start": start, "day": per_day, "sources": SOURCES, "categories": list(CATEGORIES)}
     ensure_levels()
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")

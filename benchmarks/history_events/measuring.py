@@ -24,7 +24,8 @@ def measure_queries(rounds: int) -> dict[str, Any]:
 
     from reliability.selectors.error_groups import errors_by_hour
     from reliability.services.measures import read_service_levels
-    from reliability.services.service_levels import budget_line, evaluate, list_states
+    from reliability.services.service_level_alerts import evaluate
+    from reliability.services.service_levels import budget_line, list_states
 
     def rate(minutes: int) -> Callable[[], object]:
         def ask() -> object:

@@ -104,7 +104,7 @@ class StanchionContender:
                 if time.monotonic() > deadline:
                     raise ContenderError(f"{_first(connection, _UNFINISHED)} jobs left after {timeout_seconds} s")
                 time.sleep(_POLL_SECONDS)
-            done = dict(connection.execute(_FINISHED, [numbers.start, numbers.stop - 1]).fetchall())
+            done: dict[int, float] = dict(connection.execute(_FINISHED, [numbers.start, numbers.stop - 1]).fetchall())
         missing = set(numbers) - done.keys()
         if missing:
             raise ContenderError(f"{len(missing)} orders were not acknowledged, for example {min(missing)}")

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -105,7 +106,7 @@ class Field:
             if await patience.is_over():
                 self.problems += [f"order {one['id']} is still {one['state']}" for one in resting]
                 return orders
-            await together([lambda one=one: self.client.cancel(one["id"]) for one in resting])
+            await together([partial(self.client.cancel, one["id"]) for one in resting])
             await asyncio.sleep(0.5)
 
     async def open_circuits(self) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from benchmarks.races.field import Field, Order, together
@@ -42,12 +43,7 @@ async def race_changes(place: Field, races: int) -> Outcome:
     orders = await place.place_resting(races, RACE_QUANTITY)
     sizes = (RACE_QUANTITY, RACE_QUANTITY, 1, 2)
     draws = [(place.chance.random(), place.chance.random(), place.chance.choice(sizes)) for _ in orders]
-    await together(
-        [
-            lambda number=number, order=order: _race(place, number, order, *draws[number])
-            for number, order in enumerate(orders)
-        ]
-    )
+    await together([partial(_race, place, number, order, *draws[number]) for number, order in enumerate(orders)])
     everything = await place.end_all()
     mine = {order["id"] for order in orders}
     outcome = Outcome("changes racing with fills", races)
@@ -88,7 +84,7 @@ async def shuffle_fills(place: Field, events: int) -> Outcome:
         place.stack.fault(broker, "reorder_fills", window=7, ms=300)
     pieces = [order for order in orders for _ in range(FILLS_PER_ORDER)]
     place.chance.shuffle(pieces)
-    await together([lambda order=order: place.fill(order, 1) for order in pieces])
+    await together([partial(place.fill, order, 1) for order in pieces])
     await place.wait_for([order["id"] for order in orders], lambda order: order["final"], "every fill is booked")
     await asyncio.to_thread(place.stack.clear_faults)
     outcome = Outcome("fill events, told twice and shuffled", len(pieces))

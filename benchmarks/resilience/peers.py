@@ -89,7 +89,7 @@ def interlock_cases(url: str) -> Iterator[Case]:
     from interlock import CircuitBreaker, CircuitOpenError, Config
     from interlock.integrations.redis import AsyncRedisStorage, RedisStorage
 
-    pace = {"poll_interval": 0.05, "state_ttl": HOUR}
+    pace: dict[str, Any] = {"poll_interval": 0.05, "state_ttl": HOUR}
 
     def config(failures: int) -> Config:
         return Config(wait_duration_in_open=HOUR, minimum_number_of_calls=failures, window_size=max(100, failures))

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from typing import Any
 
@@ -56,13 +56,13 @@ def _circuits() -> Iterator[Case]:
 def _guards() -> Iterator[Case]:
     for words, options in _equipment().items():
         subject = f"{GUARD}{words}"
-        yield Case("guard", subject, "admitted", lambda o=options: passing(_guarded(ok, o)))
-        yield Case("guard", subject, "rejected", lambda o=options: _refused_guard(o))
+        yield Case("guard", subject, "admitted", partial(_passing_guard, options))
+        yield Case("guard", subject, "rejected", partial(_refused_guard, options))
     for words, options in _equipment().items():
         subject = f"{GUARD}{words}"
         section = "guard, coroutine"
-        yield Case(section, subject, "admitted", lambda o=options: passing_async(_guarded(ok_async, o)))
-        yield Case(section, subject, "rejected", lambda o=options: _refused_guard_async(o))
+        yield Case(section, subject, "admitted", partial(_passing_guard_async, options))
+        yield Case(section, subject, "rejected", partial(_refused_guard_async, options))
     yield Case("guard", f"{GUARD}, bulkhead full", "rejected", _full_bulkhead)
     yield Case("guard", f"{GUARD}, rate used up", "rejected", _spent_rate)
 
@@ -181,6 +181,14 @@ def _guarded(function: Callable[[], Any], options: dict[str, Any]) -> Any:
     name = f"bench-{next(_numbers)}"
     _circuit(name)
     return guard(name, **options)(function)
+
+
+def _passing_guard(options: dict[str, Any]) -> Loop:
+    return passing(_guarded(ok, options))
+
+
+def _passing_guard_async(options: dict[str, Any]) -> Loop:
+    return passing_async(_guarded(ok_async, options))
 
 
 def _refused_guard(options: dict[str, Any]) -> Loop:

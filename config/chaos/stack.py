@@ -60,6 +60,11 @@ class Stack:
     killed: dict[int, datetime] = field(default_factory=dict)
     sabotage: Path | None = None
 
+    @property
+    def message_broker_url(self) -> str:
+        """Where Celery's messages go."""
+        return self.environment.get("STANCHION_BROKER_URL") or self.instance.env["REDIS_URL"]
+
     # -- processes ------------------------------------------------------------------------
 
     def pid(self, name: str) -> int:

@@ -16,7 +16,7 @@ class BadMessages(Fault):
 
     def begin(self) -> None:
         self._before = len(self.stack.query(DEAD_MESSAGES))
-        self._wanted = publish_what_is_no_task(self.stack.instance.env["REDIS_URL"])
+        self._wanted = publish_what_is_no_task(self.stack.message_broker_url)
 
     def is_back(self) -> bool:
         fresh = sorted(row[0] for row in self.stack.query(DEAD_MESSAGES)[self._before :])
