@@ -283,12 +283,13 @@ class Deed(JobKind):
     settle: dict[int, list[Disposition]] = field(default_factory=dict)
     poisoned: set[int] = field(default_factory=set)
     unpreparable: set[int] = field(default_factory=set)
+    trouble: Exception = field(default_factory=lambda: RuntimeError("cannot be done"))
     hold: asyncio.Event | None = None
     held: int = 0
 
     def prepare(self, jobs: Sequence[ClaimedJob]) -> Mapping[int, Prepared]:
         if self.unpreparable & {job.payload.get("n") for job in jobs}:
-            raise RuntimeError("cannot be prepared")
+            raise self.trouble
         return {job.id: job.payload.get("n", 0) for job in jobs}
 
     async def perform(self, request: int) -> int:
@@ -300,7 +301,7 @@ class Deed(JobKind):
 
     def apply(self, outcomes: Sequence[Performed]) -> Mapping[int, Disposition]:
         if self.poisoned & {outcome.request for outcome in outcomes}:
-            raise RuntimeError("cannot be applied")
+            raise self.trouble
         self.applied.extend(outcome.request for outcome in outcomes if outcome.error is None)
         return {outcome.job.id: self._disposition(outcome) for outcome in outcomes}
 

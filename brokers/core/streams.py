@@ -108,7 +108,9 @@ class MuteWatch:
 
     def expect(self, names: Names, *, known_at: float, began_at: float) -> None:
         """Something else told of this at ``known_at``; it happened no earlier than ``began_at``."""
-        if began_at < self.since or not names or not names.isdisjoint(self._seen) or names in self._expected:
+        if began_at < self.since or not names or names in self._expected:
+            return
+        if any(name in self._seen for name in names):  # isdisjoint would walk through everything seen
             return
         self._expected[names] = known_at
         self._by_name.update(dict.fromkeys(names, names))

@@ -29,6 +29,14 @@ ORDER BY fill.id, told.currency
 ON CONFLICT (fill_id, currency) DO NOTHING
 RETURNING id, account_id, fill_id, currency, amount, symbol
 """
+_MOVE_POSITIONS = """
+UPDATE brokers_position position
+SET quantity = moved.quantity, average_price = moved.average_price, realized_profit = moved.realized_profit,
+    version = moved.version, changed_at = %s
+FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[], %s::numeric[], %s::int[])
+     AS moved (id, quantity, average_price, realized_profit, version)
+WHERE position.id = moved.id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +157,9 @@ def _move_positions(by_position: dict[tuple[int, str], list[Fill | FillFee]]) ->
     for position in positions:
         for cause in by_position[position.account_id, position.symbol]:
             events.append(_move(position, cause))
-    Position.objects.bulk_update(positions, ["quantity", "average_price", "realized_profit", "version", "changed_at"])
+    moved = [(one.pk, one.quantity, one.average_price, one.realized_profit, one.version) for one in positions]
+    with connection.cursor() as cursor:  # one plain statement: bulk_update spends longer on its CASEs than all the rest
+        cursor.execute(_MOVE_POSITIONS, [timezone.now(), *map(list, zip(*moved, strict=True))])
     PositionEvent.objects.bulk_create(events)
 
 
@@ -164,7 +174,6 @@ def _move(position: Position, cause: Fill | FillFee) -> PositionEvent:
     position.quantity, position.average_price = after.quantity, after.average_price
     position.realized_profit = after.realized_profit
     position.version += 1
-    position.changed_at = timezone.now()
     return PositionEvent(
         position=position,
         sequence=position.version,

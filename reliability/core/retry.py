@@ -51,6 +51,8 @@ _BY_OPERATION = {
     Operation.DATA: RetryPolicy(max_attempts=3, delay_max=timedelta(seconds=5), time_limit=timedelta(seconds=15)),
 }
 _DELAYS_BY_CODE: Mapping[str, tuple[timedelta, timedelta]] = {
+    "AUTH_INVALID_CREDENTIALS": (timedelta(seconds=1), timedelta(seconds=10)),
+    "AUTH_FORBIDDEN": (timedelta(seconds=1), timedelta(seconds=10)),
     "RATE_LIMIT_EXCEEDED": (timedelta(seconds=1), timedelta(seconds=60)),
     "BROKER_UNAVAILABLE": (timedelta(milliseconds=500), timedelta(seconds=32)),
     "BROKER_SERVER_ERROR": (timedelta(milliseconds=250), timedelta(seconds=32)),

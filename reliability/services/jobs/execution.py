@@ -1,5 +1,6 @@
 """One batch of jobs from claim to finish: what runs in which transaction, and what is recorded."""
 
+import errno
 import logging
 import random
 from collections import defaultdict
@@ -35,16 +36,20 @@ from reliability.services.jobs.table import Finish, claim_jobs, finish_jobs, loc
 logger = logging.getLogger(__name__)
 
 DatabaseUnavailable: tuple[type[OperationalError], type[InterfaceError]] = (OperationalError, InterfaceError)
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 _DISPOSITIONS = (Done, Retry, Snooze, Wait, Dead)
 _DEADLINE_PASSED = Dead(JobError("SYSTEM_DEADLINE_PASSED", "The job could not be done before its deadline."))
 
 
 def is_outage(error: Exception) -> bool:
-    """Return whether the same work will succeed once the database is back, or its locks are free.
+    """Return whether the same work will succeed once the database is back, its locks or descriptors are free.
 
     A statement that ran into its time limit is not one of these: it would block for good. A transaction
-    that this process left waiting too long, on a busy machine or frozen, is: its connection is gone.
+    that this process left waiting too long, on a busy machine or frozen, is: its connection is gone. So is
+    a lack of file descriptors, which says nothing about the job it happened to.
     """
+    if isinstance(error, OSError) and error.errno in _NO_DESCRIPTORS:
+        return True
     if isinstance(error.__cause__, IdleInTransactionSessionTimeout):
         return True
     return isinstance(error, DatabaseUnavailable) and not isinstance(error.__cause__, QueryCanceled)

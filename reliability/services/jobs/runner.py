@@ -109,7 +109,9 @@ class JobRunner:
                 outcomes = self._turn(outcomes)
             except Exception as error:
                 if is_outage(error):
-                    logger.warning("the database is away; outcomes are kept", extra={"error": str(error).strip()})
+                    logger.warning(
+                        "the database is away or out of reach; outcomes are kept", extra={"error": str(error).strip()}
+                    )
                 else:
                     logger.exception("the runner stumbled")
                 connection.close()

@@ -1,6 +1,8 @@
 """When a stream that answers pings is believed no longer, and what a connection that stands by keeps."""
 
+from collections import OrderedDict
 from decimal import Decimal
+from typing import NoReturn
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,19 @@ def test_what_was_told_before_or_after_it_was_known_is_not_lost() -> None:
     mute.saw(event_names(event("late")))
 
     assert mute.overdue(100.0) is None
+
+
+def test_what_was_told_is_looked_up_and_not_walked_through() -> None:
+    class Seen(OrderedDict[str, None]):
+        def __iter__(self) -> NoReturn:
+            raise AssertionError("an event costs as much as all the events before it")
+
+    mute = watch()
+    mute._seen = Seen(dict.fromkeys(f"client:{number}" for number in range(5)))
+    mute.expect(order_names("3"), known_at=1.0, began_at=0.9)
+    mute.expect(order_names("7"), known_at=1.0, began_at=0.9)
+
+    assert mute.overdue(100.0) == order_names("7")
 
 
 def test_one_of_its_names_is_enough() -> None:

@@ -1,5 +1,7 @@
 """The life of a job in the table: claimed once, fenced, retried, handed on, buried, and never lost."""
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -303,6 +305,24 @@ def test_one_job_that_cannot_be_prepared_hinders_no_other(deed: Deed) -> None:
     assert deed.performed == [1, 3]
     dead = Job.objects.get(state="dead")
     assert (dead.payload["n"], dead.attempt) == (2, 3)
+
+
+@pytest.mark.parametrize("lack", [errno.EMFILE, errno.ENFILE])
+def test_a_process_without_descriptors_spends_no_attempt_and_buries_nothing(deed: Deed, lack: int) -> None:
+    deed.trouble, deed.unpreparable = OSError(lack, os.strerror(lack)), {1}
+    enqueue(1)
+    for _ in range(5):
+        with pytest.raises(OSError, match="Too many open files"):
+            claim_and_prepare("default", 1, 10)
+    assert (only_job().state, only_job().attempt) == ("ready", 0)
+
+    deed.unpreparable, deed.poisoned = set(), {1}
+    outcomes = perform_calls(claim_and_prepare("default", 1, 10)[0])
+    with pytest.raises(OSError, match="Too many open files"):
+        apply_outcomes(outcomes)
+    deed.poisoned = set()
+    apply_outcomes(outcomes)
+    assert (only_job().state, deed.performed, deed.applied) == ("succeeded", [1], [1])
 
 
 def test_one_outcome_that_cannot_be_applied_kills_only_its_own_job(deed: Deed) -> None:
