@@ -16,6 +16,7 @@ from celery.contrib.testing.worker import start_worker
 from celery.events import EventReceiver
 from django.core.cache.backends.redis import RedisCache
 
+from config.celery import app as own_app
 from config.celery import settings_for
 from config.stack.launch import Account, child_setup
 from config.stack.ports import take_block
@@ -119,16 +120,24 @@ def denials(server: Valkey) -> Iterator[Any]:
         yield lambda: [(entry["username"], entry["reason"], entry["object"]) for entry in owner.acl_log()]
 
 
+@pytest.fixture
+def own_app_afterwards() -> Iterator[None]:
+    """Make the app of this installation current again: a worker that a test starts makes its own the default."""
+    yield
+    own_app.set_current()
+    own_app.set_default()
+
+
 def as_user(server: Valkey, user: str) -> Any:
     return redis.Redis.from_url(server.url_of(f"stanchion_{user}"), socket_timeout=30)
 
 
 def celery_as(server: Valkey, user: str) -> Celery:
-    app = Celery(user, set_as_current=False)
+    one = Celery(user, set_as_current=False)
     left_out = ("worker_consumer", "beat_scheduler")  # those of ours need the database
     settings = settings_for(server.url_of(f"stanchion_{user}"))
-    app.conf.update({name: value for name, value in settings.items() if name not in left_out})
-    return app
+    one.conf.update({name: value for name, value in settings.items() if name not in left_out})
+    return one
 
 
 def test_what_processes_share_needs_no_more_than_its_user_may(server: Valkey, denials: Any) -> None:
@@ -161,6 +170,7 @@ def test_what_processes_share_needs_no_more_than_its_user_may(server: Valkey, de
     assert denials() == []
 
 
+@pytest.mark.usefixtures("own_app_afterwards")
 def test_celery_needs_no_more_than_its_users_may(server: Valkey, denials: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker works and is asked something, a reader hears its events, counts and asks; nothing is refused."""
     monkeypatch.setattr("reliability.tasks.worker.runs_jobs", lambda: False)  # it would run those of later tests
