@@ -5,7 +5,6 @@ from uuid import uuid4
 
 import redis
 from celery import Celery
-from kombu import Connection
 
 from config.celery import settings_for
 
@@ -15,7 +14,7 @@ _TOO_LARGE = "x" * 300_000
 
 def publish_raw(broker_url: str, body: bytes, content_type: str) -> None:
     """Publish bytes as they are, with headers as if they were a task of ours."""
-    with Connection(broker_url) as link, link.Producer(serializer=None) as producer:
+    with _somebody_else(broker_url).connection_for_write() as link, link.Producer() as producer:
         producer.publish(
             body,
             exchange="stanchion",
@@ -33,9 +32,13 @@ def push(redis_url: str, text: bytes) -> None:
 
 
 def publish_task(broker_url: str, name: str, **kwargs: Any) -> None:
+    _somebody_else(broker_url).send_task(name, kwargs=kwargs, queue="default", retry=False)
+
+
+def _somebody_else(broker_url: str) -> Celery:
     app = Celery("somebody else", set_as_current=False)
     app.conf.update(settings_for(broker_url))
-    app.send_task(name, kwargs=kwargs, queue="default", retry=False)
+    return app
 
 
 def publish_what_is_no_task(broker_url: str) -> list[str]:
