@@ -53,7 +53,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for line in measurements.table(_measured):
             terminalreporter.write_line(line)
         path = os.environ.get("STANCHION_ACCEPTANCE_JSON")
-        if path:
+        if path and not hasattr(config, "workerinput"):  # processes side by side report to the one that writes
             carrier = "RabbitMQ" if config.getoption("--rabbitmq", default=False) else "Redis"
             add_to_evidence(Path(path), carrier, _measured)
 
