@@ -31,6 +31,14 @@ def test_the_wait_is_the_policys_for_this_code_and_operation(
         assert delay == backoff_delay(policy, min(failures, policy.max_attempts), draw)
 
 
+@pytest.mark.parametrize("code", ["AUTH_INVALID_CREDENTIALS", "AUTH_FORBIDDEN"])
+def test_refused_credentials_are_asked_for_again_gently_and_soon_enough_for_their_return(code: str) -> None:
+    """Mean waits of full jitter: over three seconds a handful of attempts, and never more than ten seconds apart."""
+    first, later = (lasting_delay(code, Operation.SUBMIT, failures, 0.999) for failures in (1, 9))
+    assert first > timedelta(seconds=0.9)
+    assert timedelta(seconds=9) < later <= timedelta(seconds=10)
+
+
 @given(CODES, OPERATIONS, FAILURES, DRAWS, SPANS, SPANS)
 def test_a_named_wait_is_kept_and_the_deadline_too(
     code: str, operation: Operation, failures: int, draw: float, named: timedelta, left: timedelta
