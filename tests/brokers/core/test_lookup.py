@@ -58,11 +58,14 @@ def test_the_first_look_ups_come_early_and_absence_is_proven_in_time(latencies: 
 
 @given(LATENCIES, st.timedeltas(timedelta(0), SETTLE))
 def test_an_order_that_shows_late_is_found_in_time(latencies: list[timedelta], shown_after: timedelta) -> None:
-    """Ten seconds are the aim; half of them are what brokers may take to show an order."""
+    """Ten seconds are the aim; half of them are what brokers may take to show an order.
+
+    A question that came just too early is answered first, and then the schedule's longest wait before the end begins.
+    """
     asked = [answer - latency for answer, latency in zip(look_ups(latencies), latencies, strict=False)]
     found = next((answer for answer in asked if answer >= shown_after), asked[-1])
 
-    assert found - shown_after <= 2 * SECOND
+    assert found - shown_after <= 2 * SECOND + max(latencies)
     assert found + SECOND / 2 < 10 * SECOND
 
 
