@@ -52,11 +52,15 @@ STACK_PROCESSES = 2
 TEST_PROCESSES = 3  # most tests wait for a server or a timer, so more than two cores are busy
 STACK_COMMANDS = ("demo", "up", "observe", "services", "status", "backup-drill", "upgrade-drill")
 LOCKS = {"tool.lock": ["requirements/tool.in"], "run.lock": ["pyproject.toml"]}
-DEBIAN_PACKAGES = {  # what a command needs beside Python: the package, and a file of it
-    "observe": {"prometheus": "/usr/bin/prometheus", "prometheus-alertmanager": "/usr/bin/prometheus-alertmanager"},
-    "pictures": {"chromium": "/usr/bin/chromium"},
-    "acceptance --rabbitmq": {"rabbitmq-server": "/usr/sbin/rabbitmq-server"},
+DEBIAN_PACKAGES = {  # what a command needs beside Python: packages, and programs of which one is enough for each
+    "observe": {
+        "prometheus": ("prometheus",),
+        "prometheus-alertmanager": ("prometheus-alertmanager", "alertmanager"),
+    },
+    "pictures": {"chromium": ("chromium",)},
+    "acceptance --rabbitmq": {"rabbitmq-server": ("rabbitmq-server",)},
 }
+SYSTEM_PROGRAMS = ("/usr/bin", "/usr/sbin")
 SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
 DEVELOPMENT_GROUPS = ("dev", "bench", "mutation")
 LOCKS["dev.lock"] = ["pyproject.toml", *(word for name in DEVELOPMENT_GROUPS for word in ("--group", name))]
@@ -285,7 +289,8 @@ def prepare_venv() -> None:
 def bring_debian_packages(command: str) -> None:
     """Install the Debian packages that ``command`` needs and that are missing, without starting their services."""
     needed = DEBIAN_PACKAGES.get(command, {})
-    missing = [name for name, file in needed.items() if not Path(file).exists() and not shutil.which(Path(file).name)]
+    places = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_PROGRAMS))
+    missing = [name for name, programs in needed.items() if not any(shutil.which(one, path=places) for one in programs)]
     if not missing:
         return
     by_hand = f"needs {' and '.join(missing)} (Debian: apt install {' '.join(missing)})"

@@ -17,7 +17,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     monkeypatch.setattr(bootstrap, "SERVICE_POLICY", tmp_path / "policy-rc.d")
-    packages = {_NEEDS_BROKER: {"rabbitmq-server": str(tmp_path / "rabbitmq-server")}}
+    monkeypatch.setattr(bootstrap, "SYSTEM_PROGRAMS", ())
+    packages = {_NEEDS_BROKER: {"rabbitmq-server": ("rabbitmq-server", "rabbit")}}
     monkeypatch.setattr(bootstrap, "DEBIAN_PACKAGES", packages)
     monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 0)
     return tmp_path
@@ -40,8 +41,10 @@ def test_a_policy_that_is_there_stays(machine: Path) -> None:
     assert policy.exists()
 
 
-def test_nothing_is_asked_where_it_is_there_or_not_needed(machine: Path) -> None:
-    (machine / "rabbitmq-server").touch()
+@pytest.mark.parametrize("name", ["rabbitmq-server", "rabbit"])
+def test_nothing_is_asked_where_it_is_there_under_any_name_or_not_needed(machine: Path, name: str) -> None:
+    program = machine / name
+    program.touch(mode=0o755)
     bootstrap.bring_debian_packages(_NEEDS_BROKER)
     bootstrap.bring_debian_packages("acceptance")
     assert not (machine / "asked").exists()
