@@ -1,11 +1,9 @@
 """A master and a replica of Valkey with three sentinels, all real and on loopback, for tests of a failover."""
 
-import os
 import secrets
-import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +11,8 @@ import redis
 
 from config.chaos.stack import wait_until
 from config.stack import valkey
-from config.stack.launch import Account, child_setup
 from config.stack.ports import take_block
+from tests.children import kill_group, spawn
 
 MASTER = "stanchion"
 _DOWN_AFTER_MS = 700
@@ -51,17 +49,13 @@ class RedisSentinel:
     def fail_over(self) -> None:
         """Kill -9 the master and return once every sentinel has seen that the replica is the master."""
         before = self.master_port()
-        child = self._children.pop(before)
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        kill_group(self._children.pop(before))
         wait_until(lambda: self.master_port() != before and self._is_master(self.master_port()), "a failover", 60)
         wait_until(lambda: all(self._is_sound(port, before) for port in self._sentinel_ports), "all know of it", 60)
 
     def stop(self) -> None:
         for child in self._children.values():
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+            kill_group(child)
 
     @property
     def _sentinel_ports(self) -> range:
@@ -87,16 +81,7 @@ class RedisSentinel:
     def _spawn(self, port: int, arguments: list[str]) -> None:
         folder = self.directory / str(port)
         folder.mkdir(exist_ok=True)
-        with (folder / "log").open("ab") as log:
-            self._children[port] = subprocess.Popen(
-                [str(valkey.program()), *arguments],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=child_setup(Account.SAME, signal.SIGKILL),
-                start_new_session=True,
-            )
+        self._children[port] = spawn([str(valkey.program()), *arguments], folder)
 
     def _knows_all(self, port: int) -> bool:
         known = self._master_as_seen(port)

@@ -3,17 +3,16 @@
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.chaos.stack import wait_until
-from config.stack.launch import Account, child_setup
 from config.stack.ports import take_block
+from tests.children import kill_group, spawn
 
 _START_SECONDS = 60.0
 
@@ -105,26 +104,6 @@ class RabbitMq:
             with suppress(OSError):
                 return bool(connection.recv(1))
         return False
-
-
-def spawn(argv: Sequence[str], directory: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    with (directory / "server.log").open("ab") as log:
-        return subprocess.Popen(
-            argv,
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            preexec_fn=child_setup(Account.SAME, signal.SIGKILL),
-            start_new_session=True,
-        )
-
-
-def kill_group(child: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
 
 
 @contextmanager
