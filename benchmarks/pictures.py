@@ -15,16 +15,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.evidence import machine_line
 from config.stack.client import ApiClient, RefusedError
 from config.stack.demo import post_json
 from config.stack.running import ROOT, RunningInstance, running_instance
 
+if TYPE_CHECKING:
+    from playwright.sync_api import ViewportSize
+
 FOLDER = ROOT / "docs" / "images"
 CHROMIUM = Path("/usr/bin/chromium")
-DESK, PHONE = {"width": 1366, "height": 1000}, {"width": 390, "height": 844}
+DESK: "ViewportSize" = {"width": 1366, "height": 1000}
+PHONE: "ViewportSize" = {"width": 390, "height": 844}
 _SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "TSLA")
 _PATIENCE_SECONDS = 120.0
 
@@ -174,7 +178,7 @@ def take(instance: RunningInstance, known: dict[str, str], folder: Path, only: s
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-sync"])
-        page = browser.new_page(viewport={"width": DESK["width"], "height": DESK["height"]})
+        page = browser.new_page(viewport=DESK)
         _log_in(page, instance)
         known = {**known, "execution": _follow_runbook(page, instance.urls["web"])}
         wanted = [one for one in pictures(known) if not only or one.name in only]

@@ -2,6 +2,9 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -23,6 +26,17 @@ def test_a_second_run_of_the_same_commit_adds_to_the_file(tmp_path: Path) -> Non
     measured.add_to_evidence(path, "Redis", [trial("killed")])
     measured.add_to_evidence(path, "Redis", [trial("stopped")])
     assert scenarios(path) == ["killed", "stopped"]
+
+
+def test_of_processes_side_by_side_one_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "acceptance.json"
+    monkeypatch.setenv("STANCHION_ACCEPTANCE_JSON", str(path))
+    monkeypatch.setattr(measured, "_measured", [trial("killed")])
+    screen, options = Mock(), {"getoption": Mock(return_value=False)}
+    measured.pytest_terminal_summary(screen, cast(pytest.Config, SimpleNamespace(workerinput={}, **options)))
+    assert not path.exists()
+    measured.pytest_terminal_summary(screen, cast(pytest.Config, SimpleNamespace(**options)))
+    assert scenarios(path) == ["killed"]
 
 
 def test_another_carrier_of_messages_or_another_commit_begins_anew(
